@@ -1,0 +1,19 @@
+/* An embedded Kafka broker for trying things: librdkafka's mock cluster, one broker on 127.0.0.1.
+ *
+ * It speaks the real protocol over TCP but keeps little (5 MiB or 100,000 batches a partition) and
+ * nothing durably: for a first try and for fault tests, never for data that matters. It runs in
+ * threads of librdkafka; calls from one thread. The port is chosen by the system. */
+#ifndef FRESHET_CONSUMER_BROKER_H
+#define FRESHET_CONSUMER_BROKER_H
+
+#include "base/error.h"
+
+struct broker;
+
+/* `topics` (NULL-terminated) are created with `partitions` partitions each. */
+int broker_open(struct broker **broker, const char *const *topics, int partitions,
+                struct error *err);
+const char *broker_bootstrap(const struct broker *broker); /* "127.0.0.1:PORT" */
+void broker_close(struct broker *broker);
+
+#endif

@@ -1,0 +1,35 @@
+/* Kafka record -> event.
+ *
+ * A strict scanner for the one shape that matters,
+ *   {"id":"…","user":"u1","item":"i9","type":"click","ts":1700000000000,"value":1.0,"list":"…","pos":3}
+ * in any key order, with any further keys (of any JSON value) skipped but checked. Strict means RFC
+ * 8259 in full: UTF-8 checked, no NaN, no trailing bytes, no duplicate of a key that we read, depth
+ * at most DECODE_DEPTH_MAX. Users and items are strings of 1 to ID_BYTES_MAX bytes or integers,
+ * which become their decimal text. U+0000 and control characters are not allowed in ids. It
+ * allocates nothing but the unescaped copy of a string that has escapes (from the batch). Tested
+ * against jansson on the same bytes: both accept or both refuse. */
+#ifndef FRESHET_CONSUMER_DECODE_H
+#define FRESHET_CONSUMER_DECODE_H
+
+#include "consumer/event.h"
+
+#define DECODE_DEPTH_MAX 32
+
+struct decode_settings {
+    const char *const *types; /* names under events:, [type_count]; index = event.type */
+    uint32_t type_count;      /* at most EVENT_TYPES_MAX */
+    int32_t default_type;     /* index of "default", or -1: unknown types are dead letters */
+    int64_t max_ahead_ms;
+    uint32_t event_bytes_max;
+};
+
+/* Fills `event` from its key, bytes, partition, offset and record_ts_ms, which the caller has set.
+ * Never fails: what is no event becomes EVENT_DEAD with a reason. */
+void decode_event(const struct decode_settings *settings, struct batch *batch, struct event *event);
+
+/* The same for a record of the items topic (key = item id; a null value is a tombstone):
+ *   {"item":"i9","blocked":false,"available_from":ms,"available_until":ms,"categories":["…"],"title":"…"}
+ */
+void decode_item(const struct decode_settings *settings, struct batch *batch, struct event *event);
+
+#endif

@@ -1,0 +1,97 @@
+/* The settings: one YAML file, one table.
+ *
+ * Each key is one row of the table in settings.c: name, type, range, default, sentence. The row
+ * makes the parser, the defaults, `freshet check`, docs/CONFIG.md and configs/freshet.yaml
+ * (`freshet check --defaults` and `--markdown` print them), so they cannot disagree. Unknown keys,
+ * wrong types, values out of range and duplicate keys are refused with "FILE:LINE: KEY: what is
+ * wrong" - all of them, not only the first. Durations are written 250ms, 10s, 5m, 6h, 30d; sizes
+ * 64KiB, 256MiB, 4GiB. Two mappings have free keys: `kafka:` (librdkafka's properties, minus a
+ * deny-list) and, under `events:`, the event types. Secrets may be given as `file:/path` or
+ * `env:NAME` (redis.password, and any kafka property). Read once at start; owned by the one who
+ * loads; any thread may read. */
+#ifndef FRESHET_DAEMON_SETTINGS_H
+#define FRESHET_DAEMON_SETTINGS_H
+
+#include "base/error.h"
+#include "base/buffer.h"
+#include "consumer/consumer.h"
+#include "model/scorer.h"
+#include "model/train.h"
+#include "publisher/publisher.h"
+
+struct event_type {
+    char *name;
+    struct type_weight weight;
+};
+
+struct settings {
+    struct { /* kafka: + consumer: */
+        char *topic, *items_topic, *dead_topic, *group, *instance;
+        int64_t create_partitions;
+        int64_t batch_events; /* most events in one batch */
+        int64_t event_bytes_max;
+        int64_t dead_pending_max;
+        struct kafka_property *properties;
+        size_t property_count;
+    } consumer;
+    struct { /* events: */
+        struct event_type types[EVENT_TYPES_MAX];
+        uint32_t type_count;
+        int64_t max_ahead_ms, max_age_ms;
+    } events;
+    struct { /* history: */
+        int64_t max, seen_max, dedup_window;
+    } history;
+    struct { /* state: */
+        char *dir;
+        int64_t commit_ms, map_bytes, hot_bytes;
+    } state;
+    struct { /* model: */
+        struct hyperparameters hyper;
+        int64_t rank;
+        enum update update;
+        double sgd_rate, rho, trend_weight; /* rho 0 and trend_weight -1: fitted */
+        int trend_half_life;                /* -1: fitted */
+        int first_half_life;                /* before the first generation */
+    } model;
+    struct { /* train: */
+        int64_t every_ms, min_events, first_events, iterations, warm_iterations, threads, seed,
+            keep;
+        double gate, duty;
+    } train;
+    struct { /* lists: */
+        int64_t n, batch_users, pace, active_ms, sweep_ms, expiry_ms, changes_max;
+        double expiry_jitter;
+        char **exclude_categories;
+        size_t exclude_category_count;
+    } lists;
+    struct { /* redis: */
+        char *address, *username, *password, *prefix;
+        int64_t database, timeout_ms, in_flight_max;
+    } redis;
+    struct { /* daemon: */
+        int64_t drain_ms;
+        char *log_level; /* debug, info, warn, error */
+    } daemon;
+};
+
+/* The settings in `path`, over the defaults. NULL path: the defaults alone. ERR_SETTINGS with every
+ * complaint, a line each. A relative state.dir is relative to the working directory. */
+int settings_load(struct settings **settings, const char *path, struct buffer *complaints,
+                  struct error *err);
+void settings_free(struct settings *settings);
+
+/* Every key with its default and its sentence, as the YAML of configs/freshet.yaml or as
+ * docs/CONFIG.md. */
+void settings_write_defaults(struct buffer *out);
+void settings_write_markdown(struct buffer *out);
+
+/* What each module wants of them; slices and strings are borrowed from `settings`. */
+void settings_consumer(const struct settings *settings, struct consumer_settings *out);
+void settings_history(const struct settings *settings, struct history_settings *out);
+void settings_scorer(const struct settings *settings, struct scorer_settings *out);
+void settings_train(const struct settings *settings, struct train_settings *out);
+void settings_publisher(const struct settings *settings, const char *nonce,
+                        struct publisher_settings *out);
+
+#endif

@@ -1,0 +1,55 @@
+/* Full ALS: both sides in turn, each row a fold-in against the other side, on threads of our own.
+ *
+ * Alternating least squares for the objective in model/confidence.h (Hu, Koren, Volinsky 2008;
+ * Rendle et al. 2021). Each half-iteration rotates the fixed side into the eigenbasis of its Gram
+ * matrix (and the solved side with it, so its rows stay good starting points) and solves every row
+ * of the other. The same data, settings and seed give the same bytes whatever the number of
+ * threads. */
+#ifndef FRESHET_MODEL_ALS_H
+#define FRESHET_MODEL_ALS_H
+
+#include "model/foldin.h"
+
+struct ratings { /* the same pairs by user and by item; owned by the caller */
+    size_t users, items;
+    size_t *user_begin;      /* [users + 1] */
+    struct pair *user_pairs; /* [user_begin[users]]: row = item */
+    size_t *item_begin;      /* [items + 1] */
+    struct pair *item_pairs; /* row = user */
+};
+
+/* Fills the by-item half of `ratings` from the by-user half. ERR_BUG never; ERR_DOWN if memory
+ * lacks. */
+int ratings_transpose(struct ratings *ratings, struct error *err);
+void ratings_deinit(struct ratings *ratings);
+
+struct als_settings {
+    struct hyperparameters hyper;
+    int iterations;
+    int threads; /* >= 1 */
+    double duty; /* share of time to work, (0, 1]; the rest is slept, row block by row block */
+};
+
+struct als_progress {
+    int iteration, iterations; /* 1-based */
+    double loss;               /* the objective in full, after the iteration */
+    double seconds;            /* of this iteration */
+};
+
+/* X: [users, stride], Y: [items, stride]; on entry the starting point, on return the solution in
+ * Y's eigenbasis up to a last rotation (scores X Y' are what counts). stride = als_stride(rank). */
+size_t als_stride(int rank); /* rank rounded up to 16 floats: 64 bytes */
+
+/* Small random values, each row from (seed, hash of its id): the same id starts at the same point.
+ */
+void als_init_row(float *row, int rank, size_t stride, uint64_t seed, struct slice id);
+
+int als_run(const struct ratings *ratings, const struct als_settings *settings, float *X, float *Y,
+            void (*progress)(const struct als_progress *progress, void *arg), void *arg,
+            struct error *err);
+
+/* The objective's value, computed in double precision: for progress, tests and bench. */
+double als_loss(const struct ratings *ratings, const struct hyperparameters *hyper, const float *X,
+                const float *Y, size_t stride);
+
+#endif

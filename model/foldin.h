@@ -1,0 +1,34 @@
+/* Fold-in: one row of ALS, exactly, against fixed factors.
+ *
+ *   (w0 G + lambda I + sum p y y') x = sum q y
+ *
+ * The factors are rotated into the eigenvectors of their Gram matrix G, so w0 G + lambda I is
+ * diagonal and Jacobi-preconditioned conjugate gradient (Hestenes & Stiefel 1952; Takacs et al.
+ * 2011 for ALS) converges in a few steps without ever forming a matrix. It stops when the residual
+ * is below FOLDIN_RESIDUAL of |b|; rows it cannot finish in FOLDIN_STEPS_MAX are solved by
+ * Cholesky. */
+#ifndef FRESHET_MODEL_FOLDIN_H
+#define FRESHET_MODEL_FOLDIN_H
+
+#include "model/confidence.h"
+
+#define FOLDIN_RESIDUAL 1e-6
+#define FOLDIN_STEPS_MAX 48
+
+struct basis {       /* fixed factors in their eigenbasis; borrowed */
+    const float *Y;  /* [rows, stride], 64-byte aligned, zero beyond rank */
+    const double *g; /* [rank]: the diagonal of G */
+    size_t rows, stride;
+    int rank;
+};
+
+struct foldin_scratch;                                                 /* one per thread */
+struct foldin_scratch *foldin_scratch_new(int rank, size_t pairs_max); /* grows as needed */
+void foldin_scratch_free(struct foldin_scratch *scratch);
+
+/* x: [stride]; its value on entry is the starting point (zero it for a cold start). No pairs: x =
+ * 0. Returns the number of CG steps taken, negative if Cholesky finished it. */
+int foldin_solve(const struct basis *basis, const struct hyperparameters *hyper,
+                 const struct pair *pairs, size_t count, float *x, struct foldin_scratch *scratch);
+
+#endif

@@ -1,0 +1,84 @@
+/* A generation: item factors with all that is needed to score with them, in one immutable file.
+ *
+ * DIR/generations/NNNNNNNN.gen, little-endian:
+ *   0    magic "FRESHGEN", u32 version (1), u32 byte-order mark 0x01020304
+ *   16   u64 checksum: hash_stable of all bytes from 24 to the end
+ *   24   u64 file bytes, u64 items, u32 rank, u32 stride (floats per row), u64 manifest offset,
+ *        u64 manifest bytes, u64 ids offset, u64 factors offset                        (80 bytes in
+ * all)
+ *   ...  manifest: one JSON object (hyperparameters, score weights, figures, cut-off; see below)
+ *   ...  ids: u32 begin[items + 1] relative to the bytes that follow; ids in strict byte order
+ *   ...  factors: float32 [items, stride], on a 64-byte boundary, zero beyond rank, in any basis
+ *
+ * The manifest:
+ * {"number","objective","rank","w0","lambda","lambda_scaling","alpha","seed","iterations",
+ * "weights":{"taste","trend","trend_half_life":"1w","rho","together"},
+ * "figures":{"users","items","interactions","loss","tail_events","ndcg20","ndcg20_live","ndcg20_recent","seconds"},
+ * "cutoff":[{"partition","next_offset"}],"gate":"passed|first|refused"}.
+ * Written aside, fsynced, renamed, directory fsynced. Read in full and checked in full (lengths,
+ * order of ids, finiteness of every factor, checksum) before any of it is believed. Any one thread.
+ */
+#ifndef FRESHET_MODEL_GENERATION_H
+#define FRESHET_MODEL_GENERATION_H
+
+#include "model/confidence.h"
+#include "model/foldin.h"
+
+#define RANK_MAX 512
+#define GENERATION_CUTOFFS_MAX 1024
+
+struct score_weights {
+    double taste;        /* a */
+    double trend;        /* b */
+    int trend_half_life; /* index into half_life_ms */
+    double rho;          /* recency in the fold-in, (0, 1] */
+    double together;     /* c; 0 until the co-occurrence term is built */
+};
+
+struct generation_figures {
+    uint64_t users, items, interactions, tail_events;
+    double loss, seconds;
+    double ndcg20, ndcg20_se; /* this candidate on the held-out tail */
+    double ndcg20_live;       /* the running generation there; NaN if none */
+    double ndcg20_recent;     /* the best trend list alone */
+};
+
+enum gate { GATE_FIRST, GATE_PASSED, GATE_REFUSED };
+
+struct generation_cutoff {
+    int32_t partition;
+    int64_t next_offset;
+};
+
+struct generation {
+    uint64_t number;
+    struct hyperparameters hyper;
+    struct score_weights weights;
+    struct generation_figures figures;
+    enum gate gate;
+    uint64_t seed;
+    int iterations;
+    size_t cutoff_count;
+    struct generation_cutoff *cutoffs;
+    size_t items, stride;
+    struct slice *ids; /* [items], strict byte order, into memory of the generation */
+    float *Y;          /* [items, stride] */
+    double *g;         /* [rank]: eigenvalues of Y'Y once generation_rotate was called, else NULL */
+    void *bytes;       /* what ids point into */
+};
+
+void generation_free(struct generation *generation);
+
+int generation_write(const struct generation *generation, const char *path, struct error *err);
+int generation_read(struct generation **generation, const char *path, struct error *err);
+
+/* Rotates Y into the eigenbasis of its Gram matrix and sets g. */
+int generation_rotate(struct generation *generation, struct error *err);
+
+/* DIR/generations/NNNNNNNN.gen for a number; the numbers there, ascending (caller frees), and the
+ * oldest beyond `keep` removed, never `live` or one newer than it. */
+void generation_path(char *path, size_t size, const char *state_dir, uint64_t number);
+int generation_list(const char *state_dir, uint64_t **numbers, size_t *count, struct error *err);
+int generation_prune(const char *state_dir, size_t keep, uint64_t live, struct error *err);
+
+#endif

@@ -1,0 +1,196 @@
+/* The second station: learns a batch. Users' histories, item sums, offsets, counters, dead letters.
+ *
+ * What is kept of a partition is a pure function of a prefix of it (and of the settings' limits),
+ * applied in offset order: replaying changes nothing. The users lately touched live in memory,
+ * bounded; the others are read from the state when needed. Changes become durable by
+ * history_commit, a whole number of batches at a time. Everything here on the loop thread, but for
+ * what says "worker"; while a worker scores, the loop does not learn. */
+#ifndef FRESHET_MODEL_HISTORY_H
+#define FRESHET_MODEL_HISTORY_H
+
+#include "base/error.h"
+#include "consumer/event.h"
+#include "model/items.h"
+#include "model/slate.h"
+#include "model/state.h"
+#include "model/sums.h"
+#include "model/user.h"
+
+#include <stdio.h>
+
+#define PARTITIONS_MAX 1024
+#define ITEMS_MAX 4000000 /* distinct items a state can hold; further ones are dead letters */
+
+enum counter {
+    COUNTER_APPLIED,      /* interactions folded in */
+    COUNTER_DUPLICATE,    /* id known */
+    COUNTER_LATE,         /* older than events.max_age */
+    COUNTER_RETRACTED,    /* retractions that found their interaction */
+    COUNTER_RETRACT_MISS, /* and those that did not */
+    COUNTER_FORGOTTEN,    /* forget_user */
+    COUNTER_ITEM_RECORDS,
+    COUNTER_DEAD,
+    COUNTER_COUNT /* their sum is the number of records consumed */
+};
+extern const char *const counter_names[COUNTER_COUNT];
+
+struct partition_record { /* as kept in the state */
+    int64_t next_offset;
+    int64_t stream_ts_ms; /* INT64_MIN before the first event */
+    uint64_t counters[COUNTER_COUNT];
+};
+
+struct history_settings {
+    struct state_settings state;
+    struct slice topic, items_topic;
+    struct user_limits limits;
+    int64_t max_age_ms; /* 0: nothing is late */
+    int64_t hot_bytes;  /* users kept in memory, about */
+    uint32_t dead_pending_max;
+    uint32_t type_count; /* of the settings' event types */
+    const char *const *types;
+    const bool *type_counts; /* whether an event of the type counts in the item sums */
+};
+
+/* A user in memory. Lives while queued or pinned, and as long as memory allows. */
+struct user {
+    struct slice id; /* owned with the struct */
+    int32_t partition;
+    const struct user_record *record; /* one reference; never NULL */
+    uint32_t pins;                    /* > 0: must stay in memory (queued, scoring, sending) */
+    bool dirty;                       /* record is newer than the last commit begun */
+    bool queued;                      /* for the pipeline: waits to be scored */
+    enum slate_cause cause;           /* for the pipeline: why */
+    int64_t oldest_event_ms;          /* for the pipeline: see struct slate_list */
+    struct user *queue_next;          /* for the pipeline */
+    struct user *lru_newer, *lru_older;
+    void *cache; /* the scorer's; released by the hook given at open */
+};
+
+struct history;
+
+/* Opens the state for writing and loads items, types and meta. `release_cache` frees user->cache.
+ */
+int history_open(struct history **history, uv_loop_t *loop, const struct history_settings *settings,
+                 void (*release_cache)(void *cache), struct error *err);
+void history_close(struct history *history); /* loses what was not committed */
+
+/* Remembers cluster and partition count at first, compares them later: ERR_SETTINGS with what
+ * differs and the way out. */
+int history_bind(struct history *history, const char *cluster_id, int partition_count,
+                 struct error *err);
+
+/* Loads or drops what is kept of partitions (a dropped one stays in the state). Uncommitted changes
+ * of a revoked partition are kept for the next commit. */
+int history_assign(struct history *history, const int32_t *partitions, size_t count,
+                   struct error *err);
+void history_revoke(struct history *history, const int32_t *partitions, size_t count);
+
+/* INT64_MIN if nothing is known of it. Works for any partition, assigned or not. */
+int64_t history_next_offset(const struct history *history, bool items, int32_t partition);
+
+/* Called before an interaction is applied, with the user's record as it was (NULL: a new user). Not
+ * called for duplicates and late events. */
+typedef void (*history_observer)(const struct event *event, const struct user_record *before,
+                                 uint32_t item, void *arg);
+
+/* What a batch did, for the pipeline. Arrays are owned by the history and live until the next
+ * learn. */
+struct learned {
+    struct user **users; /* each once, with oldest_event_ms set; in order of first event */
+    size_t user_count;
+    const uint32_t *items; /* whose sums changed; may repeat */
+    size_t item_count;
+    bool items_described; /* something was blocked, unblocked, described */
+};
+
+/* Applies a batch. Events of partitions not assigned, or below the partition's next offset, are
+ * dropped. Marks the users' wanted version (their event's offset + 1). */
+void history_learn(struct history *history, const struct batch *batch, history_observer observe,
+                   void *arg, struct learned *learned);
+
+/* The user, from memory or the state; NULL if nothing is kept (err.code 0) or on an error. */
+struct user *history_user(struct history *history, int32_t partition, struct slice id,
+                          struct error *err);
+struct user *history_find_user(struct history *history, struct slice id, struct error *err);
+void history_pin(struct history *history, struct user *user);
+void history_unpin(struct history *history, struct user *user);
+
+/* Redis has this list (or a newer one): remember it. A forgotten user's record goes. */
+void history_acknowledge(struct history *history, struct user *user, const struct version *version,
+                         const uint32_t *items, uint32_t count);
+
+/* Commits all changes so far; `done` comes once, with the offsets that are now durable (err NULL)
+ * or the error (the changes stay, to be tried again). Returns false, and no callback, if a commit
+ * is under way. */
+typedef void (*history_commit_cb)(const struct error *err, const int32_t *partitions,
+                                  const int64_t *next_offsets, size_t count, void *arg);
+bool history_commit(struct history *history, history_commit_cb done, void *arg);
+bool history_is_dirty(const struct history *history);
+
+/* Dead letters not yet delivered: in the state until history_dead_delivered. */
+struct dead_letter {
+    uint64_t token;
+    struct slice key, json;
+};
+bool history_dead_next(struct history *history, struct dead_letter *letter); /* one not in flight;
+                                                                                it then is */
+void history_dead_delivered(struct history *history, uint64_t token, bool ok);
+bool history_dead_full(const struct history *history); /* dead_pending_max reached: take no more */
+
+/* Which users are owed a list? Reads the state (commit first) in a worker, most recently active
+ * first. `all`: everybody with a record. `since_ms`: only users active since then (stream time). */
+struct owed_user {
+    int64_t last_ts_ms;
+    int32_t partition;
+    uint16_t id_length;
+    char id[ID_BYTES_MAX];
+};
+struct owed_list {
+    struct owed_user *users; /* owned; free with owed_list_deinit */
+    size_t count;
+};
+int history_scan_owed(struct history *history, bool all, int64_t since_ms, uint32_t swap,
+                      struct owed_list *owed, struct error *err); /* worker */
+void owed_list_deinit(struct owed_list *owed);
+
+/* Reading what is known. */
+struct items *history_items(struct history *history);
+int64_t history_now_ms(const struct history *history); /* stream time: maximum over partitions */
+size_t history_partitions(const struct history *history, int32_t *partitions, size_t max);
+const struct partition_record *history_partition(const struct history *history, bool items,
+                                                 int32_t partition);           /* NULL: unknown */
+uint64_t history_counter(const struct history *history, enum counter counter); /* all partitions */
+uint64_t history_dead_count(const struct history *history, enum dead_reason reason); /* this run */
+
+/* Sums of the assigned partitions, by number: [history_items count] entries each. */
+size_t history_sums_count(const struct history *history);
+const struct item_sums *history_sums(const struct history *history, size_t index,
+                                     uint32_t *items); /* may be fewer than all items */
+
+/* Type numbers of the state for the settings' types, and back (-1: not in the settings now). */
+uint16_t history_type_number(const struct history *history, uint16_t settings_type);
+int history_type_index(const struct history *history, uint16_t state_type);
+
+/* Meta. */
+struct state_meta {
+    uint32_t epoch;
+    uint32_t swap;              /* generations swapped in, ever */
+    uint64_t generation;        /* live now, 0 none */
+    uint64_t newest_generation; /* the newest ever considered: files above it are news */
+    uint32_t gate_refusals;     /* in a row */
+    char nonce[33];             /* hex; random, drawn with the state */
+    char cluster_id[128];
+    int32_t partition_count;
+};
+const struct state_meta *history_meta(const struct history *history);
+/* Takes effect at once; durable with the next commit. */
+void history_set_generation(struct history *history, uint64_t generation, bool swapped,
+                            uint64_t newest, uint32_t gate_refusals);
+
+/* `freshet dump`: from any process, reads the state and writes JSON lines (docs/ARCHITECTURE.md has
+ * their shape): users, item sums, items, partitions, meta. `user.data` NULL: everything. */
+int history_dump(const struct state_settings *settings, struct slice user, FILE *out,
+                 struct error *err);
+
+#endif

@@ -1,0 +1,51 @@
+/* The third station: users of a batch -> slate. A list is a pure function of its user's history,
+ * item sums, generation, settings and stream time; the scorer holds the last three's live forms.
+ *
+ *   score(u, i) = a x_u.y_i + b T_i + c C_ui        (taste + trend + together; C is 0 for now)
+ *
+ * x_u by exact fold-in (`als`) or steps (`sgd`). Users without history get the trend alone.
+ * scorer_install and scorer_learned on the loop; scorer_run on a worker, while the loop neither
+ * learns nor installs. */
+#ifndef FRESHET_MODEL_SCORER_H
+#define FRESHET_MODEL_SCORER_H
+
+#include "model/generation.h"
+#include "model/history.h"
+#include "model/slate.h"
+
+enum update { UPDATE_ALS, UPDATE_SGD };
+
+struct scorer_settings {
+    uint32_t n; /* list length */
+    enum update update;
+    double sgd_rate;
+    struct score_weights first;      /* until the first generation: trend alone, this half-life */
+    const struct type_weight *types; /* by settings index, [type_count] */
+    uint32_t type_count;
+    const struct slice *exclude_categories;
+    size_t exclude_category_count;
+    const char *arm;
+};
+
+struct scorer;
+struct scorer *scorer_new(struct history *history, const struct scorer_settings *settings);
+void scorer_free(struct scorer *scorer);
+void scorer_release_cache(void *cache); /* for history_open */
+
+/* The generation to score with from now on (taken over; rotated), or NULL for none. The old one
+ * goes. */
+void scorer_install(struct scorer *scorer, struct generation *generation);
+const struct generation *scorer_generation(const struct scorer *scorer);
+
+/* After a learn, or (learned NULL) after partitions came or went. */
+void scorer_learned(struct scorer *scorer, const struct learned *learned);
+
+/* Empties the slate and adds users to it on the loop (with their versions), scores all on a worker,
+ * frees. */
+void slate_clear(struct slate *slate);
+void slate_deinit(struct slate *slate);
+void scorer_add(struct scorer *scorer, struct slate *slate, struct user *user);
+void scorer_add_popular(struct scorer *scorer, struct slate *slate);
+void scorer_run(struct scorer *scorer, struct slate *slate);
+
+#endif

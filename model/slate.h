@@ -1,0 +1,69 @@
+/* What the model hands on: slates, the lists of a batch of users. The station's product header.
+ *
+ * A slate is scored as a whole on a worker thread, sent as a whole by the publisher, and its
+ * outcomes come back in it. Slices point into the item table and the users, which outlive it;
+ * `items` belongs to the slate. Outside the worker's turn: loop thread. */
+#ifndef FRESHET_MODEL_SLATE_H
+#define FRESHET_MODEL_SLATE_H
+
+#include "base/slice.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Where a list stands in its user's history. Newer is greater, compared field by field; lists of
+ * different partitions of one epoch cannot be compared. Published as fixed-width lower-case hex,
+ * "EEEEEEEE.PPPP.OOOOOOOOOOOOOOOO.SSSSSSSS", which compares as bytes. */
+struct version {
+    uint32_t epoch;      /* of the state; only `freshet reset` raises it */
+    int32_t partition;   /* of the events topic; 0 to 65535 */
+    int64_t next_offset; /* of the user's partition, when the list was scored */
+    uint32_t swap;       /* how many generations had been swapped in */
+};
+
+#define VERSION_TEXT_BYTES 40 /* with the closing NUL */
+
+void version_format(char text[VERSION_TEXT_BYTES], const struct version *version);
+
+enum slate_cause { CAUSE_EVENT, CAUSE_GENERATION, CAUSE_SWEEP, CAUSE_FORCED, CAUSE_COUNT };
+const char *slate_cause_name(enum slate_cause cause); /* "event", "generation", ... */
+
+struct slate_item {
+    uint32_t item; /* number in the item table */
+    float score;
+    struct slice id; /* lives as long as the item table */
+};
+
+enum slate_outcome {
+    SLATE_UNSENT, /* not acknowledged: the user stays owed */
+    SLATE_STORED, /* Redis has it */
+    SLATE_OLDER,  /* Redis has a newer one: as good as stored */
+    SLATE_REFUSED /* wrong type or wrong partition at the key: an operator's matter, told once */
+};
+
+struct user; /* the history's; opaque to the publisher */
+
+struct slate_list {
+    struct user *user; /* NULL for the popular list */
+    struct slice user_id;
+    struct version version;
+    enum slate_cause cause;
+    bool forgotten;           /* a tombstone: no items, and the key says so */
+    bool changed;             /* other items than in the last list this user was sent */
+    int64_t oldest_event_ms;  /* record timestamp of the oldest event it answers; 0 if none */
+    struct slate_item *items; /* [count] best first */
+    uint32_t count;
+    enum slate_outcome outcome; /* set by the publisher */
+};
+
+struct slate {
+    struct slate_list *lists; /* [count] */
+    size_t count;
+    const char *arm;
+    uint64_t generation;     /* 0: before the first */
+    int64_t stream_ts_ms;    /* the `now` of all its scores */
+    int64_t oldest_score_ns; /* clock_monotonic_ns when scoring began */
+};
+
+#endif

@@ -1,0 +1,28 @@
+/* How much each item is used: exponentially decayed counts at a fixed bank of half-lives.
+ *
+ *   S_h(t) = sum over the item's events e with time t_e <= t of 2^-((t - t_e) / h)
+ *
+ * kept per (partition, item) as its value at `ts_ms`, the item's largest event time there; folded
+ * in offset order, an event out of order adds its decayed share. What is served is the sum over
+ * partitions in number order. An accepted event whose type has a positive weight counts 1. Pure
+ * functions. */
+#ifndef FRESHET_MODEL_SUMS_H
+#define FRESHET_MODEL_SUMS_H
+
+#include <stdint.h>
+
+#define HALF_LIFE_COUNT 7 /* 10 min, 1 h, 6 h, 1 d, 1 w, 30 d, 1 y */
+
+extern const int64_t half_life_ms[HALF_LIFE_COUNT];
+extern const char *const half_life_names[HALF_LIFE_COUNT]; /* "10m", "1h", "6h", "1d", ... */
+
+struct item_sums {
+    int64_t ts_ms;
+    uint64_t count; /* events ever */
+    double decayed[HALF_LIFE_COUNT];
+};
+
+void sums_add(struct item_sums *sums, int64_t ts_ms);
+double sums_at(const struct item_sums *sums, int half_life, int64_t now_ms);
+
+#endif

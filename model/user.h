@@ -1,0 +1,86 @@
+/* What is kept of a user: one flat, immutable value, the same bytes in memory and in the state.
+ *
+ * An event never changes a record; it makes the next one. So the writer thread and a scoring worker
+ * may read a record while the loop thread already has a newer one. References are counted by the
+ * loop thread alone. After the fixed part come four arrays, in this order, each 8-byte aligned:
+ *   interactions  the newest `history_max`, ordered by (ts_ms, offset), oldest first
+ *   seen          up to `seen_max` items with the types seen, least recently touched first
+ *   dedup         hashes of the last `dedup_window` event ids, oldest first
+ *   list          item numbers of the last list that Redis acknowledged, best first */
+#ifndef FRESHET_MODEL_USER_H
+#define FRESHET_MODEL_USER_H
+
+#include "base/error.h"
+#include "base/slice.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct interaction {
+    int64_t ts_ms;
+    int64_t offset;
+    double value;
+    uint64_t id_hash; /* hash_stable of the event id, 0 if it had none */
+    uint32_t item;
+    uint16_t type; /* the state's type number, not the settings' index */
+    uint16_t reserved;
+};
+
+struct seen_item {
+    uint64_t types; /* bit t: an interaction of the state's type number t */
+    uint32_t item;
+    uint32_t reserved;
+};
+
+struct user_record {
+    uint32_t bytes; /* of the whole record */
+    uint16_t format;
+    uint16_t forgotten; /* 1: erased; kept until Redis has the tombstone */
+    uint32_t interaction_count, seen_count, dedup_count, list_count;
+    int64_t last_ts_ms;                  /* largest event time applied */
+    uint64_t events;                     /* applied, ever */
+    int64_t wanted_offset, acked_offset; /* versions of lists: see struct version */
+    uint32_t wanted_swap, acked_swap;    /* acked_offset -1: no list was ever acknowledged */
+    /* the four arrays */
+};
+
+#define USER_RECORD_FORMAT 1
+
+struct user_limits {
+    uint32_t history_max;  /* interactions */
+    uint32_t seen_max;     /* items */
+    uint32_t dedup_window; /* event ids */
+};
+
+const struct interaction *user_interactions(const struct user_record *record);
+const struct seen_item *user_seen(const struct user_record *record);
+const uint64_t *user_dedup(const struct user_record *record);
+const uint32_t *user_list(const struct user_record *record);
+
+/* References; loop thread. user_record_unref frees the last. NULL is allowed. */
+const struct user_record *user_record_ref(const struct user_record *record);
+void user_record_unref(const struct user_record *record);
+
+/* The record as bytes for the state, and back (copied, checked in full: ERR_DATA). */
+struct slice user_record_bytes(const struct user_record *record);
+int user_record_parse(const struct user_record **record, struct slice bytes, struct error *err);
+
+bool user_has_seen(const struct user_record *record, uint32_t item); /* NULL record: no */
+bool user_knows_id(const struct user_record *record, uint64_t id_hash);
+
+/* Each returns a new record with one reference; `old` may be NULL (a new user) and is not released.
+ */
+const struct user_record *user_apply(const struct user_record *old,
+                                     const struct interaction *interaction,
+                                     const struct user_limits *limits);
+/* NULL if no kept interaction has that id. An item is un-seen when nothing of it is left. */
+const struct user_record *user_retract(const struct user_record *old, uint64_t ref_hash);
+const struct user_record *user_forget(void);
+const struct user_record *user_want(const struct user_record *old, int64_t offset, uint32_t swap);
+const struct user_record *user_acknowledge(const struct user_record *old, int64_t offset,
+                                           uint32_t swap, const uint32_t *items, uint32_t count);
+
+/* wanted > acknowledged, or the acknowledged list is of an earlier swap than `swap`. */
+bool user_is_owed(const struct user_record *record, uint32_t swap);
+
+#endif
