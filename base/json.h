@@ -7,7 +7,11 @@
  *
  * The reader is for what is rare: item records, control requests, manifests. A `struct json` is
  * owned by the one who parsed it and released by json_free; values looked up inside it are
- * borrowed. Duplicate keys and trailing bytes are errors. One thread at a time. */
+ * borrowed. Duplicate keys, trailing bytes, U+0000 and depths over JSON_DEPTH_MAX are errors. One
+ * thread at a time.
+ *
+ * Some of these names are jansson's, too. Hidden visibility keeps ours out of the dynamic linker's
+ * sight, so that jansson goes on calling its own. */
 #ifndef FRESHET_BASE_JSON_H
 #define FRESHET_BASE_JSON_H
 
@@ -17,6 +21,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#define JSON_DEPTH_MAX 64
+
+#pragma GCC visibility push(hidden)
 
 struct json_writer {
     struct buffer *out; /* borrowed */
@@ -64,5 +72,7 @@ double json_to_number(const struct json *json, double otherwise);
 /* Calls `visit` for each member of an object, in the order of the text. */
 void json_each(const struct json *object,
                void (*visit)(struct slice key, const struct json *value, void *arg), void *arg);
+
+#pragma GCC visibility pop
 
 #endif

@@ -4,16 +4,22 @@
  *   {"id":"…","user":"u1","item":"i9","type":"click","ts":1700000000000,"value":1.0,"list":"…","pos":3}
  * in any key order, with any further keys (of any JSON value) skipped but checked. Strict means RFC
  * 8259 in full: UTF-8 checked, no NaN, no trailing bytes, no duplicate of a key that we read, depth
- * at most DECODE_DEPTH_MAX. Users and items are strings of 1 to ID_BYTES_MAX bytes or integers,
- * which become their decimal text. U+0000 and control characters are not allowed in ids. It
- * allocates nothing but the unescaped copy of a string that has escapes (from the batch). Tested
- * against jansson on the same bytes: both accept or both refuse. */
+ * at most DECODE_DEPTH_MAX; and, as in base/json.h, no U+0000 and no number that overflows. A field
+ * whose value is null counts as absent. Users, items, id, ref and list are strings of 1 to
+ * ID_BYTES_MAX bytes or integers, which become their decimal text; control characters are not
+ * allowed in them. Every field that we read is checked, whatever the type of the event. Types
+ * `retract` (user, ref) and `forget_user` (user) are control events. Of several reasons to refuse a
+ * record the first counts in this order: too_large, no_value, bad_utf8, bad_json, missing_field,
+ * bad_field, unknown_type, wrong_key, ahead. It allocates nothing but the unescaped copy of a
+ * string that has escapes (from the batch). Tested against jansson on the same bytes: both accept
+ * or both refuse, but for duplicates of keys that we do not read. */
 #ifndef FRESHET_CONSUMER_DECODE_H
 #define FRESHET_CONSUMER_DECODE_H
 
 #include "consumer/event.h"
 
 #define DECODE_DEPTH_MAX 32
+#define DECODE_TS_MAX_MS 253402300799999 /* the last millisecond of the year 9999 */
 
 struct decode_settings {
     const char *const *types; /* names under events:, [type_count]; index = event.type */
@@ -27,7 +33,8 @@ struct decode_settings {
  * Never fails: what is no event becomes EVENT_DEAD with a reason. */
 void decode_event(const struct decode_settings *settings, struct batch *batch, struct event *event);
 
-/* The same for a record of the items topic (key = item id; a null value is a tombstone):
+/* The same for a record of the items topic (key = item id; a null value is a tombstone), whose
+ * fields may all be absent but `item`:
  *   {"item":"i9","blocked":false,"available_from":ms,"available_until":ms,"categories":["…"],"title":"…"}
  */
 void decode_item(const struct decode_settings *settings, struct batch *batch, struct event *event);

@@ -1,7 +1,7 @@
 /* The settings: one YAML file, one table.
  *
- * Each key is one row of the table in settings.c: name, type, range, default, sentence. The row
- * makes the parser, the defaults, `freshet check`, docs/CONFIG.md and configs/freshet.yaml
+ * Each key is one row of the table in settings_table.c: name, type, range, default, sentence. The
+ * row makes the parser, the defaults, `freshet check`, docs/CONFIG.md and configs/freshet.yaml
  * (`freshet check --defaults` and `--markdown` print them), so they cannot disagree. Unknown keys,
  * wrong types, values out of range and duplicate keys are refused with "FILE:LINE: KEY: what is
  * wrong" - all of them, not only the first. Durations are written 250ms, 10s, 5m, 6h, 30d; sizes
@@ -14,15 +14,11 @@
 
 #include "base/error.h"
 #include "base/buffer.h"
+#include "base/log.h"
 #include "consumer/consumer.h"
 #include "model/scorer.h"
 #include "model/train.h"
 #include "publisher/publisher.h"
-
-struct event_type {
-    char *name;
-    struct type_weight weight;
-};
 
 struct settings {
     struct { /* kafka: + consumer: */
@@ -34,9 +30,12 @@ struct settings {
         struct kafka_property *properties;
         size_t property_count;
     } consumer;
-    struct { /* events: */
-        struct event_type types[EVENT_TYPES_MAX];
+    struct {                          /* events: */
+        char *names[EVENT_TYPES_MAX]; /* [type_count], like the two below */
+        struct type_weight weights[EVENT_TYPES_MAX];
+        bool counts[EVENT_TYPES_MAX]; /* weight > 0: counts in the item sums */
         uint32_t type_count;
+        int32_t default_type; /* index of "default", or -1 */
         int64_t max_ahead_ms, max_age_ms;
     } events;
     struct { /* history: */
@@ -62,7 +61,7 @@ struct settings {
     struct { /* lists: */
         int64_t n, batch_users, pace, active_ms, sweep_ms, expiry_ms, changes_max;
         double expiry_jitter;
-        char **exclude_categories;
+        struct slice *exclude_categories; /* each owned, and NUL-terminated */
         size_t exclude_category_count;
     } lists;
     struct { /* redis: */
@@ -71,12 +70,13 @@ struct settings {
     } redis;
     struct { /* daemon: */
         int64_t drain_ms;
-        char *log_level; /* debug, info, warn, error */
+        enum log_level log_level;
     } daemon;
 };
 
-/* The settings in `path`, over the defaults. NULL path: the defaults alone. ERR_SETTINGS with every
- * complaint, a line each. A relative state.dir is relative to the working directory. */
+/* The settings in `path`, over the defaults. NULL path: the defaults alone. On ERR_SETTINGS every
+ * complaint is in `complaints`, a line each, and err counts them. A relative state.dir is relative
+ * to the working directory. */
 int settings_load(struct settings **settings, const char *path, struct buffer *complaints,
                   struct error *err);
 void settings_free(struct settings *settings);

@@ -7,12 +7,12 @@
  * ials (c, c); hu (c, 1 + c) with w0 = 1 (Hu, Koren, Volinsky 2008; Spark); implicit (c - 1, c)
  * with w0 = 1 (the library). A type with a negative weight is a dislike: p = |c|, q = 0.
  *
- *   c_ui = alpha * min over types of cap and (sum over interactions of weight(type) * value' *
- * decay)
+ *   c_ui = alpha * sum over types of +-min(cap, sum over interactions of |weight| value' decay)
  *
- * where value' is 1, value, or log(1 + value) by the type's `value`, decay is 2^-((now - ts) /
- * half-life) of the type (1 if it has none) times rho^position; position 0 is the user's latest
- * timestamp, 1 the next distinct one before it. `cap` bounds what one item gathers of one type.
+ * with the sign of the type's weight. value' is 1, value, or log(1 + value) by the type's `value`;
+ * decay is 2^-((now - ts) / half-life) of the type (1 if it has none) times rho^position; position
+ * 0 is the user's latest timestamp, 1 the next distinct one before it, interactions of types with
+ * weight 0 not counted. `cap` bounds what one item gathers of one type.
  * Pure functions. */
 #ifndef FRESHET_MODEL_CONFIDENCE_H
 #define FRESHET_MODEL_CONFIDENCE_H

@@ -5,8 +5,9 @@
  * The factors are rotated into the eigenvectors of their Gram matrix G, so w0 G + lambda I is
  * diagonal and Jacobi-preconditioned conjugate gradient (Hestenes & Stiefel 1952; Takacs et al.
  * 2011 for ALS) converges in a few steps without ever forming a matrix. It stops when the residual
- * is below FOLDIN_RESIDUAL of |b|; rows it cannot finish in FOLDIN_STEPS_MAX are solved by
- * Cholesky. */
+ * is below FOLDIN_RESIDUAL of |b|; rows it cannot finish in FOLDIN_STEPS_MAX, and those too badly
+ * conditioned or scaled for float32, are solved by Cholesky in float64. The kernel is the widest
+ * that the processor has; the same processor gives the same bits on any thread. */
 #ifndef FRESHET_MODEL_FOLDIN_H
 #define FRESHET_MODEL_FOLDIN_H
 
@@ -22,8 +23,8 @@ struct basis {       /* fixed factors in their eigenbasis; borrowed */
     int rank;
 };
 
-struct foldin_scratch;                                                 /* one per thread */
-struct foldin_scratch *foldin_scratch_new(int rank, size_t pairs_max); /* grows as needed */
+struct foldin_scratch; /* one per thread */
+struct foldin_scratch *foldin_scratch_new(int rank);
 void foldin_scratch_free(struct foldin_scratch *scratch);
 
 /* x: [stride]; its value on entry is the starting point (zero it for a cold start). No pairs: x =

@@ -40,10 +40,9 @@ const struct generation *scorer_generation(const struct scorer *scorer);
 /* After a learn, or (learned NULL) after partitions came or went. */
 void scorer_learned(struct scorer *scorer, const struct learned *learned);
 
-/* Empties the slate and adds users to it on the loop (with their versions), scores all on a worker,
- * frees. */
-void slate_clear(struct slate *slate);
-void slate_deinit(struct slate *slate);
+/* Adds lists to a slate on the loop, then scores all of them on a worker. scorer_add takes the
+ * version, the cause and the record as they are now and pins the user; the caller unpins when the
+ * slate's outcome is in. */
 void scorer_add(struct scorer *scorer, struct slate *slate, struct user *user);
 void scorer_add_popular(struct scorer *scorer, struct slate *slate);
 void scorer_run(struct scorer *scorer, struct slate *slate);

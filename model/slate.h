@@ -43,6 +43,7 @@ enum slate_outcome {
 };
 
 struct user; /* the history's; opaque to the publisher */
+struct user_record;
 
 struct slate_list {
     struct user *user; /* NULL for the popular list */
@@ -50,20 +51,27 @@ struct slate_list {
     struct version version;
     enum slate_cause cause;
     bool forgotten;           /* a tombstone: no items, and the key says so */
-    bool changed;             /* other items than in the last list this user was sent */
+    bool changed;             /* not the items, in this order, that Redis last acknowledged */
     int64_t oldest_event_ms;  /* record timestamp of the oldest event it answers; 0 if none */
     struct slate_item *items; /* [count] best first */
     uint32_t count;
     enum slate_outcome outcome; /* set by the publisher */
+    /* the rest is the scorer's */
+    const struct user_record *record; /* what is scored: one reference; NULL for the popular list */
 };
 
 struct slate {
     struct slate_list *lists; /* [count] */
-    size_t count;
+    size_t count, capacity;
     const char *arm;
     uint64_t generation;     /* 0: before the first */
     int64_t stream_ts_ms;    /* the `now` of all its scores */
     int64_t oldest_score_ns; /* clock_monotonic_ns when scoring began */
 };
+
+/* Zero-initialise. slate_clear empties the slate for the next batch, slate_deinit also gives its
+ * memory back. Loop thread, because they let go of users' records. */
+void slate_clear(struct slate *slate);
+void slate_deinit(struct slate *slate);
 
 #endif

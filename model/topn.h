@@ -2,9 +2,11 @@
  *
  * Items come in tiles; the products of a tile are one matrix product into a buffer that stays in
  * cache, and each user's candidates are selected from it at once, so scores are never all in
- * memory. Items beyond the factors' rows (newer than the generation) have x.y = 0 and their bias
- * alone. Ties go to the smaller id in byte order. Excluded items never enter. Any thread; scratch
- * is the caller's. */
+ * memory. The product is a filter, with its rounding error allowed for; what passes is scored again
+ * by topn_score, whose bits depend on the user and the item alone: not on who shares the block, nor
+ * on OpenBLAS's choice of kernel. Items beyond the factors' rows (newer than the generation) have
+ * x.y = 0 and their bias alone. Ties go to the smaller id in byte order. Excluded items never
+ * enter, nor does a score that is not a number. Any thread; scratch is the caller's. */
 #ifndef FRESHET_MODEL_TOPN_H
 #define FRESHET_MODEL_TOPN_H
 
@@ -19,6 +21,7 @@ struct topn_items {
     const float *Y; /* [rows, stride]; NULL if there is no generation */
     size_t rows, stride;
     int rank;
+    double norm_max;          /* topn_norm_max of Y; 0: found out in each call */
     const float *bias;        /* [count]: by column; columns 0..rows-1 are Y's rows */
     size_t count;             /* columns in all: rows, then newer items */
     const struct slice *ids;  /* [count]: for ties */
@@ -35,6 +38,12 @@ struct topn_entry {
     uint32_t column;
     float score;
 };
+
+/* The score of one pair, the one that lists hold. x NULL: the bias. */
+float topn_score(const struct topn_items *items, const float *x, uint32_t column);
+
+/* The largest |y| of the rows, once per generation. */
+double topn_norm_max(const float *Y, size_t rows, size_t stride, int rank);
 
 struct topn_scratch;
 struct topn_scratch *topn_scratch_new(void);

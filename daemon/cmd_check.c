@@ -1,0 +1,57 @@
+#include "daemon/command.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* stdout may be a full disk: data that was not written is an error. */
+static int print_all(const struct buffer *text)
+{
+    fwrite(text->data, 1, text->length, stdout);
+    if (fflush(stdout) == 0)
+        return 0;
+    perror("freshet: stdout");
+    return -ERR_IO;
+}
+
+static int print_generated(void (*write)(struct buffer *out))
+{
+    struct buffer text = {0};
+    write(&text);
+    int status = print_all(&text);
+    buffer_deinit(&text);
+    return status;
+}
+
+int cmd_check(int argc, char **argv)
+{
+    const char *config = NULL, *defaults = NULL, *markdown = NULL;
+    const struct option_row rows[] = {
+        {"config", "FILE", "the settings to check", &config},
+        {"defaults", NULL, "print every key with its default (configs/freshet.yaml)", &defaults},
+        {"markdown", NULL, "print the reference (docs/CONFIG.md)", &markdown},
+        {0},
+    };
+    const struct command_line line = {
+        .synopsis = "check --config FILE",
+        .summary = "Says what is wrong with a settings file, each complaint with file:line: key.",
+        .rows = rows,
+    };
+    struct error err = {0};
+    bool help;
+    if (command_parse(&line, argc, argv, &help, &err) != 0)
+        return command_fail(&err);
+    if (help)
+        return 0;
+    if (defaults != NULL)
+        return print_generated(settings_write_defaults);
+    if (markdown != NULL)
+        return print_generated(settings_write_markdown);
+
+    struct settings *settings;
+    if (command_settings(config, &settings, &err) != 0)
+        return command_fail(&err);
+    settings_free(settings);
+    printf("%s: ok\n", config);
+    return 0;
+}

@@ -1,0 +1,37 @@
+/* The control socket: how the other subcommands ask the running daemon.
+ *
+ * STATE/control.sock, a unix socket in the state directory (mode 0700). One JSON object a line each way:
+ * {"cmd":"status"} -> {"ok":true,...} or {"ok":false,"code":-75,"error":"..."}. Requests of a connection are answered
+ * one after another. At most CONTROL_CLIENTS_MAX connections, lines of CONTROL_LINE_MAX bytes. Loop thread. */
+#ifndef FRESHET_DAEMON_CONTROL_H
+#define FRESHET_DAEMON_CONTROL_H
+
+#include "base/buffer.h"
+#include "base/error.h"
+#include "base/json.h"
+
+#include <uv.h>
+
+#define CONTROL_CLIENTS_MAX 64
+#define CONTROL_LINE_MAX 65536
+#define CONTROL_SOCKET "control.sock"
+
+struct control;
+struct control_request; /* answered exactly once, now or later; stays valid if the client leaves */
+
+typedef void (*control_handler)(struct control_request *request, const struct json *body,
+                                void *arg);
+
+int control_open(struct control **control, uv_loop_t *loop, const char *state_dir,
+                 control_handler handler, void *arg, struct error *err);
+/* `json`: a whole object that begins {"ok":true. */
+void control_answer(struct control_request *request, struct slice json);
+void control_fail(struct control_request *request, const struct error *err);
+void control_close(struct control *control, void (*closed)(void *arg), void *arg);
+
+/* The other side, for the subcommands: sends one request, waits for its answer up to `timeout_ms` (0: for ever).
+ * ERR_DOWN if no daemon runs on this state; the daemon's own error if it says one. */
+int control_ask(const char *state_dir, struct slice request, int timeout_ms,
+                struct json **answer, struct error *err);
+
+#endif

@@ -1,0 +1,332 @@
+#include "daemon/daemon.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "model/blas.h"
+
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define KAFKA_WAIT_MS 30000  /* for a first answer, at start */
+#define LEAVE_MS 5000        /* for leaving the group and the last closings */
+
+static void leave(struct daemon *daemon);
+
+/* -- what the stations say --------------------------------------------------------------------- */
+
+static void fail(struct daemon *daemon, const struct error *err)
+{
+    if (daemon->failure.code == 0)
+        daemon->failure = *err;
+    log_error("%s", err->text);
+    leave(daemon);
+}
+
+static int64_t start_offset(bool items, int32_t partition, void *arg)
+{
+    struct daemon *daemon = arg;
+    return history_next_offset(daemon->history, items, partition);
+}
+
+static void assigned(const int32_t *partitions, size_t count, void *arg)
+{
+    struct daemon *daemon = arg;
+    struct error err = {0};
+    log_info("consumer: %zu partitions assigned", count);
+    if (history_assign(daemon->history, partitions, count, &err) != 0) {
+        error_wrap(&err, "history");
+        fail(daemon, &err);
+        return;
+    }
+    scorer_learned(daemon->scorer, NULL);
+    renewal_start(daemon->renewal, CAUSE_EVENT, false);
+}
+
+static void revoked(const int32_t *partitions, size_t count, void *arg)
+{
+    struct daemon *daemon = arg;
+    log_info("consumer: %zu partitions revoked", count);
+    history_revoke(daemon->history, partitions, count);
+    scorer_learned(daemon->scorer, NULL);
+}
+
+static void records_ready(void *arg)
+{
+    struct daemon *daemon = arg;
+    line_wake(daemon->line);
+}
+
+static void kafka_health(const struct error *err, void *arg)
+{
+    struct daemon *daemon = arg;
+    bool up = err == NULL;
+    if (up && !daemon->kafka_up)
+        log_info("kafka: up");
+    if (!up && log_once_a_minute(&daemon->kafka_told_ms))
+        log_warn("kafka: %s", err->text);
+    snprintf(daemon->kafka_why, sizeof daemon->kafka_why, "%s", up ? "" : err->text);
+    daemon->kafka_up = up;
+}
+
+static void consumer_failed(const struct error *err, void *arg)
+{
+    fail(arg, err);
+}
+
+static void redis_up(void *arg)
+{
+    struct daemon *daemon = arg;
+    log_info("redis: up");
+    daemon->redis_why[0] = '\0';
+    daemon->redis_told_ms = 0;
+    line_wake(daemon->line);
+}
+
+static void redis_down(const struct error *why, void *arg)
+{
+    struct daemon *daemon = arg;
+    snprintf(daemon->redis_why, sizeof daemon->redis_why, "%s", why->text);
+    if (log_once_a_minute(&daemon->redis_told_ms))
+        log_warn("redis: %s; lists wait, learning goes on", why->text);
+    line_wake(daemon->line);
+}
+
+/* Another or an empty Redis: everybody's list is owed again. */
+static void redis_lost(void *arg)
+{
+    struct daemon *daemon = arg;
+    log_warn("redis: does not hold our lists; publishing all of them");
+    renewal_start(daemon->renewal, CAUSE_FORCED, true);
+}
+
+static void users_spilled(void *arg)
+{
+    struct daemon *daemon = arg;
+    renewal_start(daemon->renewal, CAUSE_EVENT, false);
+}
+
+static void generation_written(void *arg)
+{
+    struct daemon *daemon = arg;
+    swapper_look(daemon->swapper);
+}
+
+static void sweep_due(uv_timer_t *timer)
+{
+    struct daemon *daemon = timer->data;
+    if (!renewal_running(daemon->sweep))
+        renewal_start(daemon->sweep, CAUSE_SWEEP, true);
+}
+
+/* -- taking it apart --------------------------------------------------------------------------- */
+
+/* The line goes after all that may call it, and the deadline last of all. */
+static void line_freed(void *arg)
+{
+    struct daemon *daemon = arg;
+    uv_close((uv_handle_t *)&daemon->deadline, NULL);
+}
+
+static void part_closed(void *arg)
+{
+    struct daemon *daemon = arg;
+    if (--daemon->closing == 0)
+        line_free(daemon->line, line_freed, daemon);
+}
+
+static void abandon(uv_timer_t *timer)
+{
+    struct daemon *daemon = timer->data;
+    log_error("could not stop by the deadline; what is left is in the log and in the state");
+    _exit(daemon->failure.code ? -daemon->failure.code : -ERR_DOWN);
+}
+
+/* All is durable that will be: close whatever is open. */
+static void close_parts(struct daemon *daemon)
+{
+    uv_timer_start(&daemon->deadline, abandon, LEAVE_MS, 0);
+    uv_close((uv_handle_t *)&daemon->sigterm, NULL);
+    uv_close((uv_handle_t *)&daemon->sigint, NULL);
+    uv_close((uv_handle_t *)&daemon->sweep_timer, NULL);
+    daemon->closing = 7;
+    swapper_free(daemon->swapper, part_closed, daemon);
+    control_close(daemon->control, part_closed, daemon);
+    trainer_free(daemon->trainer, part_closed, daemon);
+    renewal_free(daemon->renewal, part_closed, daemon);
+    renewal_free(daemon->sweep, part_closed, daemon);
+    publisher_close(daemon->publisher, part_closed, daemon);
+    consumer_close(daemon->consumer, LEAVE_MS / 2, part_closed, daemon);
+}
+
+static void last_commit(const struct error *err, void *arg)
+{
+    struct daemon *daemon = arg;
+    if (err != NULL)
+        log_error("state: %s; the log replays what was not written", err->text);
+    close_parts(daemon);
+}
+
+static void at_rest(void *arg)
+{
+    struct daemon *daemon = arg;
+    line_commit(daemon->line, last_commit, daemon);
+}
+
+/* No more lists: wait for the worker, make all durable, close. */
+static void leave(struct daemon *daemon)
+{
+    if (daemon->leaving)
+        return;
+    daemon->leaving = true;
+    uv_timer_start(&daemon->deadline, abandon, LEAVE_MS, 0);
+    line_stop(daemon->line, at_rest, daemon);
+}
+
+static void drained(bool ok, void *arg)
+{
+    (void)ok; /* lists that could not be sent stay owed */
+    leave(arg);
+}
+
+static void drain_late(uv_timer_t *timer)
+{
+    struct daemon *daemon = timer->data;
+    log_warn("lists are still waiting at the deadline; they stay owed");
+    leave(daemon);
+}
+
+static void ask_to_end(uv_signal_t *signal, int number)
+{
+    struct daemon *daemon = signal->data;
+    if (daemon->draining) {
+        leave(daemon);
+        return;
+    }
+    log_info("signal %d: draining", number);
+    daemon->draining = true;
+    consumer_pause(daemon->consumer);
+    line_stop_learning(daemon->line);
+    if (!publisher_is_up(daemon->publisher)) {
+        leave(daemon);
+        return;
+    }
+    uv_timer_start(&daemon->deadline, drain_late, (uint64_t)daemon->settings->daemon.drain_ms, 0);
+    line_when_sent(daemon->line, drained, daemon);
+}
+
+/* -- putting it together ----------------------------------------------------------------------- */
+
+static int open_kafka(struct daemon *daemon, struct error *err)
+{
+    static const struct consumer_hooks hooks = {
+        .start_offset = start_offset,
+        .assigned = assigned,
+        .revoked = revoked,
+        .ready = records_ready,
+        .health = kafka_health,
+        .failed = consumer_failed,
+    };
+    struct consumer_settings settings;
+    settings_consumer(daemon->settings, &settings);
+    if (consumer_open(&daemon->consumer, &daemon->loop, &settings, &hooks, daemon, KAFKA_WAIT_MS,
+                      err) != 0)
+        return error_wrap(err, "kafka");
+    daemon->kafka_up = true;
+    return history_bind(daemon->history, consumer_cluster_id(daemon->consumer),
+                        consumer_partition_count(daemon->consumer), err);
+}
+
+static int open_redis(struct daemon *daemon, struct error *err)
+{
+    static const struct publisher_hooks hooks = {redis_up, redis_down, redis_lost};
+    struct publisher_settings settings;
+    settings_publisher(daemon->settings, history_meta(daemon->history)->nonce, &settings);
+    if (publisher_open(&daemon->publisher, &daemon->loop, &settings, &hooks, daemon, err) != 0)
+        return error_wrap(err, "redis");
+    return 0;
+}
+
+static void build_line(struct daemon *daemon, const char *config)
+{
+    const struct settings *s = daemon->settings;
+    struct line_settings line = {(size_t)s->consumer.batch_events, (size_t)s->lists.batch_users,
+                                 s->state.commit_ms};
+    daemon->line = line_new(&daemon->loop, &line, daemon->consumer, daemon->history,
+                            daemon->scorer, daemon->publisher, users_spilled, daemon);
+    struct renewal_settings owed = {(double)s->lists.pace, 0, s->lists.active_ms, 64};
+    struct renewal_settings sweep = {0, s->lists.sweep_ms, s->lists.active_ms, 16};
+    daemon->renewal =
+        renewal_new(&daemon->loop, &owed, daemon->line, daemon->history, daemon->publisher);
+    daemon->sweep =
+        renewal_new(&daemon->loop, &sweep, daemon->line, daemon->history, daemon->publisher);
+    daemon->swapper =
+        swapper_new(&daemon->loop, s->state.dir, (size_t)s->train.keep, daemon->line,
+                    daemon->history, daemon->scorer, daemon->publisher, daemon->renewal);
+    struct trainer_settings trainer = {config, s->train.every_ms, (uint64_t)s->train.min_events,
+                                       (uint64_t)s->train.first_events};
+    daemon->trainer = trainer_new(&daemon->loop, &trainer, daemon->line, daemon->history,
+                                  generation_written, daemon);
+}
+
+static void watch_signals(struct daemon *daemon)
+{
+    signal(SIGPIPE, SIG_IGN);
+    uv_timer_init(&daemon->loop, &daemon->deadline);
+    uv_timer_init(&daemon->loop, &daemon->sweep_timer);
+    uv_signal_init(&daemon->loop, &daemon->sigterm);
+    uv_signal_init(&daemon->loop, &daemon->sigint);
+    daemon->deadline.data = daemon->sweep_timer.data = daemon;
+    daemon->sigterm.data = daemon->sigint.data = daemon;
+    uv_signal_start(&daemon->sigterm, ask_to_end, SIGTERM);
+    uv_signal_start(&daemon->sigint, ask_to_end, SIGINT);
+    uint64_t sweep_ms = (uint64_t)daemon->settings->lists.sweep_ms;
+    if (sweep_ms > 0)
+        uv_timer_start(&daemon->sweep_timer, sweep_due, sweep_ms, sweep_ms);
+}
+
+/* Everything up to the first turn of the loop. What was opened before a failure is left to the process's end:
+ * nothing has been learned yet, and the state is closed by the caller. */
+static int open_all(struct daemon *daemon, const char *config, struct error *err)
+{
+    struct history_settings history;
+    settings_history(daemon->settings, &history);
+    if (history_open(&daemon->history, &daemon->loop, &history, scorer_release_cache, err) != 0)
+        return error_wrap(err, "state");
+    if (open_kafka(daemon, err) != 0 || open_redis(daemon, err) != 0)
+        return err->code;
+    struct scorer_settings scorer;
+    settings_scorer(daemon->settings, &scorer);
+    daemon->scorer = scorer_new(daemon->history, &scorer);
+    build_line(daemon, config);
+    swapper_restore(daemon->swapper);
+    if (control_open(&daemon->control, &daemon->loop, daemon->settings->state.dir, daemon_request,
+                     daemon, err) != 0)
+        return err->code;
+    watch_signals(daemon);
+    return consumer_start(daemon->consumer, err);
+}
+
+int daemon_run(const struct settings *settings, const char *config, struct error *err)
+{
+    struct daemon daemon = {.settings = settings, .began_ns = clock_monotonic_ns()};
+    blas_init();
+    uv_loop_init(&daemon.loop);
+    if (open_all(&daemon, config, err) != 0) {
+        history_close(daemon.history);
+        return err->code;
+    }
+    log_info("running; topic %s, state %s", settings->consumer.topic, settings->state.dir);
+    swapper_look(daemon.swapper);
+    uv_run(&daemon.loop, UV_RUN_DEFAULT);
+
+    scorer_free(daemon.scorer);
+    history_close(daemon.history);
+    uv_run(&daemon.loop, UV_RUN_DEFAULT); /* the state's own handles */
+    uv_loop_close(&daemon.loop);
+    *err = daemon.failure;
+    log_info("stopped");
+    return err->code;
+}

@@ -1,0 +1,53 @@
+/* freshet: one binary, one subcommand a job. */
+#include "daemon/command.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const struct {
+    const char *name;
+    int (*run)(int argc, char **argv);
+    const char *summary;
+} commands[] = {
+    {"run", cmd_run, "read events, keep lists fresh"},
+    {"check", cmd_check, "say what is wrong with a settings file"},
+    {"broker", cmd_broker, "an embedded Kafka broker for trying things"},
+    {"replay", cmd_replay, "send a recorded stream to Kafka"},
+    {"items", cmd_items, "send item titles and records to Kafka"},
+    {"train", cmd_train, "run full ALS on the state, write a generation"},
+    {"rollback", cmd_rollback, "go back to an earlier generation"},
+    {"recommend", cmd_recommend, "show a user's live list"},
+    {"publish", cmd_publish, "publish lists again, now"},
+    {"status", cmd_status, "how the running daemon is"},
+    {"dump", cmd_dump, "print the state as JSON lines"},
+};
+
+#define COMMAND_COUNT (sizeof commands / sizeof commands[0])
+
+static void print_usage(FILE *out)
+{
+    fprintf(out, "usage: freshet COMMAND [options]\n\ncommands:\n");
+    for (size_t i = 0; i < COMMAND_COUNT; i++)
+        fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].summary);
+    fprintf(out, "\n`freshet COMMAND --help` says more; `man freshet` says all.\n");
+}
+
+int main(int argc, char **argv)
+{
+    if (argc >= 2 && strcmp(argv[1], "--version") == 0) {
+        printf("freshet %s\n", FRESHET_VERSION);
+        return 0;
+    }
+    if (argc >= 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0)) {
+        print_usage(stdout);
+        return 0;
+    }
+    for (size_t i = 0; argc >= 2 && i < COMMAND_COUNT; i++)
+        if (strcmp(argv[1], commands[i].name) == 0)
+            return commands[i].run(argc - 1, argv + 1);
+
+    if (argc >= 2)
+        fprintf(stderr, "freshet: unknown command \"%s\"\n", argv[1]);
+    print_usage(stderr);
+    return -ERR_USAGE;
+}

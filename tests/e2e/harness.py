@@ -1,0 +1,321 @@
+"""A freshet under test, and what the end-to-end programs have in common.
+
+FRESHET_BIN names the binary. A program makes one Kafka and one Redis for all its tests; each test
+has topics, a state directory, a Redis prefix and a group of its own.
+"""
+
+import json
+import os
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import unittest
+
+import oracle
+import services
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BINARY = os.environ.get("FRESHET_BIN", str(ROOT / "build" / "freshet"))
+EVENTS_FILE = ROOT / "data" / "ifdb.tsv.zst"
+PARTITIONS = 3
+COMMAND_S = 120
+DRAIN_S = 240  # for what takes seconds: sanitizers and two busy cores are slow
+LOG_LINES_SHOWN = 60
+
+DURATION_MS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+
+# Every limit is small enough to bite on the recorded events, and none is left to a default.
+SETTINGS = {
+    "consumer": {"create_partitions": PARTITIONS, "instance": "e2e"},
+    "events": {
+        "types": {},
+    },
+    "history": {"max": 120, "seen_max": 400, "dedup_window": 64},
+    "model": {"rank": 16, "update": "als"},
+    "train": {
+        "every": "30d",
+        "min_events": 1_000_000,
+        "first_events": 8000,
+        "iterations": 3,
+        "warm_iterations": 1,
+        "threads": 1,
+    },
+    "lists": {"n": 20},
+}
+EVENT_TYPES = {
+    "played": {"weight": 1.0, "hides": True},
+    "wishlist": {"weight": 0.5, "half_life": "300d", "cap": 0.4, "hides": False},
+}
+
+
+def duration_ms(text):
+    number, unit = re.fullmatch(r"(\d+)([a-z]+)", text).groups()
+    return int(number) * DURATION_MS[unit]
+
+
+def write_yaml(value, indent=0):
+    """Nested mappings of scalars and lists of scalars, as YAML."""
+    lines = []
+    for key, entry in value.items():
+        begin = " " * indent + f"{key}:"
+        if isinstance(entry, dict):
+            lines += [begin, write_yaml(entry, indent + 2)] if entry else []
+        else:
+            lines.append(f"{begin} {json.dumps(entry)}")  # JSON's scalars are YAML's
+    return "\n".join(lines)
+
+
+def merged(base, over):
+    out = dict(base)
+    for key, value in over.items():
+        nested = isinstance(value, dict) and isinstance(out.get(key), dict)
+        out[key] = merged(out[key], value) if nested else value
+    return out
+
+
+class Freshet:
+    """One settings file, its state directory, and the processes that are given it."""
+
+    def __init__(self, folder, name, bootstrap, redis_address, settings=None, event_types=None):
+        self.folder = pathlib.Path(folder) / name
+        self.folder.mkdir()
+        self.log = self.folder / "log"
+        self.state_dir = self.folder / "state"
+        self.topic, self.items_topic, self.group = f"{name}-events", f"{name}-items", f"{name}-group"
+        self.prefix = f"{name}:"
+        self.event_types = EVENT_TYPES if event_types is None else event_types
+        own = {
+            "kafka": {"bootstrap.servers": bootstrap},
+            "consumer": {
+                "topic": self.topic, "items_topic": self.items_topic, "group": self.group,
+            },
+            "events": self.event_types,
+            "state": {"dir": str(self.state_dir)},
+            "redis": {"address": redis_address, "prefix": self.prefix},
+        }
+        base = {key: value for key, value in SETTINGS.items() if key != "events"}
+        self.settings = merged(merged(base, own), settings or {})
+        self.config = self.folder / "freshet.yaml"
+        self.config.write_text(write_yaml(self.settings) + "\n")
+        self.process = None
+
+    def rules(self):
+        """The same settings as the oracle wants them."""
+        types = {}
+        for name, row in self.event_types.items():
+            types[name] = oracle.EventType(
+                weight=row.get("weight", 1.0),
+                half_life_ms=duration_ms(row["half_life"]) if "half_life" in row else 0,
+                cap=row.get("cap", float("inf")),
+                value=row.get("value", "none"),
+                hides=row.get("hides", True),
+            )
+        history = self.settings["history"]
+        events = self.settings["events"]
+        return oracle.Rules(
+            types=types,
+            history_max=history["max"],
+            seen_max=history["seen_max"],
+            dedup_window=history["dedup_window"],
+            n=self.settings["lists"]["n"],
+            max_age_ms=duration_ms(events["max_age"]) if "max_age" in events else 0,
+        )
+
+    # ---- the daemon
+
+    def start(self):
+        command = [BINARY, "run", "--config", self.config]
+        self.process = services.spawn(command, self.log)
+        self.wait(lambda s: s["state"] == "running" and s["kafka"]["up"], "running", DRAIN_S)
+        return self
+
+    def check_alive(self):
+        if self.process is not None and self.process.poll() is not None:
+            raise AssertionError(f"freshet run ended by itself: {self.process.returncode}")
+
+    def kill(self):
+        """As if the power went."""
+        self.check_alive()
+        services.stop(self.process, signal.SIGKILL)
+
+    def terminate(self, deadline_s=services.STOP_S):
+        """SIGTERM; the exit status."""
+        self.check_alive()
+        return services.stop(self.process, signal.SIGTERM, deadline_s)
+
+    def end(self):
+        """After a test, whatever came of it."""
+        if self.process is not None and self.process.poll() is None:
+            services.stop(self.process, signal.SIGKILL)
+
+    # ---- subcommands
+
+    def run(self, *arguments, stdin=None, timeout_s=COMMAND_S):
+        """A subcommand with --config: what came of it, as text."""
+        command = [BINARY, *map(str, arguments), "--config", str(self.config)]
+        return subprocess.run(
+            command, input=stdin, capture_output=True, timeout=timeout_s, check=False, text=True
+        )
+
+    def ask(self, *arguments, timeout_s=COMMAND_S):
+        """A subcommand that must succeed: its stdout."""
+        done = self.run(*arguments, timeout_s=timeout_s)
+        if done.returncode:
+            raise AssertionError(f"{arguments}: exit {done.returncode}: {done.stderr[-3000:]}")
+        return done.stdout
+
+    def spawn(self, *arguments):
+        """A subcommand beside the test."""
+        command = [BINARY, *map(str, arguments), "--config", str(self.config)]
+        return services.spawn(command, self.folder / "commands.log")
+
+    def status(self):
+        """The running daemon's status, or None while it does not answer."""
+        done = self.run("status", "--json")
+        # Not in order is also an answer; only its exit status tells the difference.
+        return json.loads(done.stdout) if done.stdout.strip() else None
+
+    def wait(self, question, what, deadline_s=DRAIN_S):
+        """Until `question` of the status is true; the status then."""
+
+        def ask():
+            self.check_alive()
+            status = self.status()
+            return status if status is not None and question(status) else None
+
+        return services.wait_until(ask, what, deadline_s)
+
+    def wait_applied(self, records):
+        return self.wait(lambda s: s["records"]["total"] >= records, f"{records} records consumed")
+
+    def wait_drained(self, records):
+        """All records consumed and every list acknowledged."""
+        return self.wait(
+            lambda s: s["records"]["total"] == records
+            and s["redis"]["up"]
+            and s["owed"] == 0
+            and s["queued"] == 0
+            and s["dead_pending"] == 0,
+            f"{records} records consumed, all lists sent",
+        )
+
+    def wait_generation(self, swaps=1):
+        return self.wait(
+            lambda s: s["generation"]["swaps"] >= swaps, f"{swaps} generations swapped in"
+        )
+
+    def dump(self):
+        return oracle.read_dump(self.ask("dump", "--all"))
+
+    def last_words(self):
+        words = []
+        for path in (self.log, self.folder / "commands.log"):
+            if path.exists():
+                lines = path.read_text(errors="replace").splitlines()[-LOG_LINES_SHOWN:]
+                words += [f"---- {path.name} of {self.folder.name}", *lines]
+        return "\n".join(words)
+
+
+class EndToEnd(unittest.TestCase):
+    """A test with a real Kafka, a real Redis and a freshet."""
+
+    kafka_properties = {}
+
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.mkdtemp(prefix="freshet-e2e-")
+        cls.addClassCleanup(shutil.rmtree, cls.folder)
+        cls.kafka = services.Kafka(cls.folder, **cls.kafka_properties)
+        cls.addClassCleanup(cls.kafka.stop)
+        cls.redis = services.Redis(cls.folder)
+        cls.addClassCleanup(cls.redis.stop)
+        cls.kafka.start()
+        cls.redis.start()
+
+    def freshet(self, name, settings=None, **options):
+        """A freshet with topics of its own; ended with the test, and heard if that failed."""
+        freshet = Freshet(
+            self.folder, name, self.kafka.bootstrap, self.redis.address, settings, **options
+        )
+        self.kafka.create_topic(freshet.topic, PARTITIONS)
+        self.kafka.create_topic(freshet.items_topic, 1, **{"cleanup.policy": "compact"})
+        self.freshets.append(freshet)
+        self.addCleanup(freshet.end)
+        return freshet
+
+    def run(self, result=None):
+        self.freshets = []
+        before = len(result.failures) + len(result.errors)
+        super().run(result)
+        if len(result.failures) + len(result.errors) > before:
+            for freshet in self.freshets:
+                print(freshet.last_words(), file=sys.stderr)
+
+    # ---- the two equalities
+
+    def assert_nothing_wrong(self, wrong):
+        shown = "\n".join(wrong[:20])
+        self.assertFalse(wrong, f"{len(wrong)} differences:\n{shown}")
+
+    def assert_state_is_fold(self, freshet, dump, dead=frozenset(), rules=None):
+        """The state is the fold of what is in Kafka."""
+        records = self.kafka.consume(freshet.topic)
+        items = self.kafka.consume(freshet.items_topic)
+        state = oracle.fold(records, rules or freshet.rules(), dead, items)
+        self.assert_nothing_wrong(oracle.dump_differences(dump, state, freshet.topic))
+        return state
+
+    def assert_lists_are_recomputed(self, freshet, dump):
+        """Every user's list in Redis is the one that follows from the dump and the generation."""
+        generation = oracle.live_generation(dump, freshet.state_dir)
+        model = oracle.Model(dump, generation, freshet.rules())
+        names = sorted(dump.users)
+        lists = self.redis.get_all([freshet.prefix + name for name in names])
+        wrong = []
+        for name, text in zip(names, lists):
+            wrong += self._list_differences(model, freshet, name, text)
+        self.assert_nothing_wrong(wrong)
+
+    def _list_differences(self, model, freshet, name, text):
+        if text is None:
+            return [f"list of {name}: not in Redis"]
+        published, user = json.loads(text), model.dump.users[name]
+        wrong = []
+        want = {
+            "v": model.version(user["partition"], freshet.topic),
+            "user": name,
+            "arm": "default",
+            "gen": model.dump.state["generation"],
+            "ts": model.dump.now,
+            "cause": "forced",
+        }
+        for key, value in want.items():
+            if published[key] != value:
+                wrong.append(f"list of {name}: {key} is {published[key]!r}, want {value!r}")
+        items = [item for item, _ in published["items"]]
+        if user["list"][: len(items)] != items:
+            wrong.append(f"list of {name}: not the one that the state says was acknowledged")
+        for version in ("wanted", "acked"):
+            if user[version]["offset"] > user["acked"]["offset"]:
+                wrong.append(f"user {name}: still owed: {user['wanted']} {user['acked']}")
+        return wrong + model.list_differences(name, user, published["items"])
+
+    def assert_two_equalities(self, freshet, records, dead=frozenset()):
+        """Drains, publishes all, ends the daemon, and compares state and lists with the oracle."""
+        freshet.wait_drained(records)
+        freshet.ask("publish", "--all")
+        self.assertEqual(freshet.terminate(), 0, "exit status after SIGTERM")
+        dump = freshet.dump()
+        state = self.assert_state_is_fold(freshet, dump, dead)
+        self.assert_lists_are_recomputed(freshet, dump)
+        return dump, state
+
+
+def main():
+    if not os.access(BINARY, os.X_OK):
+        sys.exit(f"FRESHET_BIN does not name a program: {BINARY}")
+    unittest.main(verbosity=2)
