@@ -379,3 +379,14 @@ void json_each(const struct json *object,
         visit((struct slice){json_object_iter_key(at), (uint32_t)json_object_iter_key_len(at)},
               json_of(json_object_iter_value(at)), arg);
 }
+
+static int append_text(const char *text, size_t length, void *out)
+{
+    buffer_add(out, text, length);
+    return 0;
+}
+
+void json_write(struct buffer *out, const struct json *json)
+{
+    json_dump_callback(jansson_of(json), append_text, out, JSON_COMPACT | JSON_ENCODE_ANY);
+}

@@ -69,6 +69,9 @@ bool json_get_bool(const struct json *object, const char *key, bool otherwise);
 struct slice json_to_string(const struct json *json, struct slice otherwise);
 double json_to_number(const struct json *json, double otherwise);
 
+/* Appends the value as compact JSON. */
+void json_write(struct buffer *out, const struct json *json);
+
 /* Calls `visit` for each member of an object, in the order of the text. */
 void json_each(const struct json *object,
                void (*visit)(struct slice key, const struct json *value, void *arg), void *arg);

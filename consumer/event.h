@@ -44,6 +44,12 @@ enum dead_reason { DEAD_REASONS(DEAD_ENUM) DEAD_REASON_COUNT };
 /* "bad_json"; also how reasons are named in metrics. */
 const char *dead_reason_name(enum dead_reason reason);
 
+/* The JSON of a dead letter: {"reason","topic","partition","offset","ts","payload"} with the first
+ * 64 KiB as text, or as "payload_base64" where they are not UTF-8. Appends to `out`. */
+struct buffer;
+struct event;
+void dead_letter_write(struct buffer *out, const char *topic, const struct event *event);
+
 /* What the items topic says of an item; the last record of a key stands for the whole item. */
 struct item_record {
     bool present; /* false: a tombstone, nothing is said of this item any more */

@@ -27,6 +27,7 @@ struct recording {
     size_t in_capacity;
     ZSTD_inBuffer zstd_in;
     size_t zstd_hint; /* 0: at the end of a frame */
+    bool zstd_full;   /* it had more to say than there was room */
     bool file_ended;
 
     struct buffer text; /* decoded, from `text_at` on not yet cut into lines */
@@ -66,6 +67,7 @@ static int inflate(struct recording *recording, struct error *err)
     if (ZSTD_isError(hint))
         return error_set(err, ERR_DATA, "%s: %s", recording->path, ZSTD_getErrorName(hint));
     recording->zstd_hint = hint;
+    recording->zstd_full = out.pos == out.size;
     recording->text.length += out.pos;
     return 0;
 }
@@ -73,7 +75,7 @@ static int inflate(struct recording *recording, struct error *err)
 /* Appends more decoded text, or finds the end of the file. */
 static int read_more(struct recording *recording, struct error *err)
 {
-    if (recording->zstd_in.pos == recording->zstd_in.size) {
+    if (recording->zstd_in.pos == recording->zstd_in.size && !recording->zstd_full) {
         int failed = read_input(recording, err);
         if (failed)
             return failed;
@@ -103,34 +105,41 @@ static struct slice cut_line(struct recording *recording, size_t end, size_t new
     return line;
 }
 
+/* Where the first newline at or after `from` is, or NULL. */
+static const char *find_newline(const struct buffer *text, size_t from)
+{
+    return text->length > from ? memchr(text->data + from, '\n', text->length - from) : NULL;
+}
+
+static void drop_cut_text(struct recording *recording)
+{
+    if (recording->text_at > 0)
+        buffer_consume(&recording->text, recording->text_at);
+    recording->text_at = 0;
+}
+
 /* 1: a line, valid until the next call; 0: the end. */
 static int next_line(struct recording *recording, struct slice *line, struct error *err)
 {
     struct buffer *text = &recording->text;
-    size_t searched = recording->text_at;
-    for (;;) {
-        const char *from = text->data + searched;
-        const char *newline =
-            text->length > searched ? memchr(from, '\n', text->length - searched) : NULL;
-        if (newline != NULL) {
-            *line = cut_line(recording, (size_t)(newline - text->data), 1);
-            return 1;
-        }
-        if (text->length - recording->text_at > LINE_BYTES_MAX)
+    const char *newline = find_newline(text, recording->text_at);
+    while (newline == NULL && !recording->file_ended) {
+        drop_cut_text(recording);
+        size_t searched = text->length;
+        if (searched > LINE_BYTES_MAX)
             return error_set(err, ERR_DATA, "%s:%" PRIu64 ": a line of over %d bytes",
                              recording->path, recording->line_number + 1, LINE_BYTES_MAX);
-        if (recording->file_ended)
-            break;
-        buffer_consume(text, recording->text_at);
-        recording->text_at = 0;
-        searched = text->length;
         int failed = read_more(recording, err);
         if (failed)
             return failed;
+        newline = find_newline(text, searched);
     }
-    if (text->length == recording->text_at)
+    if (newline != NULL)
+        *line = cut_line(recording, (size_t)(newline - text->data), 1);
+    else if (text->length > recording->text_at)
+        *line = cut_line(recording, text->length, 0); /* the last one, without its newline */
+    else
         return 0;
-    *line = cut_line(recording, text->length, 0); /* the last one, without its newline */
     return 1;
 }
 

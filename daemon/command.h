@@ -1,5 +1,6 @@
-/* The subcommands. Each is one function in a cmd_*.c: it reads its own options, writes data to stdout and
- * complaints to stderr, and returns the exit status (docs/freshet.1 lists them): 0, or -code of its error. */
+/* The subcommands. Each is one function in a cmd_*.c: it reads its own options, writes data to
+ * stdout and complaints to stderr, and returns the exit status (docs/freshet.1 lists them): 0, or
+ * -code of its error. */
 #ifndef FRESHET_DAEMON_COMMAND_H
 #define FRESHET_DAEMON_COMMAND_H
 
@@ -25,14 +26,15 @@ struct option_row {
     const char *name;
     const char *argument; /* "FILE" */
     const char *sentence;
-    const char **value;   /* where the argument goes; a flag sets it to "" */
+    const char **value; /* where the argument goes; a flag sets it to "" */
 };
 
-/* Parses argv[1..] by the table: options into their values, up to `positional_max` others into `positional`, and
+/* Parses argv[1..] by the table: options into their values, up to `positional_max` others into
+ * `positional`, and
  * `--help` (prints the table, sets *help). Returns 0 or ERR_USAGE with the sentence in err. */
 struct command_line {
-    const char *synopsis;  /* "replay FILE --config F [options]" */
-    const char *summary;   /* one sentence */
+    const char *synopsis;          /* "replay FILE --config F [options]" */
+    const char *summary;           /* one sentence */
     const struct option_row *rows; /* ended by a NULL name */
     const char **positional;
     int positional_max, positional_min;

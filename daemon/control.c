@@ -137,9 +137,8 @@ static struct control_request *new_request(struct client *client)
 /* Hands the next whole line to the handler, if none of this client is there already. */
 static void next_line(struct client *client)
 {
-    char *end = client->input.length > 0
-                    ? memchr(client->input.data, '\n', client->input.length)
-                    : NULL;
+    char *end =
+        client->input.length > 0 ? memchr(client->input.data, '\n', client->input.length) : NULL;
     if (client->answering || end == NULL || client->self == NULL)
         return;
     struct error err = {0};

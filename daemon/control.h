@@ -1,8 +1,10 @@
 /* The control socket: how the other subcommands ask the running daemon.
  *
- * STATE/control.sock, a unix socket in the state directory (mode 0700). One JSON object a line each way:
- * {"cmd":"status"} -> {"ok":true,...} or {"ok":false,"code":-75,"error":"..."}. Requests of a connection are answered
- * one after another. At most CONTROL_CLIENTS_MAX connections, lines of CONTROL_LINE_MAX bytes. Loop thread. */
+ * STATE/control.sock, a unix socket in the state directory (mode 0700). One JSON object a line each
+ * way:
+ * {"cmd":"status"} -> {"ok":true,...} or {"ok":false,"code":-75,"error":"..."}. Requests of a
+ * connection are answered one after another. At most CONTROL_CLIENTS_MAX connections, lines of
+ * CONTROL_LINE_MAX bytes. Loop thread. */
 #ifndef FRESHET_DAEMON_CONTROL_H
 #define FRESHET_DAEMON_CONTROL_H
 
@@ -29,9 +31,10 @@ void control_answer(struct control_request *request, struct slice json);
 void control_fail(struct control_request *request, const struct error *err);
 void control_close(struct control *control, void (*closed)(void *arg), void *arg);
 
-/* The other side, for the subcommands: sends one request, waits for its answer up to `timeout_ms` (0: for ever).
- * ERR_DOWN if no daemon runs on this state; the daemon's own error if it says one. */
-int control_ask(const char *state_dir, struct slice request, int timeout_ms,
-                struct json **answer, struct error *err);
+/* The other side, for the subcommands: sends one request, waits for its answer up to `timeout_ms`
+ * (0: for ever). ERR_DOWN if no daemon runs on this state; the daemon's own error if it says one.
+ */
+int control_ask(const char *state_dir, struct slice request, int timeout_ms, struct json **answer,
+                struct error *err);
 
 #endif

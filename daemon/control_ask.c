@@ -13,8 +13,8 @@
 static int open_socket(const char *state_dir, int timeout_ms, struct error *err)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    int length = snprintf(address.sun_path, sizeof address.sun_path, "%s/%s", state_dir,
-                          CONTROL_SOCKET);
+    int length =
+        snprintf(address.sun_path, sizeof address.sun_path, "%s/%s", state_dir, CONTROL_SOCKET);
     if (length < 0 || (size_t)length >= sizeof address.sun_path)
         return error_set(err, ERR_SETTINGS, "state.dir: \"%s\" is too long for a unix socket",
                          state_dir);
@@ -65,8 +65,8 @@ static int read_line(int fd, struct buffer *line, struct error *err)
     return error_set(err, ERR_DATA, "the daemon's answer is too long");
 }
 
-int control_ask(const char *state_dir, struct slice request, int timeout_ms,
-                struct json **answer, struct error *err)
+int control_ask(const char *state_dir, struct slice request, int timeout_ms, struct json **answer,
+                struct error *err)
 {
     int fd = open_socket(state_dir, timeout_ms, err);
     if (fd < 0)

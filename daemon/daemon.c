@@ -10,8 +10,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define KAFKA_WAIT_MS 30000  /* for a first answer, at start */
-#define LEAVE_MS 5000        /* for leaving the group and the last closings */
+#define KAFKA_WAIT_MS 30000 /* for a first answer, at start */
+#define LEAVE_MS 5000       /* for leaving the group and the last closings */
 
 static void leave(struct daemon *daemon);
 
@@ -254,8 +254,8 @@ static void build_line(struct daemon *daemon, const char *config)
     const struct settings *s = daemon->settings;
     struct line_settings line = {(size_t)s->consumer.batch_events, (size_t)s->lists.batch_users,
                                  s->state.commit_ms};
-    daemon->line = line_new(&daemon->loop, &line, daemon->consumer, daemon->history,
-                            daemon->scorer, daemon->publisher, users_spilled, daemon);
+    daemon->line = line_new(&daemon->loop, &line, daemon->consumer, daemon->history, daemon->scorer,
+                            daemon->publisher, users_spilled, daemon);
     struct renewal_settings owed = {(double)s->lists.pace, 0, s->lists.active_ms, 64};
     struct renewal_settings sweep = {0, s->lists.sweep_ms, s->lists.active_ms, 16};
     daemon->renewal =
@@ -287,8 +287,8 @@ static void watch_signals(struct daemon *daemon)
         uv_timer_start(&daemon->sweep_timer, sweep_due, sweep_ms, sweep_ms);
 }
 
-/* Everything up to the first turn of the loop. What was opened before a failure is left to the process's end:
- * nothing has been learned yet, and the state is closed by the caller. */
+/* Everything up to the first turn of the loop. What was opened before a failure is left to the
+ * process's end: nothing has been learned yet, and the state is closed by the caller. */
 static int open_all(struct daemon *daemon, const char *config, struct error *err)
 {
     struct history_settings history;

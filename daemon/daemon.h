@@ -1,9 +1,10 @@
 /* The daemon: all stations and keepers, put together, run and taken apart again.
  *
- * daemon_run opens the state first (it says where to start), then Kafka and Redis, and turns the loop until SIGTERM or
- * SIGINT, or until a station says that going on makes no sense. Draining: learn no more, send what waits (if Redis is
- * there), commit, settle, leave the group; all by the deadline, after which what is left is abandoned - the log and the
- * state know it. A second signal skips the sending. */
+ * daemon_run opens the state first (it says where to start), then Kafka and Redis, and turns the
+ * loop until SIGTERM or SIGINT, or until a station says that going on makes no sense. Draining:
+ * learn no more, send what waits (if Redis is there), commit, settle, leave the group; all by the
+ * deadline, after which what is left is abandoned - the log and the state know it. A second signal
+ * skips the sending. */
 #ifndef FRESHET_DAEMON_DAEMON_H
 #define FRESHET_DAEMON_DAEMON_H
 
@@ -40,7 +41,8 @@ struct daemon {
 /* Runs until the end; the exit status is 0 or -code of err. */
 int daemon_run(const struct settings *settings, const char *config, struct error *err);
 
-/* The requests of the control socket (daemon/requests.c), and the answer to "status" (daemon/status.c). */
+/* The requests of the control socket (daemon/requests.c), and the answer to "status"
+ * (daemon/status.c). */
 void daemon_request(struct control_request *request, const struct json *body, void *arg);
 void daemon_status(struct daemon *daemon, struct json_writer *w);
 

@@ -33,7 +33,7 @@ struct line {
 
     struct batch batch;
     struct queue queues[QUEUE_KINDS];
-    struct slate slates[2]; /* one in the score station, one in the send station */
+    struct slate slates[2];           /* one in the score station, one in the send station */
     struct slate *at_score, *at_send; /* NULL: the station is empty */
     bool scored;                      /* at_score is finished and waits for the send station */
     uv_work_t score_work;
@@ -45,7 +45,7 @@ struct line {
     void (*stopped)(void *arg);
     void *stopped_arg;
     bool spill, commit_failed;
-    int64_t popular_ms;        /* when the popular list was last scored */
+    int64_t popular_ms; /* when the popular list was last scored */
     bool popular_stale;
     struct waiter *commit_next, *commit_now, *sent_waiters;
     struct line_figures figures;
@@ -62,7 +62,8 @@ struct line_figures *line_figures(struct line *line)
 
 static void turn(uv_idle_t *idle);
 
-/* An idle handle, so that the turn runs in this round of the loop and I/O is never waited for first. */
+/* An idle handle, so that the turn runs in this round of the loop and I/O is never waited for
+ * first. */
 void line_wake(struct line *line)
 {
     if (!uv_is_closing((uv_handle_t *)&line->turn))
@@ -160,8 +161,8 @@ static bool may_learn(const struct line *line)
 {
     bool score_station_busy = line->at_score != NULL && !line->scored;
     bool users_wait = line->queues[FRESH].length > 0 && publisher_is_up(line->publisher);
-    return !line->stop_learning && !line->holding && !line->commit_failed &&
-           !score_station_busy && !users_wait && !history_dead_full(line->history);
+    return !line->stop_learning && !line->holding && !line->commit_failed && !score_station_busy &&
+           !users_wait && !history_dead_full(line->history);
 }
 
 /* Takes and learns one batch; true if more may be waiting in Kafka. */
@@ -223,13 +224,15 @@ static void score_done(uv_work_t *work, int status)
     struct line *line = work->data;
     (void)status;
     line->scored = true;
-    line->figures.score_s += (double)(clock_monotonic_ns() - line->at_score->oldest_score_ns) * 1e-9;
+    line->figures.score_s +=
+        (double)(clock_monotonic_ns() - line->at_score->oldest_score_ns) * 1e-9;
     line_wake(line);
 }
 
 static bool may_score(const struct line *line)
 {
-    return line->at_score == NULL && !line->holding && !line->stop && publisher_is_up(line->publisher) &&
+    return line->at_score == NULL && !line->holding && !line->stop &&
+           publisher_is_up(line->publisher) &&
            (line->queues[FRESH].length > 0 || line->queues[RENEWAL].length > 0);
 }
 
@@ -270,7 +273,8 @@ static void acknowledge(struct line *line, const struct slate_list *list, uint32
                       (double)(clock_wall_ms() - list->oldest_event_ms));
 }
 
-/* Calls those whose users have all been resolved; all of them, with ok = false, if some were not sent. */
+/* Calls those whose users have all been resolved; all of them, with ok = false, if some were not
+ * sent. */
 static void tell_sent(struct line *line, bool ok)
 {
     for (struct waiter **at = &line->sent_waiters; *at != NULL;) {

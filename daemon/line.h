@@ -1,13 +1,14 @@
 /* The line: consumer takes, history learns, model scores, publisher sends, consumer settles.
  *
  * The one place that knows all stations. Batches move in stream order, at most one per station:
- *   - a batch is taken and learned when the users of the one before have been scored, or when there is nobody
- *     to publish to (then users become owed and learning goes on);
- *   - a slate is scored on a worker thread when the score station is empty; meanwhile the loop does not learn, for
- *     the worker reads the item table and the sums;
+ *   - a batch is taken and learned when the users of the one before have been scored, or when there
+ * is nobody to publish to (then users become owed and learning goes on);
+ *   - a slate is scored on a worker thread when the score station is empty; meanwhile the loop does
+ * not learn, for the worker reads the item table and the sums;
  *   - it is sent when the one before has been acknowledged;
  *   - about once in commit_ms what was learned is made durable, and then settled with the group.
- * Loop thread. Callbacks come from the loop, never before the call that asked for them has returned. */
+ * Loop thread. Callbacks come from the loop, never before the call that asked for them has
+ * returned. */
 #ifndef FRESHET_DAEMON_LINE_H
 #define FRESHET_DAEMON_LINE_H
 
@@ -17,8 +18,9 @@
 #include "monitor/histogram.h"
 #include "publisher/publisher.h"
 
-#define LINE_QUEUED_MAX 200000 /* users in memory only because they wait; beyond, they are found by a scan */
-#define LINE_POPULAR_MS 200    /* the popular list is renewed at most this often */
+#define LINE_QUEUED_MAX \
+    200000 /* users in memory only because they wait; beyond, they are found by a scan */
+#define LINE_POPULAR_MS 200 /* the popular list is renewed at most this often */
 
 struct line_settings {
     size_t batch_events; /* most events learned at once */
@@ -37,8 +39,8 @@ struct line_figures {
 
 struct line;
 
-/* Stations are borrowed; `spilled` is called when users could not be queued, so that a scan for owed users is
- * needed once the queue is empty. */
+/* Stations are borrowed; `spilled` is called when users could not be queued, so that a scan for
+ * owed users is needed once the queue is empty. */
 struct line *line_new(uv_loop_t *loop, const struct line_settings *settings,
                       struct consumer *consumer, struct history *history, struct scorer *scorer,
                       struct publisher *publisher, void (*spilled)(void *arg), void *arg);
@@ -49,18 +51,20 @@ void line_wake(struct line *line);
 
 /* The user wants a list for this cause; a user already waiting keeps its place and its cause. */
 void line_queue(struct line *line, struct user *user, enum slate_cause cause);
-size_t line_queued(const struct line *line); /* users waiting or under way */
+size_t line_queued(const struct line *line);          /* users waiting or under way */
 size_t line_queued_renewals(const struct line *line); /* of those, not for an event */
 
 /* When all users queued so far have been sent: ok, or not if Redis went away meanwhile. */
 typedef void (*line_sent_cb)(bool ok, void *arg);
 void line_when_sent(struct line *line, line_sent_cb sent, void *arg);
 
-/* When all learned so far is durable. After a commit that failed, the next is tried with the next tick. */
+/* When all learned so far is durable. After a commit that failed, the next is tried with the next
+ * tick. */
 typedef void (*line_commit_cb)(const struct error *err, void *arg);
 void line_commit(struct line *line, line_commit_cb committed, void *arg);
 
-/* When nothing is being scored, and nothing will be until line_release: to change what scoring reads. */
+/* When nothing is being scored, and nothing will be until line_release: to change what scoring
+ * reads. */
 void line_hold(struct line *line, void (*held)(void *arg), void *arg);
 void line_release(struct line *line);
 

@@ -208,8 +208,7 @@ void renewal_when_queued(struct renewal *renewal, void (*queued)(void *arg), voi
 }
 
 struct renewal *renewal_new(uv_loop_t *loop, const struct renewal_settings *settings,
-                            struct line *line, struct history *history,
-                            struct publisher *publisher)
+                            struct line *line, struct history *history, struct publisher *publisher)
 {
     struct renewal *renewal = mem_zalloc(sizeof *renewal);
     *renewal = (struct renewal){.loop = loop,

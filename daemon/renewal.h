@@ -1,16 +1,17 @@
 /* Renewals: lists that are owed for another reason than an event, sent again at a pace.
  *
- * After a swap, after a start, after Redis lost its data, for `freshet publish --all`, and by the slow sweep that renews
- * expiries, a scan of the state says who is owed (or everybody); they are queued on the line most recently active first,
- * never faster than the pace and never so many at once that events wait. A request that comes while one is under way
- * begins again with the wider of both. Loop thread. */
+ * After a swap, after a start, after Redis lost its data, for `freshet publish --all`, and by the
+ * slow sweep that renews expiries, a scan of the state says who is owed (or everybody); they are
+ * queued on the line most recently active first, never faster than the pace and never so many at
+ * once that events wait. A request that comes while one is under way begins again with the wider of
+ * both. Loop thread. */
 #ifndef FRESHET_DAEMON_RENEWAL_H
 #define FRESHET_DAEMON_RENEWAL_H
 
 #include "daemon/line.h"
 
 struct renewal_settings {
-    double pace;       /* lists a second; 0: so that a run takes `span_ms` */
+    double pace; /* lists a second; 0: so that a run takes `span_ms` */
     int64_t span_ms;
     int64_t active_ms; /* leave out users whose last event is older, in stream time; 0: nobody */
     size_t backlog;    /* queued renewals at most */

@@ -60,8 +60,9 @@ static void write_lists(struct daemon *daemon, struct json_writer *w)
     json_end_object(w);
     json_int(w, "queued", (int64_t)line_queued(daemon->line));
     bool scanning = renewal_running(daemon->renewal) && renewal_left(daemon->renewal) == 0;
-    json_int(w, "owed", (int64_t)(renewal_left(daemon->renewal) + line_queued(daemon->line) +
-                                  (scanning ? 1 : 0)));
+    json_int(
+        w, "owed",
+        (int64_t)(renewal_left(daemon->renewal) + line_queued(daemon->line) + (scanning ? 1 : 0)));
 }
 
 static void write_latency(struct daemon *daemon, struct json_writer *w)

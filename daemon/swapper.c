@@ -21,8 +21,8 @@ struct swapper {
     bool busy, loading, look_again, forced;
     void (*freed)(void *arg);
     void *freed_arg;
-    uint64_t number;                /* being considered */
-    struct generation *candidate;   /* read, not yet installed */
+    uint64_t number;              /* being considered */
+    struct generation *candidate; /* read, not yet installed */
     struct error error;
     swapper_cb done;
     void *done_arg;
@@ -106,8 +106,8 @@ static void line_held(void *arg)
 {
     struct swapper *swapper = arg;
     const struct state_meta *meta = history_meta(swapper->history);
-    uint64_t newest = swapper->number > meta->newest_generation ? swapper->number
-                                                                 : meta->newest_generation;
+    uint64_t newest =
+        swapper->number > meta->newest_generation ? swapper->number : meta->newest_generation;
     history_set_generation(swapper->history, swapper->number, true, newest, 0);
     line_commit(swapper->line, swap_durable, swapper);
 }

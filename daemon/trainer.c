@@ -7,9 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LOOK_MS 250          /* how often the schedule is looked at */
-#define RETRY_MS 30000       /* after a run that failed */
-#define KILL_AFTER_MS 2000   /* between SIGTERM and SIGKILL at the end */
+#define LOOK_MS 250        /* how often the schedule is looked at */
+#define RETRY_MS 30000     /* after a run that failed */
+#define KILL_AFTER_MS 2000 /* between SIGTERM and SIGKILL at the end */
 
 struct trainer {
     uv_loop_t *loop;
@@ -21,9 +21,9 @@ struct trainer {
     struct trainer_figures figures;
     uv_timer_t timer;
     uv_process_t process;
-    bool process_open;  /* the handle must be closed before we are gone */
+    bool process_open; /* the handle must be closed before we are gone */
     bool committing, ending;
-    bool began;         /* a run began since the daemon did */
+    bool began; /* a run began since the daemon did */
     int64_t began_ns, retry_ns;
     uint64_t applied_at_begin;
     int handles_open;
@@ -84,8 +84,9 @@ static void ended(uv_process_t *process, int64_t status, int signal_number)
 
 static void spawn(struct trainer *trainer)
 {
-    char *arguments[] = {"freshet", "train", "--spawned", "--config",
-                         (char *)(uintptr_t)trainer->settings.config, NULL};
+    char *arguments[] = {
+        "freshet", "train", "--spawned", "--config", (char *)(uintptr_t)trainer->settings.config,
+        NULL};
     uv_stdio_container_t stdio[3] = {
         {.flags = UV_IGNORE}, {.flags = UV_IGNORE}, {.flags = UV_INHERIT_FD, .data.fd = 2}};
     uv_process_options_t options = {
@@ -130,8 +131,8 @@ static void look(uv_timer_t *timer)
 }
 
 struct trainer *trainer_new(uv_loop_t *loop, const struct trainer_settings *settings,
-                            struct line *line, struct history *history,
-                            void (*written)(void *arg), void *arg)
+                            struct line *line, struct history *history, void (*written)(void *arg),
+                            void *arg)
 {
     struct trainer *trainer = mem_zalloc(sizeof *trainer);
     *trainer = (struct trainer){.loop = loop,

@@ -1,8 +1,8 @@
 /* The trainer's keeper: spawns `freshet train` on the schedule and hears how it ended.
  *
- * The first full ALS begins as soon as `first_events` interactions were applied; later ones when `every_ms` of wall time
- * and `min_events` interactions have passed since the last began. One at a time, a process of its own at idle priority,
- * ended with the daemon. Loop thread. */
+ * The first full ALS begins as soon as `first_events` interactions were applied; later ones when
+ * `every_ms` of wall time and `min_events` interactions have passed since the last began. One at a
+ * time, a process of its own at idle priority, ended with the daemon. Loop thread. */
 #ifndef FRESHET_DAEMON_TRAINER_H
 #define FRESHET_DAEMON_TRAINER_H
 
@@ -25,8 +25,8 @@ struct trainer_figures {
 struct trainer;
 /* `written`: a run ended well, there may be a new generation file. */
 struct trainer *trainer_new(uv_loop_t *loop, const struct trainer_settings *settings,
-                            struct line *line, struct history *history,
-                            void (*written)(void *arg), void *arg);
+                            struct line *line, struct history *history, void (*written)(void *arg),
+                            void *arg);
 const struct trainer_figures *trainer_figures(const struct trainer *trainer);
 
 /* Ends a run under way (SIGTERM, then SIGKILL) and frees; `freed` from the loop. */

@@ -18,8 +18,7 @@ struct ratings { /* the same pairs by user and by item; owned by the caller */
     struct pair *item_pairs; /* row = user */
 };
 
-/* Fills the by-item half of `ratings` from the by-user half. ERR_BUG never; ERR_DOWN if memory
- * lacks. */
+/* Fills the by-item half of `ratings` from the by-user half. ERR_DOWN if memory lacks. */
 int ratings_transpose(struct ratings *ratings, struct error *err);
 void ratings_deinit(struct ratings *ratings);
 
@@ -27,7 +26,7 @@ struct als_settings {
     struct hyperparameters hyper;
     int iterations;
     int threads; /* >= 1 */
-    double duty; /* share of time to work, (0, 1]; the rest is slept, row block by row block */
+    double duty; /* share of time the threads work, (0, 1]; the rest is slept, block by block */
 };
 
 struct als_progress {
@@ -36,14 +35,16 @@ struct als_progress {
     double seconds;            /* of this iteration */
 };
 
-/* X: [users, stride], Y: [items, stride]; on entry the starting point, on return the solution in
- * Y's eigenbasis up to a last rotation (scores X Y' are what counts). stride = als_stride(rank). */
 size_t als_stride(int rank); /* rank rounded up to 16 floats: 64 bytes */
 
-/* Small random values, each row from (seed, hash of its id): the same id starts at the same point.
- */
+/* Small random values, each row from (seed, hash of its id): the same id starts at the same point,
+ * whatever the other rows. */
 void als_init_row(float *row, int rank, size_t stride, uint64_t seed, struct slice id);
 
+/* X: [users, stride], Y: [items, stride], 64-byte aligned, zero beyond rank; on entry the starting
+ * point (X may be zero), on return the solution in some common basis: scores X Y' are what counts.
+ * `progress` may be NULL; it costs a reading of all pairs an iteration. ERR_DOWN if memory lacks,
+ * ERR_DATA if the numbers run out of range. */
 int als_run(const struct ratings *ratings, const struct als_settings *settings, float *X, float *Y,
             void (*progress)(const struct als_progress *progress, void *arg), void *arg,
             struct error *err);

@@ -36,7 +36,7 @@ extern const char *const counter_names[COUNTER_COUNT];
 
 struct partition_record { /* as kept in the state */
     int64_t next_offset;
-    int64_t stream_ts_ms; /* INT64_MIN before the first event */
+    int64_t stream_ts_ms; /* largest event time applied; INT64_MIN before the first event */
     uint64_t counters[COUNTER_COUNT];
 };
 
@@ -59,17 +59,26 @@ struct user {
     const struct user_record *record; /* one reference; never NULL */
     uint32_t pins;                    /* > 0: must stay in memory (queued, scoring, sending) */
     bool dirty;                       /* record is newer than the last commit begun */
+    bool committing;                  /* a commit under way holds a record of this user */
     bool queued;                      /* for the pipeline: waits to be scored */
     enum slate_cause cause;           /* for the pipeline: why */
     int64_t oldest_event_ms;          /* for the pipeline: see struct slate_list */
     struct user *queue_next;          /* for the pipeline */
+    void *cache;                      /* the scorer's; released by the hook given at open */
+
+    /* the history's own */
+    uint64_t hash;
+    struct user *bucket_next;
     struct user *lru_newer, *lru_older;
-    void *cache; /* the scorer's; released by the hook given at open */
+    bool in_lru;         /* clean and unpinned: may leave memory */
+    uint32_t learned_at; /* place in learned.users + 1 while a batch is learned */
 };
 
 struct history;
 
-/* Opens the state for writing and loads items, types and meta. `release_cache` frees user->cache.
+/* Opens the state for writing and loads items, types and meta. The settings' types are given their
+ * numbers at once; ERR_SETTINGS if there have ever been more than EVENT_TYPES_MAX of them.
+ * `release_cache` frees user->cache.
  */
 int history_open(struct history **history, uv_loop_t *loop, const struct history_settings *settings,
                  void (*release_cache)(void *cache), struct error *err);
@@ -105,41 +114,53 @@ struct learned {
 };
 
 /* Applies a batch. Events of partitions not assigned, or below the partition's next offset, are
- * dropped. Marks the users' wanted version (their event's offset + 1). */
+ * dropped; those of the items topic are for every instance. Marks the users' wanted version (their
+ * event's offset + 1). If the state cannot be read, or is damaged, nothing from that event on is
+ * learned any more, and every later history_commit reports the error: stop. */
 void history_learn(struct history *history, const struct batch *batch, history_observer observe,
                    void *arg, struct learned *learned);
 
-/* The user, from memory or the state; NULL if nothing is kept (err.code 0) or on an error. */
+/* The user, from memory or the state; NULL if nothing is kept or the partition is not assigned
+ * (err.code 0), or on an error. Lives until the history is next asked for anything, unless pinned.
+ */
 struct user *history_user(struct history *history, int32_t partition, struct slice id,
                           struct error *err);
 struct user *history_find_user(struct history *history, struct slice id, struct error *err);
 void history_pin(struct history *history, struct user *user);
 void history_unpin(struct history *history, struct user *user);
 
-/* Redis has this list (or a newer one): remember it. A forgotten user's record goes. */
+/* Redis has this list (or a newer one): remember it, unless it is older than what was acknowledged
+ * before. A forgotten user's record goes, once it is the tombstone that Redis has. */
 void history_acknowledge(struct history *history, struct user *user, const struct version *version,
                          const uint32_t *items, uint32_t count);
 
 /* Commits all changes so far; `done` comes once, with the offsets that are now durable (err NULL)
- * or the error (the changes stay, to be tried again). Returns false, and no callback, if a commit
- * is under way. */
+ * or the error (the changes stay, to be tried again): those of the events topic's partitions that
+ * changed, revoked ones too. Returns false, and no callback, if a commit is under way. If the
+ * history is closed meanwhile, `done` comes all the same. */
 typedef void (*history_commit_cb)(const struct error *err, const int32_t *partitions,
                                   const int64_t *next_offsets, size_t count, void *arg);
 bool history_commit(struct history *history, history_commit_cb done, void *arg);
+
+/* Whether there is anything for the next commit to write. */
 bool history_is_dirty(const struct history *history);
 
-/* Dead letters not yet delivered: in the state until history_dead_delivered. */
+/* Dead letters not yet delivered: in the state until history_dead_delivered. Slices live until
+ * then. One whose delivery failed comes again, after the others. */
 struct dead_letter {
     uint64_t token;
     struct slice key, json;
 };
-bool history_dead_next(struct history *history, struct dead_letter *letter); /* one not in flight;
-                                                                                it then is */
+
+/* The next one that is not in flight; from then on it is. */
+bool history_dead_next(struct history *history, struct dead_letter *letter);
 void history_dead_delivered(struct history *history, uint64_t token, bool ok);
 bool history_dead_full(const struct history *history); /* dead_pending_max reached: take no more */
 
 /* Which users are owed a list? Reads the state (commit first) in a worker, most recently active
- * first. `all`: everybody with a record. `since_ms`: only users active since then (stream time). */
+ * first. `all`: everybody with a record. `since_ms`: only users active since then (stream time),
+ * and the forgotten, whose tombstones do not wait. Users of the partitions assigned when it begins:
+ * assignments may change meanwhile, so ask history_user for each on the loop. */
 struct owed_user {
     int64_t last_ts_ms;
     int32_t partition;
@@ -156,17 +177,25 @@ void owed_list_deinit(struct owed_list *owed);
 
 /* Reading what is known. */
 struct items *history_items(struct history *history);
-int64_t history_now_ms(const struct history *history); /* stream time: maximum over partitions */
+
+/* Stream time: the maximum over the assigned partitions; INT64_MIN before the first event. */
+int64_t history_now_ms(const struct history *history);
+
+/* The assigned partitions, ascending, at most `max`; returns how many there are. */
 size_t history_partitions(const struct history *history, int32_t *partitions, size_t max);
+
+/* NULL: unknown. */
 const struct partition_record *history_partition(const struct history *history, bool items,
-                                                 int32_t partition);           /* NULL: unknown */
-uint64_t history_counter(const struct history *history, enum counter counter); /* all partitions */
+                                                 int32_t partition);
+
+/* Over all partitions known, of both topics. */
+uint64_t history_counter(const struct history *history, enum counter counter);
 uint64_t history_dead_count(const struct history *history, enum dead_reason reason); /* this run */
 
-/* Sums of the assigned partitions, by number: [history_items count] entries each. */
+/* Item sums of the assigned partitions, `index` counting them in ascending order: [*items] entries
+ * by item number, maybe fewer than there are items. Until the next learn. */
 size_t history_sums_count(const struct history *history);
-const struct item_sums *history_sums(const struct history *history, size_t index,
-                                     uint32_t *items); /* may be fewer than all items */
+const struct item_sums *history_sums(const struct history *history, size_t index, uint32_t *items);
 
 /* Type numbers of the state for the settings' types, and back (-1: not in the settings now). */
 uint16_t history_type_number(const struct history *history, uint16_t settings_type);
@@ -188,8 +217,9 @@ const struct state_meta *history_meta(const struct history *history);
 void history_set_generation(struct history *history, uint64_t generation, bool swapped,
                             uint64_t newest, uint32_t gate_refusals);
 
-/* `freshet dump`: from any process, reads the state and writes JSON lines (docs/ARCHITECTURE.md has
- * their shape): users, item sums, items, partitions, meta. `user.data` NULL: everything. */
+/* `freshet dump`: reads the state and writes JSON lines (docs/ARCHITECTURE.md has their shape):
+ * users, item sums, items, partitions, meta. From any process but the one that writes the state.
+ * `user.data` NULL: everything; else the lines of that user alone. */
 int history_dump(const struct state_settings *settings, struct slice user, FILE *out,
                  struct error *err);
 

@@ -1,10 +1,14 @@
 /* The other update: x_u as bounded gradient steps over the kept history, oldest first, from zero.
  *
  * Step t over the pair (p, q) of an interaction, in the eigenbasis, is the implicit (proximal) SGD
- * of Toulis & Airoldi 2017, which cannot overshoot at any rate. With s = 1/t the step's share of
- * the dense terms and e = the error at the old x: x <- x / (1 + rate s (w0 g + lambda)) (each
- * coordinate) x <- x + rate (q - p x.y) / (1 + rate p |y|^2) y Being a pure function of the pairs
- * in order, the vector after the last step can be cached, so that a new event costs one step. */
+ * of Toulis & Airoldi 2017, which cannot overshoot at any rate. With s = 1/t, the step's share of
+ * the dense terms, and lambda that of a row of t pairs (lambda_of):
+ *
+ *   x <- x / (1 + rate s (w0 g + lambda))                    each coordinate
+ *   x <- x + rate (q - p x.y) / (1 + rate p |y|^2) y         a p below 0 taken as 0 below the line
+ *
+ * Being a pure function of the pairs in order, the vector after the last step can be cached, so
+ * that a new event costs one step. */
 #ifndef FRESHET_MODEL_SGD_H
 #define FRESHET_MODEL_SGD_H
 

@@ -22,6 +22,7 @@ struct item_sums {
     double decayed[HALF_LIFE_COUNT];
 };
 
+/* A zeroed struct is an item without events. A `now` before the item's own ts_ms counts as that. */
 void sums_add(struct item_sums *sums, int64_t ts_ms);
 double sums_at(const struct item_sums *sums, int half_life, int64_t now_ms);
 

@@ -113,13 +113,6 @@ static bool beats(const struct topn_entry *a, const struct topn_entry *b, const 
     return order != 0 ? order < 0 : a->column < b->column;
 }
 
-static void swap(struct topn_entry *a, struct topn_entry *b)
-{
-    struct topn_entry kept = *a;
-    *a = *b;
-    *b = kept;
-}
-
 static void insertion_sort(struct topn_entry *entries, size_t count, const struct slice *ids)
 {
     for (size_t i = 1; i < count; i++) {
@@ -131,32 +124,40 @@ static void insertion_sort(struct topn_entry *entries, size_t count, const struc
     }
 }
 
-/* Splits at the median of first, middle and last (Hoare): afterwards entries before the returned
- * index beat the one there, and those behind it do not. */
+static size_t median_of_three(const struct topn_entry *entries, size_t count,
+                              const struct slice *ids)
+{
+    size_t first = 0, middle = count / 2, last = count - 1;
+    if (beats(&entries[middle], &entries[first], ids)) {
+        first = count / 2;
+        middle = 0;
+    }
+    if (beats(&entries[last], &entries[first], ids))
+        return first;
+    return beats(&entries[last], &entries[middle], ids) ? last : middle;
+}
+
+/* Splits at the median of three: afterwards the entries before the returned index beat the one
+ * there, and those behind it do not. Which side an entry falls on is a coin toss that no processor
+ * predicts, so it moves an index and not a branch. */
 static size_t split(struct topn_entry *entries, size_t count, const struct slice *ids)
 {
-    struct topn_entry *first = entries, *middle = entries + count / 2, *last = entries + count - 1;
-    if (beats(middle, first, ids))
-        swap(middle, first);
-    if (beats(last, first, ids))
-        swap(last, first);
-    if (beats(last, middle, ids))
-        swap(last, middle);
-    swap(middle, last - 1); /* `first` and `last` stop the scans */
-
-    struct topn_entry pivot = last[-1];
-    size_t low = 0, high = count - 2;
-    for (;;) {
-        while (beats(&entries[++low], &pivot, ids))
-            ;
-        while (beats(&pivot, &entries[--high], ids))
-            ;
-        if (low >= high)
-            break;
-        swap(&entries[low], &entries[high]);
+    size_t median = median_of_three(entries, count, ids);
+    struct topn_entry pivot = entries[median];
+    entries[median] = entries[count - 1];
+    size_t better = 0;
+    for (size_t i = 0; i + 1 < count; i++) {
+        struct topn_entry entry = entries[i];
+        unsigned is_better = entry.score > pivot.score;
+        if (entry.score == pivot.score)
+            is_better = beats(&entry, &pivot, ids);
+        entries[i] = entries[better];
+        entries[better] = entry;
+        better += is_better;
     }
-    swap(&entries[low], last - 1);
-    return low;
+    entries[count - 1] = entries[better];
+    entries[better] = pivot;
+    return better;
 }
 
 /* Moves the best `wanted` to the front, in any order (quickselect: Hoare 1961). */
@@ -230,27 +231,31 @@ static void offer(struct lane *lane, const struct topn_items *items, uint32_t co
         compact(lane, n, items->ids);
 }
 
-/* Written so that the compiler makes it a few vector instructions. A NaN passes. */
-static bool any_passes(const float *products, const float *bias, float limit)
+/* One bit per item that passes; a NaN does. Written so that the compiler makes it a few vector
+ * instructions. */
+static uint32_t filter(const float *products, const float *bias, float limit)
 {
-    int passes = 0;
+    uint32_t passing[STEP], mask = 0;
     for (int i = 0; i < STEP; i++)
-        passes |= !(products[i] + bias[i] < limit);
-    return passes != 0;
+        passing[i] = (uint32_t) !(products[i] + bias[i] < limit) << i;
+    for (int i = 0; i < STEP; i++)
+        mask |= passing[i];
+    return mask;
 }
 
 static void scan_tile(struct lane *lane, const struct topn_items *items, size_t begin, size_t count,
                       uint32_t n, uint32_t capacity)
 {
     const float *bias = items->bias + begin;
-    for (size_t i = 0; i < count; i += STEP) {
-        size_t end = i + STEP < count ? i + STEP : count;
-        if (end == i + STEP && !any_passes(lane->products + i, bias + i, lane->limit))
-            continue;
-        for (size_t j = i; j < end; j++)
-            if (!(lane->products[j] + bias[j] < lane->limit))
-                offer(lane, items, (uint32_t)(begin + j), n, capacity);
+    size_t i = 0;
+    for (; i + STEP <= count; i += STEP) {
+        uint32_t mask = filter(lane->products + i, bias + i, lane->limit);
+        for (; mask != 0; mask &= mask - 1)
+            offer(lane, items, (uint32_t)(begin + i) + (uint32_t)__builtin_ctz(mask), n, capacity);
     }
+    for (; i < count; i++)
+        if (!(lane->products[i] + bias[i] < lane->limit))
+            offer(lane, items, (uint32_t)(begin + i), n, capacity);
 }
 
 /* products = X Y' for the tile's part of Y, 0 beyond.  X: [lanes, stride] */

@@ -39,7 +39,7 @@ static double gather(const struct trend *trend, const struct trend_source *sourc
             continue;
         const struct item_sums *sums = &sources[i].sums[item];
         double decayed = sums->decayed[trend->half_life];
-        if (decayed > 0) /* else ts_ms means nothing, and 0 * 2^x could be NaN */
+        if (decayed > 0) /* else ts_ms means nothing, and 0 * 2^x may be NaN */
             gathered += decayed *
                         exp2(half_lives_between(trend->half_life, trend->landmark_ms, sums->ts_ms));
     }

@@ -337,8 +337,7 @@ const struct user_record *user_retract(const struct user_record *old, uint64_t r
         return NULL;
     struct taken_back taken = take_back(old, at);
     uint32_t known = find_seen(old, taken.item);
-    bool unseen =
-        known < old->seen_count && (user_seen(old)[known].types & ~taken.types) == 0;
+    bool unseen = known < old->seen_count && (user_seen(old)[known].types & ~taken.types) == 0;
 
     struct user_record head = *old;
     head.interaction_count--;

@@ -2,8 +2,8 @@
  *
  * An event never changes a record; it makes the next one. So the writer thread and a scoring worker
  * may read a record while the loop thread already has a newer one. References are counted by the
- * loop thread alone. After the fixed part come four arrays, in this order, each 8-byte aligned:
- *   interactions  the newest `history_max`, ordered by (ts_ms, offset), oldest first
+ * loop thread alone, outside the record. After the fixed part come four arrays, in this order, each
+ * 8-byte aligned: interactions  the newest `history_max`, ordered by (ts_ms, offset), oldest first
  *   seen          up to `seen_max` items with the types seen, least recently touched first
  *   dedup         hashes of the last `dedup_window` event ids, oldest first
  *   list          item numbers of the last list that Redis acknowledged, best first */
@@ -65,7 +65,8 @@ void user_record_unref(const struct user_record *record);
 struct slice user_record_bytes(const struct user_record *record);
 int user_record_parse(const struct user_record **record, struct slice bytes, struct error *err);
 
-bool user_has_seen(const struct user_record *record, uint32_t item); /* NULL record: no */
+/* In the seen set or in the kept history; a NULL record has seen nothing. */
+bool user_has_seen(const struct user_record *record, uint32_t item);
 bool user_knows_id(const struct user_record *record, uint64_t id_hash);
 
 /* Each returns a new record with one reference; `old` may be NULL (a new user) and is not released.
@@ -73,7 +74,9 @@ bool user_knows_id(const struct user_record *record, uint64_t id_hash);
 const struct user_record *user_apply(const struct user_record *old,
                                      const struct interaction *interaction,
                                      const struct user_limits *limits);
-/* NULL if no kept interaction has that id. An item is un-seen when nothing of it is left. */
+/* Takes back the latest kept interaction with that id; NULL if there is none. Its type goes from
+ * the item's seen types unless another kept interaction has it, and an item without types is
+ * un-seen. The id stays in the dedup window. */
 const struct user_record *user_retract(const struct user_record *old, uint64_t ref_hash);
 const struct user_record *user_forget(void);
 const struct user_record *user_want(const struct user_record *old, int64_t offset, uint32_t swap);
@@ -82,5 +85,8 @@ const struct user_record *user_acknowledge(const struct user_record *old, int64_
 
 /* wanted > acknowledged, or the acknowledged list is of an earlier swap than `swap`. */
 bool user_is_owed(const struct user_record *record, uint32_t swap);
+
+/* Forgotten, and Redis has the tombstone: nothing is left to keep it for. */
+bool user_is_erased(const struct user_record *record);
 
 #endif

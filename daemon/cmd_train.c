@@ -1,0 +1,98 @@
+#include "daemon/command.h"
+#include "daemon/control.h"
+#include "model/blas.h"
+#include "model/train.h"
+
+#include <inttypes.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+
+static void show(const struct train_report *report, void *arg)
+{
+    bool quiet = *(const bool *)arg;
+    if (quiet)
+        return;
+    if (report->als == NULL)
+        printf("%s\n", report->stage);
+    else
+        printf("%s: iteration %d of %d, loss %.6g, %.3f s\n", report->stage, report->als->iteration,
+               report->als->iterations, report->als->loss, report->als->seconds);
+    fflush(stdout);
+}
+
+/* The stream goes first: training takes what is left of the processor. */
+static void yield_priority(void)
+{
+    struct sched_param none = {0};
+    if (sched_setscheduler(0, SCHED_IDLE, &none) != 0)
+        setpriority(PRIO_PROCESS, 0, 19);
+}
+
+static void tell_daemon(const struct settings *settings)
+{
+    struct json *answer;
+    struct error err = {0};
+    if (control_ask(settings->state.dir, SLICE("{\"cmd\":\"trained\"}"), 10000, &answer, &err) == 0)
+        json_free(answer);
+}
+
+static void print_result(const struct generation *generation)
+{
+    const struct generation_figures *figures = &generation->figures;
+    printf("generation %" PRIu64 ": %" PRIu64 " users, %" PRIu64 " items, %" PRIu64
+           " interactions, loss %.6g, %.1f s\n",
+           generation->number, figures->users, figures->items, figures->interactions, figures->loss,
+           figures->seconds);
+    printf("tail: ndcg@20 %.4f (recent alone %.4f) over %" PRIu64
+           " events; taste %g, trend %g at %s, rho %g%s\n",
+           figures->ndcg20, figures->ndcg20_recent, figures->tail_events, generation->weights.taste,
+           generation->weights.trend, half_life_names[generation->weights.trend_half_life],
+           generation->weights.rho,
+           generation->gate == GATE_REFUSED ? "; refused by the gate" : "");
+}
+
+int cmd_train(int argc, char **argv)
+{
+    const char *config = NULL, *spawned = NULL;
+    const struct option_row rows[] = {
+        {"config", "FILE", "the settings", &config},
+        {"spawned", NULL, "by the daemon: say nothing but errors", &spawned},
+        {0},
+    };
+    const struct command_line line = {
+        .synopsis = "train --config FILE",
+        .summary = "Runs full ALS on a snapshot of the state and writes a generation file; a "
+                   "running daemon\n"
+                   "swaps it in. The stream goes on meanwhile.",
+        .rows = rows,
+    };
+    struct error err = {0};
+    struct settings *settings;
+    bool help;
+    if (command_parse(&line, argc, argv, &help, &err) != 0)
+        return command_fail(&err);
+    if (help)
+        return 0;
+    if (command_settings(config, &settings, &err) != 0)
+        return command_fail(&err);
+    if (spawned != NULL)
+        yield_priority();
+    blas_init();
+    struct train_settings train;
+    struct generation *generation = NULL;
+    bool quiet = spawned != NULL;
+    settings_train(settings, &train);
+    int status = train_run(&train, show, &quiet, &generation, &err);
+    if (status == 0 && !quiet) {
+        print_result(generation);
+        tell_daemon(settings);
+    }
+    generation_free(generation);
+    settings_free(settings);
+    if (status == 0)
+        return 0;
+    error_wrap(&err, "train");
+    return command_fail(&err);
+}

@@ -1,0 +1,248 @@
+#include "model/als.h"
+#include "base/clock.h"
+#include "base/hash.h"
+#include "base/mem.h"
+#include "model/blas.h"
+
+#include <math.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+/* Rows a thread takes at once: some milliseconds of work at most, so that threads end together. */
+#define BLOCK_ROWS 64
+
+size_t als_stride(int rank)
+{
+    return ((size_t)rank + 15) / 16 * 16;
+}
+
+static uint64_t splitmix64(uint64_t *state) /* Steele, Lea, Flood 2014 */
+{
+    uint64_t z = *state += 0x9e3779b97f4a7c15u;
+    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
+    return z ^ z >> 31;
+}
+
+void als_init_row(float *row, int rank, size_t stride, uint64_t seed, struct slice id)
+{
+    /* Uniform with a standard deviation of 0.1 / sqrt(rank): |row| is about 0.1 at any rank. */
+    double width = 0.2 * sqrt(3.0 / rank);
+    uint64_t state = hash_stable_with(id.data, id.length, seed);
+    memset(row, 0, stride * sizeof *row);
+    for (int k = 0; k < rank; k++)
+        row[k] = (float)(((double)(splitmix64(&state) >> 11) * 0x1p-53 - 0.5) * width);
+}
+
+void ratings_deinit(struct ratings *ratings)
+{
+    free(ratings->user_begin);
+    free(ratings->user_pairs);
+    free(ratings->item_begin);
+    free(ratings->item_pairs);
+    *ratings = (struct ratings){0};
+}
+
+int ratings_transpose(struct ratings *ratings, struct error *err)
+{
+    size_t count = ratings->user_begin[ratings->users];
+    size_t *begin = mem_try(ratings->items + 2, sizeof *begin);
+    struct pair *pairs = mem_try(count, sizeof *pairs);
+    if (begin == NULL || pairs == NULL) {
+        free(begin);
+        free(pairs);
+        return error_set(err, ERR_DOWN, "no memory for %zu pairs", count);
+    }
+    /* begin[i + 1] is where item i's next pair goes; it ends as where item i + 1 begins. */
+    for (size_t at = 0; at < count; at++)
+        begin[ratings->user_pairs[at].row + 2]++;
+    for (size_t item = 0; item < ratings->items; item++)
+        begin[item + 2] += begin[item + 1];
+    for (size_t user = 0; user < ratings->users; user++)
+        for (size_t at = ratings->user_begin[user]; at < ratings->user_begin[user + 1]; at++) {
+            const struct pair *pair = &ratings->user_pairs[at];
+            pairs[begin[pair->row + 1]++] = (struct pair){(uint32_t)user, pair->p, pair->q};
+        }
+    free(ratings->item_begin);
+    free(ratings->item_pairs);
+    ratings->item_begin = begin;
+    ratings->item_pairs = pairs;
+    return 0;
+}
+
+/* One half-iteration: every row of `solved` against the basis. Shared by the threads. */
+struct half {
+    const struct als_settings *settings;
+    struct basis basis;
+    const size_t *begin; /* [rows + 1] */
+    const struct pair *pairs;
+    float *solved; /* [rows, stride] */
+    size_t rows;
+    atomic_size_t next; /* first row of the next block to be taken */
+};
+
+static void rest(double duty, int64_t worked_ns)
+{
+    if (duty >= 1)
+        return;
+    int64_t ns = (int64_t)((double)worked_ns * (1 - duty) / duty);
+    struct timespec pause = {.tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000};
+    nanosleep(&pause, NULL);
+}
+
+/* Rows are taken by whoever is free; what becomes of a row does not depend on who took it. */
+static void *solve_rows(void *arg)
+{
+    struct half *half = arg;
+    struct foldin_scratch *scratch = foldin_scratch_new(half->basis.rank);
+    for (;;) {
+        size_t row = atomic_fetch_add(&half->next, BLOCK_ROWS);
+        if (row >= half->rows)
+            break;
+        int64_t began_ns = clock_monotonic_ns();
+        for (size_t end = row + BLOCK_ROWS; row < end && row < half->rows; row++)
+            foldin_solve(&half->basis, &half->settings->hyper, half->pairs + half->begin[row],
+                         half->begin[row + 1] - half->begin[row],
+                         half->solved + row * half->basis.stride, scratch);
+        rest(half->settings->duty, clock_monotonic_ns() - began_ns);
+    }
+    foldin_scratch_free(scratch);
+    return NULL;
+}
+
+/* The caller is one of the threads; fewer than asked for is no error, only slower. */
+static void solve_half(struct half *half)
+{
+    int extra = half->settings->threads - 1, started = 0;
+    pthread_t *threads = mem_array(NULL, (size_t)(extra > 0 ? extra : 0), sizeof *threads);
+    while (started < extra && pthread_create(&threads[started], NULL, solve_rows, half) == 0)
+        started++;
+    solve_rows(half);
+    while (started > 0)
+        pthread_join(threads[--started], NULL);
+    free(threads);
+}
+
+struct eigenbasis { /* [rank, rank] twice and [rank] */
+    double *G, *V, *g;
+};
+
+/* Rotates both sides into the eigenvectors of the fixed side's Gram matrix. */
+static int rotate_into(struct eigenbasis *eigen, float *fixed, size_t fixed_rows, float *solved,
+                       size_t solved_rows, int rank, struct error *err)
+{
+    size_t stride = als_stride(rank);
+    blas_gram(fixed, fixed_rows, stride, rank, eigen->G);
+    for (int k = 0; k < rank; k++)
+        if (!isfinite(eigen->G[(size_t)k * (size_t)rank + (size_t)k]))
+            return error_set(err, ERR_DATA, "factors have run out of float32's range");
+    if (blas_eigen(eigen->G, rank, eigen->V, eigen->g, err) != 0)
+        return ERR_DATA;
+    blas_rotate(fixed, fixed_rows, stride, rank, eigen->V);
+    blas_rotate(solved, solved_rows, stride, rank, eigen->V);
+    return 0;
+}
+
+static int iterate(const struct ratings *ratings, const struct als_settings *settings, float *X,
+                   float *Y, struct eigenbasis *eigen, struct error *err)
+{
+    int rank = settings->hyper.rank;
+    struct half half = {.settings = settings, .basis = {.g = eigen->g, .rank = rank}};
+    half.basis.stride = als_stride(rank);
+
+    if (rotate_into(eigen, Y, ratings->items, X, ratings->users, rank, err) != 0)
+        return ERR_DATA;
+    half.basis.Y = Y;
+    half.basis.rows = ratings->items;
+    half.begin = ratings->user_begin;
+    half.pairs = ratings->user_pairs;
+    half.solved = X;
+    half.rows = ratings->users;
+    solve_half(&half);
+
+    if (rotate_into(eigen, X, ratings->users, Y, ratings->items, rank, err) != 0)
+        return ERR_DATA;
+    half.basis.Y = X;
+    half.basis.rows = ratings->users;
+    half.begin = ratings->item_begin;
+    half.pairs = ratings->item_pairs;
+    half.solved = Y;
+    half.rows = ratings->items;
+    atomic_store(&half.next, 0);
+    solve_half(&half);
+    return 0;
+}
+
+int als_run(const struct ratings *ratings, const struct als_settings *settings, float *X, float *Y,
+            void (*progress)(const struct als_progress *progress, void *arg), void *arg,
+            struct error *err)
+{
+    size_t f = (size_t)settings->hyper.rank;
+    double *memory = mem_array(NULL, 2 * f * f + f, sizeof *memory);
+    struct eigenbasis eigen = {memory, memory + f * f, memory + 2 * f * f};
+    int failed = 0;
+    for (int i = 1; i <= settings->iterations && !failed; i++) {
+        int64_t began_ns = clock_monotonic_ns();
+        failed = iterate(ratings, settings, X, Y, &eigen, err);
+        if (failed || progress == NULL)
+            continue;
+        struct als_progress done = {.iteration = i, .iterations = settings->iterations};
+        done.seconds = (double)(clock_monotonic_ns() - began_ns) * 1e-9;
+        done.loss = als_loss(ratings, &settings->hyper, X, Y, als_stride(settings->hyper.rank));
+        progress(&done, arg);
+    }
+    free(memory);
+    return failed;
+}
+
+/* sum over the pairs of p s^2 - 2 q s + q with s = x.y: c (1 - s)^2 in each objective, less what of
+ * it w0 counts already; a dislike is p s^2. */
+static double loss_of_pairs(const struct ratings *ratings, int rank, const float *X, const float *Y,
+                            size_t stride)
+{
+    double sum = 0;
+    for (size_t user = 0; user < ratings->users; user++)
+        for (size_t at = ratings->user_begin[user]; at < ratings->user_begin[user + 1]; at++) {
+            const struct pair *pair = &ratings->user_pairs[at];
+            const float *x = X + user * stride, *y = Y + pair->row * stride;
+            double lanes[4] = {0};
+            for (size_t k = 0; k < als_stride(rank); k += 4)
+                for (size_t j = 0; j < 4; j++)
+                    lanes[j] += (double)x[k + j] * (double)y[k + j];
+            double s = (lanes[0] + lanes[2]) + (lanes[1] + lanes[3]);
+            sum += (double)pair->p * s * s - 2 * (double)pair->q * s + (double)pair->q;
+        }
+    return sum;
+}
+
+static double loss_of_lambda(const struct hyperparameters *hyper, const size_t *begin, size_t rows,
+                             const float *factors, size_t stride)
+{
+    double sum = 0;
+    for (size_t row = 0; row < rows; row++) {
+        double squares = 0;
+        for (size_t k = 0; k < (size_t)hyper->rank; k++)
+            squares += (double)factors[row * stride + k] * (double)factors[row * stride + k];
+        sum += lambda_of(hyper, begin[row + 1] - begin[row]) * squares;
+    }
+    return sum;
+}
+
+double als_loss(const struct ratings *ratings, const struct hyperparameters *hyper, const float *X,
+                const float *Y, size_t stride)
+{
+    size_t f = (size_t)hyper->rank;
+    double *GX = mem_array(NULL, 2 * f * f, sizeof *GX), *GY = GX + f * f;
+    blas_gram(X, ratings->users, stride, hyper->rank, GX);
+    blas_gram(Y, ratings->items, stride, hyper->rank, GY);
+    double everywhere = 0; /* sum over all (u,i) of (x_u.y_i)^2 = <X'X, Y'Y> */
+    for (size_t k = 0; k < f * f; k++)
+        everywhere += GX[k] * GY[k];
+    free(GX);
+    return loss_of_pairs(ratings, hyper->rank, X, Y, stride) + hyper->w0 * everywhere +
+           loss_of_lambda(hyper, ratings->user_begin, ratings->users, X, stride) +
+           loss_of_lambda(hyper, ratings->item_begin, ratings->items, Y, stride);
+}

@@ -1,0 +1,173 @@
+/* What the files of the history share; nobody else includes this.
+ *
+ *   history.c         opening, partitions, meta, what is known
+ *   history_load.c    state -> memory: items, types, meta, partitions, sums
+ *   history_users.c   the users in memory, and which may leave it
+ *   history_learn.c   events -> changes
+ *   history_commit.c  changes -> state
+ *   history_dead.c    dead letters
+ *   history_scan.c    who is owed a list (worker)
+ *   history_dump.c    the state as JSON lines (another process)
+ *
+ * A change is in one of two places: gathered (dirty) until a commit takes it, then in the commit
+ * (committing) until that is done. A commit that fails puts back what was not changed again. */
+#ifndef FRESHET_MODEL_HISTORY_INTERNAL_H
+#define FRESHET_MODEL_HISTORY_INTERNAL_H
+
+#include "base/buffer.h"
+#include "base/ids.h"
+#include "model/history.h"
+
+struct numbers { /* a growing array; zero-initialise */
+    uint32_t *at;
+    size_t count, capacity;
+};
+void numbers_add(struct numbers *numbers, uint32_t number);
+void numbers_swap(struct numbers *a, struct numbers *b);
+
+struct user_set { /* the same of users, borrowed */
+    struct user **at;
+    size_t count, capacity;
+};
+void user_set_add(struct user_set *set, struct user *user);
+
+struct partition {
+    int32_t number;
+    bool assigned;
+    bool loaded; /* sums are in memory; a revoked partition keeps them until they are committed */
+    bool dirty, committing;
+    struct partition_record record;
+    struct item_sums *sums;           /* [sums_count], by item number */
+    bool *sum_dirty;                  /* [sums_count]: the item is in dirty_sums */
+    uint32_t sums_count;
+    struct numbers dirty_sums, committing_sums;
+};
+
+struct partition_set {      /* of one topic */
+    struct partition **at;  /* [count] ascending */
+    size_t count;
+};
+
+enum dead_stage {
+    DEAD_NEW,      /* no commit has it yet */
+    DEAD_WRITING,  /* in the commit under way */
+    DEAD_STORED,   /* in the state */
+    DEAD_REMOVING, /* its removal is in the commit under way */
+};
+
+struct dead_entry {
+    bool items;
+    int32_t partition;
+    int64_t offset;
+    enum dead_stage stage;
+    bool delivered;
+    struct slice key, json; /* owned: one piece of memory, at `bytes` */
+    char *bytes;
+    struct dead_entry *next;       /* of all */
+    struct dead_entry *next_ready; /* of those not in flight */
+};
+
+struct dead_letters {
+    struct dead_entry *all;
+    struct dead_entry *ready, **ready_tail;
+    uint32_t undelivered;
+    bool dirty; /* something waits to be written or removed */
+    uint64_t counts[DEAD_REASON_COUNT];
+};
+
+struct event_types {
+    struct ids names; /* the state's numbers */
+    uint16_t number_of[EVENT_TYPES_MAX]; /* by settings index */
+    int index_of[EVENT_TYPES_MAX];       /* by the state's number; -1: not in the settings */
+};
+
+struct users { /* in memory */
+    struct user **buckets; /* [mask + 1] */
+    size_t mask, count;
+    int64_t bytes;
+    struct user *newest, *oldest; /* of those that may leave */
+    struct user_set dirty, committing;
+};
+
+struct commit_job;
+
+struct history {
+    struct history_settings settings; /* strings are borrowed, but for the next two */
+    char *topic, *items_topic;
+    void (*release_cache)(void *cache);
+    struct state *state;
+    struct state_view *view; /* for loading users */
+    bool view_is_fresh;      /* and holds a snapshot */
+
+    struct items items;
+    uint32_t items_stored; /* the first so many are in the state */
+    struct numbers dirty_catalog, committing_catalog;
+    struct event_types types;
+    struct state_meta meta;
+    bool meta_dirty, meta_committing;
+
+    struct partition_set partitions, items_partitions;
+    struct partition **assigned; /* [assigned_count] ascending; written under the mutex */
+    size_t assigned_count;
+    uv_mutex_t assigned_mutex; /* for the worker that scans */
+
+    struct users users;
+    struct dead_letters dead;
+    struct user_set learned;
+    int64_t *learned_wanted; /* [learned.capacity]: wanted offsets of the users learned */
+    size_t learned_wanted_capacity;
+    struct numbers learned_items;
+    struct buffer scratch;
+    struct commit_job *job; /* under way, or NULL */
+    struct error failure;   /* code != 0: a batch could not be learned */
+};
+
+static inline struct slice history_topic(const struct history *history, bool items)
+{
+    return items ? history->settings.items_topic : history->settings.topic;
+}
+
+/* -- history.c */
+struct partition *partition_find(const struct partition_set *set, int32_t number);
+struct partition *partition_ensure(struct partition_set *set, int32_t number);
+struct item_sums *partition_sums(struct partition *partition, uint32_t item); /* made if new */
+void partition_mark_sums(struct partition *partition, uint32_t item);
+void partition_unload(struct partition *partition);
+
+/* -- history_load.c; a view is lent for the call */
+int load_items(struct state_view *view, struct items *items, struct error *err);
+int load_types(struct state_view *view, struct ids *names, struct error *err);
+int load_meta(struct state_view *view, struct state_meta *meta, struct error *err);
+int load_partitions(struct state_view *view, struct slice topic, struct partition_set *set,
+                    struct error *err);
+int load_sums(struct state_view *view, struct slice topic, struct partition *partition,
+              uint32_t items, struct error *err);
+void save_meta(struct state_commit *commit, const struct state_meta *meta);
+bool partition_record_parse(struct partition_record *record, struct slice value);
+
+/* -- history_users.c */
+/* 1 and the user, 0 if nothing is kept, or an error. Erased users are found while in memory. */
+int users_get(struct history *history, int32_t partition, struct slice id, struct user **user,
+              struct error *err);
+/* A new user in memory, and dirty; takes over the record's reference. */
+struct user *users_add(struct history *history, int32_t partition, struct slice id,
+                       const struct user_record *record);
+/* Replaces the record, taking over the reference of the new one: dirty. */
+void users_replace(struct history *history, struct user *user, const struct user_record *record);
+void users_mark(struct history *history, struct user *user);
+void users_settle(struct history *history, struct user *user); /* may leave memory, if it may */
+void users_evict(struct history *history);
+void users_deinit(struct history *history);
+void history_rest(struct history *history); /* gives up the view's snapshot */
+
+/* -- history_commit.c */
+void history_job_detach(struct history *history);
+
+/* -- history_dead.c */
+int dead_load(struct history *history, bool items, struct state_view *view, struct error *err);
+void dead_deinit(struct history *history);
+void dead_add(struct history *history, const struct event *event, enum dead_reason reason);
+void dead_commit(struct history *history, struct state_commit *commit);
+void dead_committed(struct history *history, bool ok);
+
+#endif

@@ -1,0 +1,317 @@
+#!/usr/bin/env python3
+"""The oracle itself, on small synthetic data: it must be right, and must see what is wrong."""
+
+import json
+import math
+import pathlib
+import random
+import struct
+import tempfile
+import unittest
+
+import numpy as np
+
+import oracle
+from services import Record
+
+NOW = 1_700_000_000_000
+HOUR = 3_600_000
+RULES = oracle.Rules(
+    types={
+        "played": oracle.EventType(),
+        "wishlist": oracle.EventType(weight=0.5, hides=False),
+        "dislike": oracle.EventType(weight=-1.0, hides=False),
+    },
+    history_max=3, seen_max=3, dedup_window=2, n=3, max_age_ms=10 * HOUR,
+)
+
+
+def record(offset, partition=0, **event):
+    value = json.dumps({"type": "played", "user": "u", **event}).encode()
+    return Record(partition, offset, NOW, b"u", value)
+
+
+class FoldTest(unittest.TestCase):
+    def test_history_keeps_the_newest_by_event_time(self):
+        state = oracle.fold(
+            [record(i, item=f"i{i}", ts=NOW - age) for i, age in enumerate((5, 1, 9, 3))], RULES
+        )
+        kept = [entry[2] for entry in state.users["u"].interactions]
+        self.assertEqual(kept, ["i0", "i3", "i1"])
+
+    def test_seen_items_leave_least_recently_touched_first(self):
+        items = ["a", "b", "c", "a", "d"]
+        state = oracle.fold([record(i, item=item) for i, item in enumerate(items)], RULES)
+        self.assertEqual(list(state.users["u"].seen), ["c", "a", "d"])
+
+    def test_a_known_id_counts_as_duplicate_within_the_window_alone(self):
+        ids = ["x", "x", "y", "z", "x"]
+        state = oracle.fold([record(i, item="a", id=x) for i, x in enumerate(ids)], RULES)
+        self.assertEqual(state.counters[0]["duplicate"], 1)
+        self.assertEqual(state.counters[0]["applied"], 4)
+
+    def test_a_late_event_is_counted_and_not_applied(self):
+        state = oracle.fold(
+            [record(0, item="a", ts=NOW), record(1, item="b", ts=NOW - 11 * HOUR)], RULES
+        )
+        self.assertEqual(state.counters[0]["late"], 1)
+        self.assertNotIn("b", state.users["u"].seen)
+
+    def test_retracting_leaves_the_other_types_of_the_item(self):
+        state = oracle.fold(
+            [
+                record(0, item="a", id="x"),
+                record(1, item="a", id="y", type="wishlist"),
+                record(2, type="retract", ref="x"),
+                record(3, type="retract", ref="nothing"),
+            ],
+            RULES,
+        )
+        user = state.users["u"]
+        self.assertEqual(user.seen, {"a": {"wishlist"}})
+        self.assertEqual(user.wanted_offset, 3)
+        self.assertEqual(state.counters[0]["retracted"], 1)
+        self.assertEqual(state.counters[0]["retract_miss"], 1)
+
+    def test_a_forgotten_user_begins_anew(self):
+        state = oracle.fold(
+            [record(0, item="a"), record(1, type="forget_user"), record(2, item="b")], RULES
+        )
+        self.assertEqual(list(state.users["u"].seen), ["b"])
+        self.assertEqual(state.users["u"].events, 1)
+
+    def test_dead_records_count_and_do_nothing(self):
+        bad = Record(0, 1, NOW, b"u", b"{")
+        state = oracle.fold([record(0, item="a"), bad], RULES, dead={(0, 1)})
+        self.assertEqual((state.counters[0]["dead"], state.counters[0]["applied"]), (1, 1))
+        self.assertEqual(state.next_offset[0], 2)
+
+    def test_sums_decay_by_half_a_half_life(self):
+        state = oracle.fold(
+            [record(0, item="a", ts=NOW), record(1, item="a", ts=NOW - HOUR)], RULES
+        )
+        sums = state.sums[0, "a"]
+        self.assertAlmostEqual(sums.decayed(HOUR, sums.ts), 1.5, places=14)
+        self.assertAlmostEqual(sums.decayed(HOUR, NOW + HOUR), 0.75, places=14)
+
+    def test_a_type_of_no_positive_weight_is_in_no_sum(self):
+        state = oracle.fold([record(0, item="a", type="dislike")], RULES)
+        self.assertEqual(state.sums, {})
+        self.assertIn("a", state.items)
+
+
+def dump_of(state, topic="t"):
+    """What a faultless product would print of a fold."""
+    lines = []
+    for name, user in state.users.items():
+        interactions = [
+            {"item": i, "type": k, "value": v, "ts": ts, "offset": o}
+            for ts, o, i, k, v, _ in user.interactions
+        ]
+        seen = [{"item": item, "types": sorted(types)} for item, types in user.seen.items()]
+        version = {"offset": user.wanted_offset, "swap": 1}
+        lines.append({
+            "user": name, "partition": user.partition, "events": user.events,
+            "last_ts": user.last_ts, "forgotten": False, "interactions": interactions,
+            "seen": seen, "wanted": version, "acked": version, "list": [],
+        })
+    for (partition, item), sums in state.sums.items():
+        decayed = {n: sums.decayed(h, sums.ts) for n, h in oracle.HALF_LIVES_MS.items()}
+        lines.append({
+            "sums": item, "partition": partition, "ts": sums.ts, "count": len(sums.times),
+            "decayed": decayed,
+        })
+    lines += [{"item": item} for item in state.items]
+    for partition, next_offset in state.next_offset.items():
+        lines.append({
+            "topic": topic, "partition": partition, "next_offset": next_offset,
+            "stream_ts": state.stream_ts.get(partition), "counters": state.counters[partition],
+        })
+    lines.append({"state": {"format": 1, "epoch": 7, "swap": 1, "generation": 1}})
+    return oracle.read_dump("\n".join(map(json.dumps, lines)))
+
+
+def random_stream(seed, events=400):
+    """Records of twenty users and thirty items over two partitions."""
+    draw = random.Random(seed)
+    offsets, records = [0, 0], []
+    for _ in range(events):
+        user = draw.randrange(20)
+        partition = user % 2
+        event = {
+            "user": f"u{user}", "item": f"i{draw.randrange(30)}",
+            "type": draw.choice(["played", "wishlist"]), "ts": NOW - draw.randrange(9 * HOUR),
+        }
+        value = json.dumps(event).encode()
+        records.append(Record(partition, offsets[partition], NOW, b"", value))
+        offsets[partition] += 1
+    return records
+
+
+class DumpTest(unittest.TestCase):
+    def setUp(self):
+        self.state = oracle.fold(random_stream(1), RULES)
+        self.dump = dump_of(self.state)
+
+    def differences(self):
+        return oracle.dump_differences(self.dump, self.state, "t")
+
+    def test_the_fold_equals_itself(self):
+        self.assertEqual(self.differences(), [])
+
+    def test_a_missing_user_is_seen(self):
+        del self.dump.users["u3"]
+        self.assertEqual(len(self.differences()), 1)
+
+    def test_a_sum_that_is_off_by_more_than_its_tolerance_is_seen(self):
+        line = next(iter(self.dump.sums.values()))
+        line["decayed"]["1w"] *= 1 + 3e-9
+        self.assertEqual(len(self.differences()), 1)
+
+    def test_an_event_applied_twice_is_seen(self):
+        self.dump.partitions["t", 1]["counters"]["applied"] += 1
+        self.dump.users["u1"]["events"] += 1
+        self.assertEqual(len(self.differences()), 2)
+
+    def test_an_interaction_of_another_value_is_seen(self):
+        self.dump.users["u1"]["interactions"][0]["value"] = 2.0
+        self.assertEqual(len(self.differences()), 1)
+
+
+def generation(items, rank, seed, **changes):
+    factors = np.random.default_rng(seed).normal(size=(len(items), rank)) / math.sqrt(rank)
+    manifest = {
+        "number": 1, "objective": "ials", "rank": rank, "w0": 0.1, "lambda": 0.02, "alpha": 2.0,
+        "lambda_scaling": "count",
+        "weights": {"taste": 1.5, "trend": 0.3, "trend_half_life": "1d", "rho": 0.8},
+    }
+    manifest.update(changes)
+    return oracle.Generation(manifest, sorted(items, key=str.encode), factors)
+
+
+def write_generation(path, generation):
+    """The file of model/generation.h, but for its checksum."""
+    manifest = json.dumps(generation.manifest).encode()
+    texts = [item.encode() for item in generation.ids]
+    begins = np.cumsum([0] + [len(text) for text in texts]).astype("<u4").tobytes()
+    ids = begins + b"".join(texts)
+    items, rank = generation.factors.shape
+    stride = (rank + 15) // 16 * 16
+    padded = np.zeros((items, stride), "<f4")
+    padded[:, :rank] = generation.factors
+    manifest_at = 80
+    ids_at = manifest_at + len(manifest)
+    factors_at = (ids_at + len(ids) + 63) // 64 * 64
+    size = factors_at + padded.nbytes
+    head = b"FRESHGEN" + struct.pack("<IIQ", 1, 0x01020304, 0) + struct.pack(
+        "<QQIIQQQQ", size, items, rank, stride, manifest_at, len(manifest), ids_at, factors_at
+    )
+    body = (head + manifest + ids).ljust(factors_at, b"\0")
+    path.write_bytes(body + padded.tobytes())
+
+
+class GenerationTest(unittest.TestCase):
+    def test_a_file_reads_back(self):
+        wrote = generation(["b", "a", "çedille"], 5, seed=2)
+        with tempfile.TemporaryDirectory() as folder:
+            path = pathlib.Path(folder) / "1.gen"
+            write_generation(path, wrote)
+            read = oracle.read_generation(path)
+        self.assertEqual((read.ids, read.manifest), (wrote.ids, wrote.manifest))
+        np.testing.assert_array_equal(read.factors, wrote.factors.astype("<f4"))
+
+
+class ListTest(unittest.TestCase):
+    """All of it on a random stream; the generation lacks the last items, as newer ones would."""
+
+    def setUp(self):
+        self.dump = dump_of(oracle.fold(random_stream(3), RULES))
+        items = sorted(self.dump.items)[:25]
+        self.generation = generation(items, 6, seed=4)
+        self.model = oracle.Model(self.dump, self.generation, RULES)
+        self.user = self.dump.users["u5"]
+
+    def published(self):
+        scores = self.model.scores(self.user)
+        top = self.model.top(scores)
+        return [[self.model.items[column], float(scores[column])] for column in top]
+
+    def differences(self, published):
+        return self.model.list_differences("u5", self.user, published)
+
+    def test_the_fold_in_minimises_the_users_objective(self):
+        # sum over seen c (1 - x.y)^2 + w0 sum over all (x.y)^2 + lambda n |x|^2
+        x = self.model.user_factors(self.user)
+        c = oracle.confidences(
+            self.user["interactions"], RULES.types, 2.0, 0.8, self.dump.now
+        )
+        c = {item: value for item, value in c.items() if item in self.generation.ids}
+
+        def objective(x):
+            predicted = dict(zip(self.generation.ids, self.generation.factors @ x))
+            seen = sum(value * (1 - predicted[item]) ** 2 for item, value in c.items())
+            every = 0.1 * sum(p * p for p in predicted.values())
+            return seen + every + 0.02 * len(c) * (x @ x)
+
+        least = objective(x)
+        for direction in np.random.default_rng(5).normal(size=(50, 6)):
+            self.assertGreater(objective(x + 1e-3 * direction), least)
+
+    def test_its_own_list_has_no_differences(self):
+        self.assertEqual(self.differences(self.published()), [])
+
+    def test_hidden_and_blocked_items_are_in_no_list(self):
+        first = self.published()[0][0]
+        self.dump.items[first]["blocked"] = True
+        model = oracle.Model(self.dump, self.generation, RULES)
+        self.assertTrue(model.list_differences("u5", self.user, self.published()))
+        names = [item for item, _ in self.published()]
+        for seen in self.user["seen"]:
+            if "played" in seen["types"]:
+                self.assertNotIn(seen["item"], names)
+
+    def test_a_wrong_score_is_seen(self):
+        published = self.published()
+        published[1][1] *= 1.0005
+        self.assertEqual(len(self.differences(published)), 1)
+
+    def test_two_items_in_the_wrong_order_are_seen(self):
+        published = self.published()
+        published[0], published[1] = published[1], published[0]
+        self.assertEqual(len(self.differences(published)), 2)
+
+    def test_near_ties_may_change_places(self):
+        published = self.published()
+        self.assertTrue(oracle.close(1.0, 1.00005))
+        scores = self.model.scores(self.user)
+        column = self.model.column[published[1][0]]
+        self.model.scores = lambda user: scores
+        scores[column] = scores[self.model.column[published[0][0]]] * 0.99999
+        published[1][1] = scores[column]
+        published[0], published[1] = published[1], published[0]
+        self.assertEqual(self.differences(published), [])
+
+    def test_a_short_list_is_seen(self):
+        self.assertEqual(len(self.differences(self.published()[:-1])), 1)
+
+    def test_confidence_is_capped_and_decayed_and_signed(self):
+        types = {
+            "a": oracle.EventType(weight=2.0, cap=3.0, value="log"),
+            "b": oracle.EventType(weight=-1.0, half_life_ms=HOUR),
+        }
+        entries = [
+            {"item": "x", "type": "a", "value": math.e - 1, "ts": NOW - HOUR},
+            {"item": "x", "type": "a", "value": 50.0, "ts": NOW},
+            {"item": "y", "type": "b", "value": 9.0, "ts": NOW - HOUR},
+        ]
+        c = oracle.confidences(entries, types, 10.0, 0.5, NOW)
+        self.assertAlmostEqual(c["x"], 30.0)  # 2 ln(51) + 1 is over the cap
+        self.assertAlmostEqual(c["y"], -10.0 * 0.5 * 0.5)  # one half-life, one position
+
+    def test_versions_are_fixed_width(self):
+        version = self.model.version(1, "t")
+        self.assertRegex(version, r"^00000007\.0001\.[0-9a-f]{16}\.00000001$")
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)

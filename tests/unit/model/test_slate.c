@@ -1,0 +1,73 @@
+#include "model/slate.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+static int order_of(const struct version *a, const struct version *b)
+{
+    char left[VERSION_TEXT_BYTES], right[VERSION_TEXT_BYTES];
+    version_format(left, a);
+    version_format(right, b);
+    return memcmp(left, right, VERSION_TEXT_BYTES);
+}
+
+static void test_version_is_fixed_width_hex(void **state)
+{
+    struct version version = {.epoch = 1, .partition = 10, .next_offset = 255, .swap = 3};
+    char text[VERSION_TEXT_BYTES];
+    version_format(text, &version);
+    assert_string_equal(text, "00000001.000a.00000000000000ff.00000003");
+}
+
+static void test_version_of_the_largest_numbers_fits(void **state)
+{
+    struct version version = {UINT32_MAX, UINT16_MAX, INT64_MAX, UINT32_MAX};
+    char text[VERSION_TEXT_BYTES];
+    version_format(text, &version);
+    assert_string_equal(text, "ffffffff.ffff.7fffffffffffffff.ffffffff");
+}
+
+static void test_version_compares_as_bytes_field_by_field(void **state)
+{
+    const struct version rising[] = {
+        {1, 7, 9, 0}, {1, 7, 9, 2}, {1, 7, 10, 1}, {1, 7, 0x100000000, 0}, {2, 7, 0, 0},
+    };
+    for (size_t i = 1; i < sizeof rising / sizeof *rising; i++)
+        assert_true(order_of(&rising[i - 1], &rising[i]) < 0);
+}
+
+static void test_cause_names_are_what_lists_say(void **state)
+{
+    assert_string_equal(slate_cause_name(CAUSE_EVENT), "event");
+    assert_string_equal(slate_cause_name(CAUSE_GENERATION), "generation");
+    assert_string_equal(slate_cause_name(CAUSE_SWEEP), "sweep");
+    assert_string_equal(slate_cause_name(CAUSE_FORCED), "forced");
+}
+
+static void test_cleared_slate_is_empty_and_keeps_its_room(void **state)
+{
+    struct slate slate = {.count = 1, .capacity = 2, .generation = 7, .arm = "a"};
+    slate.lists = calloc(2, sizeof *slate.lists);
+    slate.lists[0].items = calloc(3, sizeof *slate.lists[0].items);
+    slate_clear(&slate);
+    assert_int_equal(slate.count, 0);
+    assert_int_equal(slate.generation, 0);
+    assert_int_equal(slate.capacity, 2);
+    slate_deinit(&slate);
+    assert_null(slate.lists);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_version_is_fixed_width_hex),
+        cmocka_unit_test(test_version_of_the_largest_numbers_fits),
+        cmocka_unit_test(test_version_compares_as_bytes_field_by_field),
+        cmocka_unit_test(test_cause_names_are_what_lists_say),
+        cmocka_unit_test(test_cleared_slate_is_empty_and_keeps_its_room),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
