@@ -1,6 +1,7 @@
 /* `freshet replay` and `freshet items`: files -> Kafka. */
 #include "base/clock.h"
 #include "consumer/produce.h"
+#include "consumer/item_file.h"
 #include "consumer/recording.h"
 #include "daemon/command.h"
 #include "daemon/progress.h"

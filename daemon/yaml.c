@@ -196,8 +196,8 @@ static int read_text(const char *path, char **text, size_t *length, struct error
 
 int yaml_tree_load(struct yaml_tree **tree, const char *path, struct error *err)
 {
-    char *text;
-    size_t length;
+    char *text = NULL;
+    size_t length = 0;
     if (read_text(path, &text, &length, err) != 0)
         return ERR_SETTINGS;
     struct reader reader = {.path = path, .err = err};

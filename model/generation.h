@@ -4,17 +4,20 @@
  *   0    magic "FRESHGEN", u32 version (1), u32 byte-order mark 0x01020304
  *   16   u64 checksum: hash_stable of all bytes from 24 to the end
  *   24   u64 file bytes, u64 items, u32 rank, u32 stride (floats per row), u64 manifest offset,
- *        u64 manifest bytes, u64 ids offset, u64 factors offset                        (80 bytes in
- * all)
+ *        u64 manifest bytes, u64 ids offset, u64 factors offset             (80 bytes in all)
  *   ...  manifest: one JSON object (hyperparameters, score weights, figures, cut-off; see below)
  *   ...  ids: u32 begin[items + 1] relative to the bytes that follow; ids in strict byte order
  *   ...  factors: float32 [items, stride], on a 64-byte boundary, zero beyond rank, in any basis
  *
  * The manifest:
- * {"number","objective","rank","w0","lambda","lambda_scaling","alpha","seed","iterations",
- * "weights":{"taste","trend","trend_half_life":"1w","rho","together"},
- * "figures":{"users","items","interactions","loss","tail_events","ndcg20","ndcg20_live","ndcg20_recent","seconds"},
- * "cutoff":[{"partition","next_offset"}],"gate":"passed|first|refused"}.
+ *   {"number","objective":"ials|hu|implicit","rank","w0","lambda","lambda_scaling":"none|count",
+ *    "alpha","seed":"16 hex digits","iterations",
+ *    "weights":{"taste","trend","trend_half_life":"1w","rho","together"},
+ *    "figures":{"users","items","interactions","tail_events","loss","seconds",
+ *               "ndcg20","ndcg20_se","ndcg20_live","ndcg20_recent"},     (null: not a number)
+ *    "cutoff":[{"partition","next_offset"}],"gate":"passed|first|refused"}
+ * The hyperparameters and weights must be there; another maker may leave out the rest.
+ *
  * Written aside, fsynced, renamed, directory fsynced. Read in full and checked in full (lengths,
  * order of ids, finiteness of every factor, checksum) before any of it is believed. Any one thread.
  */
@@ -39,7 +42,7 @@ struct generation_figures {
     uint64_t users, items, interactions, tail_events;
     double loss, seconds;
     double ndcg20, ndcg20_se; /* this candidate on the held-out tail */
-    double ndcg20_live;       /* the running generation there; NaN if none */
+    double ndcg20_live;       /* the running generation there; NaN: see train.h */
     double ndcg20_recent;     /* the best trend list alone */
 };
 
@@ -61,24 +64,31 @@ struct generation {
     size_t cutoff_count;
     struct generation_cutoff *cutoffs;
     size_t items, stride;
-    struct slice *ids; /* [items], strict byte order, into memory of the generation */
-    float *Y;          /* [items, stride] */
+    struct slice *ids; /* [items], strict byte order, into `bytes` */
+    float *Y;          /* [items, stride], 64-byte aligned */
     double *g;         /* [rank]: eigenvalues of Y'Y once generation_rotate was called, else NULL */
     void *bytes;       /* what ids point into */
 };
 
+/* Releases `generation` and each of its arrays with free(). NULL is allowed. */
 void generation_free(struct generation *generation);
 
+/* ERR_IO, or ERR_DATA if the generation is not one that generation_read would take. */
 int generation_write(const struct generation *generation, const char *path, struct error *err);
+
+/* ERR_IO if it cannot be read, ERR_DATA with what is wrong if it is not a generation. */
 int generation_read(struct generation **generation, const char *path, struct error *err);
 
 /* Rotates Y into the eigenbasis of its Gram matrix and sets g. */
 int generation_rotate(struct generation *generation, struct error *err);
 
-/* DIR/generations/NNNNNNNN.gen for a number; the numbers there, ascending (caller frees), and the
- * oldest beyond `keep` removed, never `live` or one newer than it. */
+/* DIR/generations/NNNNNNNN.gen for a number. */
 void generation_path(char *path, size_t size, const char *state_dir, uint64_t number);
+
+/* The numbers there, ascending (caller frees); none if there is no such directory. */
 int generation_list(const char *state_dir, uint64_t **numbers, size_t *count, struct error *err);
+
+/* Removes the oldest beyond the newest `keep`, never `live` or one newer than it. */
 int generation_prune(const char *state_dir, size_t keep, uint64_t live, struct error *err);
 
 #endif

@@ -70,8 +70,8 @@ struct user {
     uint64_t hash;
     struct user *bucket_next;
     struct user *lru_newer, *lru_older;
-    bool in_lru;         /* clean and unpinned: may leave memory */
-    uint32_t learned_at; /* place in learned.users + 1 while a batch is learned */
+    bool in_lru;            /* clean and unpinned: may leave memory */
+    int64_t learned_offset; /* while a batch is learned: the version to want; 0: none */
 };
 
 struct history;

@@ -37,14 +37,14 @@ struct partition {
     bool loaded; /* sums are in memory; a revoked partition keeps them until they are committed */
     bool dirty, committing;
     struct partition_record record;
-    struct item_sums *sums;           /* [sums_count], by item number */
-    bool *sum_dirty;                  /* [sums_count]: the item is in dirty_sums */
+    struct item_sums *sums; /* [sums_count], by item number */
+    bool *sum_dirty;        /* [sums_count]: the item is in dirty_sums */
     uint32_t sums_count;
     struct numbers dirty_sums, committing_sums;
 };
 
-struct partition_set {      /* of one topic */
-    struct partition **at;  /* [count] ascending */
+struct partition_set {     /* of one topic */
+    struct partition **at; /* [count] ascending */
     size_t count;
 };
 
@@ -76,12 +76,12 @@ struct dead_letters {
 };
 
 struct event_types {
-    struct ids names; /* the state's numbers */
+    struct ids names;                    /* by the state's number */
     uint16_t number_of[EVENT_TYPES_MAX]; /* by settings index */
     int index_of[EVENT_TYPES_MAX];       /* by the state's number; -1: not in the settings */
 };
 
-struct users { /* in memory */
+struct users {             /* in memory */
     struct user **buckets; /* [mask + 1] */
     size_t mask, count;
     int64_t bytes;
@@ -92,15 +92,17 @@ struct users { /* in memory */
 struct commit_job;
 
 struct history {
-    struct history_settings settings; /* strings are borrowed, but for the next two */
+    struct history_settings settings; /* its slices point to the next two; names of types: NULL */
     char *topic, *items_topic;
+    bool type_counts[EVENT_TYPES_MAX];
     void (*release_cache)(void *cache);
     struct state *state;
     struct state_view *view; /* for loading users */
     bool view_is_fresh;      /* and holds a snapshot */
 
     struct items items;
-    uint32_t items_stored; /* the first so many are in the state */
+    uint32_t items_stored; /* the first so many are in the state, */
+    uint32_t items_taken;  /* so many there or in the commit under way */
     struct numbers dirty_catalog, committing_catalog;
     struct event_types types;
     struct state_meta meta;
@@ -113,10 +115,9 @@ struct history {
 
     struct users users;
     struct dead_letters dead;
-    struct user_set learned;
-    int64_t *learned_wanted; /* [learned.capacity]: wanted offsets of the users learned */
-    size_t learned_wanted_capacity;
+    struct user_set learned; /* of the last batch */
     struct numbers learned_items;
+    bool items_described;
     struct buffer scratch;
     struct commit_job *job; /* under way, or NULL */
     struct error failure;   /* code != 0: a batch could not be learned */

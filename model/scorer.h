@@ -3,8 +3,12 @@
  *
  *   score(u, i) = a x_u.y_i + b T_i + c C_ui        (taste + trend + together; C is 0 for now)
  *
- * x_u by exact fold-in (`als`) or steps (`sgd`). Users without history get the trend alone.
- * scorer_install and scorer_learned on the loop; scorer_run on a worker, while the loop neither
+ * x_u by exact fold-in (`als`) or steps (`sgd`), see model/taste.h. Users without factors get the
+ * trend alone, as the popular list does: b T_i, or T_i where b is 0, since a list in the order of
+ * ids would help nobody. Left out: items blocked, not available now, of an excluded category, and
+ * those the user has had by a type that hides. What is left fills the list up to n.
+ *
+ * All on the loop thread but for scorer_run, which belongs on a worker, while the loop neither
  * learns nor installs. */
 #ifndef FRESHET_MODEL_SCORER_H
 #define FRESHET_MODEL_SCORER_H
@@ -12,8 +16,7 @@
 #include "model/generation.h"
 #include "model/history.h"
 #include "model/slate.h"
-
-enum update { UPDATE_ALS, UPDATE_SGD };
+#include "model/taste.h"
 
 struct scorer_settings {
     uint32_t n; /* list length */

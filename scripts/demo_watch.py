@@ -9,8 +9,8 @@ import subprocess
 import sys
 import time
 
-FRESHET, CONFIG, REPLAY_PID_FILE = sys.argv[1], sys.argv[2], sys.argv[3]
-PRODUCED_FILE, TOTAL = sys.argv[4], int(sys.argv[5])
+FRESHET, CONFIG = sys.argv[1], sys.argv[2]
+PRODUCED_FILE, TOTAL = sys.argv[3], int(sys.argv[4])
 CUSTOMERS = ["14911", "17841", "12748"]
 DEADLINE_S = 170
 

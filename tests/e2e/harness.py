@@ -31,11 +31,9 @@ DURATION_MS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 # Every limit is small enough to bite on the recorded events, and none is left to a default.
 SETTINGS = {
     "consumer": {"create_partitions": PARTITIONS, "instance": "e2e"},
-    "events": {
-        "types": {},
-    },
+    "events": {"max_age": "3000d"},
     "history": {"max": 120, "seen_max": 400, "dedup_window": 64},
-    "model": {"rank": 16, "update": "als"},
+    "model": {"rank": 16, "update": "als", "sgd_rate": 0.05},
     "train": {
         "every": "30d",
         "min_events": 1_000_000,
@@ -44,10 +42,10 @@ SETTINGS = {
         "warm_iterations": 1,
         "threads": 1,
     },
-    "lists": {"n": 20},
+    "lists": {"n": 20, "active": "0s"},
 }
 EVENT_TYPES = {
-    "played": {"weight": 1.0, "hides": True},
+    "played": {"weight": 1.0, "cap": 3, "hides": True},
     "wishlist": {"weight": 0.5, "half_life": "300d", "cap": 0.4, "hides": False},
 }
 
@@ -93,12 +91,11 @@ class Freshet:
             "consumer": {
                 "topic": self.topic, "items_topic": self.items_topic, "group": self.group,
             },
-            "events": self.event_types,
+            "events": self.event_types,  # beside max_age and its like
             "state": {"dir": str(self.state_dir)},
             "redis": {"address": redis_address, "prefix": self.prefix},
         }
-        base = {key: value for key, value in SETTINGS.items() if key != "events"}
-        self.settings = merged(merged(base, own), settings or {})
+        self.settings = merged(merged(SETTINGS, own), settings or {})
         self.config = self.folder / "freshet.yaml"
         self.config.write_text(write_yaml(self.settings) + "\n")
         self.process = None
@@ -110,7 +107,7 @@ class Freshet:
             types[name] = oracle.EventType(
                 weight=row.get("weight", 1.0),
                 half_life_ms=duration_ms(row["half_life"]) if "half_life" in row else 0,
-                cap=row.get("cap", float("inf")),
+                cap=row.get("cap", 1.0),
                 value=row.get("value", "none"),
                 hides=row.get("hides", True),
             )
@@ -122,7 +119,9 @@ class Freshet:
             seen_max=history["seen_max"],
             dedup_window=history["dedup_window"],
             n=self.settings["lists"]["n"],
-            max_age_ms=duration_ms(events["max_age"]) if "max_age" in events else 0,
+            max_age_ms=duration_ms(events["max_age"]),
+            update=self.settings["model"]["update"],
+            sgd_rate=self.settings["model"]["sgd_rate"],
         )
 
     # ---- the daemon
@@ -199,7 +198,8 @@ class Freshet:
             and s["redis"]["up"]
             and s["owed"] == 0
             and s["queued"] == 0
-            and s["dead_pending"] == 0,
+            and s["dead_pending"] == 0
+            and not s["trainer"]["running"],
             f"{records} records consumed, all lists sent",
         )
 
@@ -223,18 +223,21 @@ class Freshet:
 class EndToEnd(unittest.TestCase):
     """A test with a real Kafka, a real Redis and a freshet."""
 
+    needs_kafka = needs_redis = True
     kafka_properties = {}
 
     @classmethod
     def setUpClass(cls):
         cls.folder = tempfile.mkdtemp(prefix="freshet-e2e-")
         cls.addClassCleanup(shutil.rmtree, cls.folder)
-        cls.kafka = services.Kafka(cls.folder, **cls.kafka_properties)
-        cls.addClassCleanup(cls.kafka.stop)
-        cls.redis = services.Redis(cls.folder)
-        cls.addClassCleanup(cls.redis.stop)
-        cls.kafka.start()
-        cls.redis.start()
+        if cls.needs_redis:
+            cls.redis = services.Redis(cls.folder)
+            cls.addClassCleanup(cls.redis.stop)
+            cls.redis.start()
+        if cls.needs_kafka:
+            cls.kafka = services.Kafka(cls.folder, **cls.kafka_properties)
+            cls.addClassCleanup(cls.kafka.stop)
+            cls.kafka.start()
 
     def freshet(self, name, settings=None, **options):
         """A freshet with topics of its own; ended with the test, and heard if that failed."""
@@ -261,11 +264,11 @@ class EndToEnd(unittest.TestCase):
         shown = "\n".join(wrong[:20])
         self.assertFalse(wrong, f"{len(wrong)} differences:\n{shown}")
 
-    def assert_state_is_fold(self, freshet, dump, dead=frozenset(), rules=None):
-        """The state is the fold of what is in Kafka."""
-        records = self.kafka.consume(freshet.topic)
+    def assert_state_is_fold(self, freshet, dump, dead=frozenset(), deleted=()):
+        """The state is the fold of what is in Kafka, and of what was `deleted` from there."""
+        records = [*deleted, *self.kafka.consume(freshet.topic)]
         items = self.kafka.consume(freshet.items_topic)
-        state = oracle.fold(records, rules or freshet.rules(), dead, items)
+        state = oracle.fold(records, freshet.rules(), dead, items)
         self.assert_nothing_wrong(oracle.dump_differences(dump, state, freshet.topic))
         return state
 
@@ -303,13 +306,13 @@ class EndToEnd(unittest.TestCase):
             wrong.append(f"user {name}: still owed: {user['wanted']} {user['acked']}")
         return wrong + model.list_differences(name, user, published["items"])
 
-    def assert_two_equalities(self, freshet, records, dead=frozenset()):
+    def assert_two_equalities(self, freshet, records, dead=frozenset(), deleted=()):
         """Drains, publishes all, ends the daemon, and compares state and lists with the oracle."""
         freshet.wait_drained(records)
         freshet.ask("publish", "--all")
         self.assertEqual(freshet.terminate(), 0, "exit status after SIGTERM")
         dump = freshet.dump()
-        state = self.assert_state_is_fold(freshet, dump, dead)
+        state = self.assert_state_is_fold(freshet, dump, dead, deleted)
         self.assert_lists_are_recomputed(freshet, dump)
         return dump, state
 

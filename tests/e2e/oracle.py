@@ -44,7 +44,7 @@ class EventType:
 
     weight: float = 1.0
     half_life_ms: int = 0
-    cap: float = math.inf
+    cap: float = 1.0
     value: str = "none"
     hides: bool = True
 
@@ -420,9 +420,39 @@ class Model:
         )
 
     def user_factors(self, user):
-        """x_u: (w0 G + lambda I + sum p y y') x = sum q y, solved in float64."""
+        """x_u, by the update of the settings."""
         if self.hyper is None:
             return np.zeros(1)
+        return self._steps(user) if self.rules.update == "sgd" else self._fold_in(user)
+
+    def _lambda(self, count):
+        scaled = self.hyper["lambda_scaling"] == "count"
+        return self.hyper["lambda"] * (count if scaled else 1)
+
+    def _steps(self, user):
+        """x_u by gradient steps over the history, oldest first, in the eigenbasis of G.
+
+        x <- x / (1 + rate / t (w0 g + lambda));  x <- x + rate (q - p x.y) / (1 + rate p |y|^2) y
+        """
+        g, V = np.linalg.eigh(self.gram)
+        objective, w0, rate = self.hyper["objective"], self.hyper["w0"], self.rules.sgd_rate
+        x, t = np.zeros(len(g)), 0
+        for entry in user["interactions"]:
+            # At its own time and the first position: neither decay nor rho.
+            c = confidences(
+                [entry], self.rules.types, self.hyper["alpha"], 1.0, entry["ts"]
+            ).get(entry["item"], 0.0)
+            if c == 0.0 or entry["item"] not in self.has_row:
+                continue
+            t += 1
+            p, q = pair_of(c, objective, w0)
+            y = self.factors[self.column[entry["item"]]] @ V
+            x = x / (1 + rate / t * (w0 * g + self._lambda(t)))
+            x = x + rate * (q - p * (x @ y)) / (1 + rate * max(p, 0.0) * (y @ y)) * y
+        return V @ x
+
+    def _fold_in(self, user):
+        """x_u exactly: (w0 G + lambda I + sum p y y') x = sum q y."""
         gathered = confidences(
             user["interactions"], self.rules.types, self.hyper["alpha"], self.weights["rho"],
             self.dump.now,
@@ -434,8 +464,7 @@ class Model:
         objective, w0 = self.hyper["objective"], self.hyper["w0"]
         p, q = np.array([pair_of(c, objective, w0) for c in known.values()]).T
         Y = self.factors[[self.column[item] for item in known]]
-        count = len(known) if self.hyper["lambda_scaling"] == "count" else 1
-        A = w0 * self.gram + self.hyper["lambda"] * count * np.eye(rank)
+        A = w0 * self.gram + self._lambda(len(known)) * np.eye(rank)
         return np.linalg.solve(A + (Y.T * p) @ Y, Y.T @ q)
 
     def hidden(self, user):

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """The oracle itself, on small synthetic data: it must be right, and must see what is wrong."""
 
+import dataclasses
 import json
 import math
 import pathlib
@@ -257,6 +258,16 @@ class ListTest(unittest.TestCase):
         for direction in np.random.default_rng(5).normal(size=(50, 6)):
             self.assertGreater(objective(x + 1e-3 * direction), least)
 
+    def test_steps_of_sgd_do_not_depend_on_the_basis(self):
+        rules = dataclasses.replace(RULES, update="sgd", sgd_rate=0.1)
+        turn, _ = np.linalg.qr(np.random.default_rng(6).normal(size=(6, 6)))
+        turned = dataclasses.replace(self.generation, factors=self.generation.factors @ turn)
+        scores = oracle.Model(self.dump, self.generation, rules).scores(self.user)
+        others = oracle.Model(self.dump, turned, rules).scores(self.user)
+        finite = np.isfinite(scores)
+        np.testing.assert_allclose(scores[finite], others[finite], rtol=1e-9, atol=1e-12)
+        self.assertFalse(np.allclose(scores[finite], self.model.scores(self.user)[finite]))
+
     def test_its_own_list_has_no_differences(self):
         self.assertEqual(self.differences(self.published()), [])
 
@@ -303,6 +314,7 @@ class ListTest(unittest.TestCase):
             {"item": "x", "type": "a", "value": math.e - 1, "ts": NOW - HOUR},
             {"item": "x", "type": "a", "value": 50.0, "ts": NOW},
             {"item": "y", "type": "b", "value": 9.0, "ts": NOW - HOUR},
+            {"item": "z", "type": "unknown", "value": 9.0, "ts": NOW - HOUR // 2},
         ]
         c = oracle.confidences(entries, types, 10.0, 0.5, NOW)
         self.assertAlmostEqual(c["x"], 30.0)  # 2 ln(51) + 1 is over the cap

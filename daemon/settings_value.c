@@ -1,0 +1,284 @@
+#include "base/mem.h"
+#include "daemon/settings_table.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SECRET_BYTES_MAX 4096
+
+struct unit {
+    const char *name;
+    double factor;
+};
+
+/* Ascending, each a multiple of the one before. */
+static const struct unit durations[] = {{"ms", 1},     {"s", 1000},    {"m", 60e3},
+                                        {"h", 3600e3}, {"d", 86400e3}, {0}};
+static const struct unit sizes[] = {
+    {"B", 1}, {"KiB", 1024}, {"MiB", 1048576}, {"GiB", 1073741824}, {"TiB", 1099511627776}, {0}};
+
+static const struct unit *units_of(enum row_type type)
+{
+    return type == ROW_DURATION ? durations : sizes;
+}
+
+const char *row_type_name(const struct row *row)
+{
+    static const char *const names[ROW_TYPE_COUNT] = {"whole number", "number", "true or false",
+                                                      "text",         "secret", "duration",
+                                                      "size",         "choice", "list of texts"};
+    return names[row->type];
+}
+
+/* The limit in its largest unit that divides it: 604800000 ms is "7d", 0 is "0s". */
+static void write_limit(struct buffer *out, enum row_type type, double limit)
+{
+    if (type != ROW_DURATION && type != ROW_SIZE) {
+        buffer_printf(out, "%.16g", limit);
+        return;
+    }
+    const struct unit *units = units_of(type), *unit = limit == 0 ? &units[1] : units;
+    while (limit != 0 && unit[1].name != NULL && fmod(limit, unit[1].factor) == 0)
+        unit++;
+    buffer_printf(out, "%.16g%s", limit / unit->factor, unit->name);
+}
+
+static void write_names(struct buffer *out, const struct row *row)
+{
+    for (int i = 0; i < row->name_count; i++)
+        buffer_printf(out, "%s%s",
+                      i == 0                                          ? ""
+                      : i + 1 == row->name_count && row->word == NULL ? " or "
+                                                                      : ", ",
+                      row->names[i]);
+}
+
+void row_write_range(struct buffer *out, const struct row *row)
+{
+    switch (row->type) {
+    case ROW_INT:
+    case ROW_REAL:
+    case ROW_DURATION:
+    case ROW_SIZE:
+        if (row->above)
+            buffer_text(out, "above ");
+        write_limit(out, row->type, row->least);
+        buffer_text(out, row->above ? ", up to " : " to ");
+        write_limit(out, row->type, row->most);
+        break;
+    case ROW_CHOICE:
+        write_names(out, row);
+        break;
+    default:
+        break;
+    }
+    if (row->word != NULL)
+        buffer_printf(out, " or %s", row->word);
+}
+
+/* "must be a duration like 250ms, 10s, 5m, 6h or 30d (10ms to 5m)": the whole truth in a line. */
+static int refuse(const struct row *row, struct error *err)
+{
+    static const char *const what[ROW_TYPE_COUNT] = {
+        [ROW_INT] = "a whole number",
+        [ROW_REAL] = "a number",
+        [ROW_BOOL] = "true or false",
+        [ROW_DURATION] = "a duration like 250ms, 10s, 5m, 6h or 30d",
+        [ROW_SIZE] = "a size like 64KiB, 256MiB or 4GiB",
+        [ROW_CHOICE] = "one of",
+    };
+    struct buffer range = {0};
+    row_write_range(&range, row);
+    const char *before = range.length == 0 ? "" : row->type == ROW_CHOICE ? " " : ", ";
+    error_set(err, ERR_SETTINGS, "must be %s%s%.*s", what[row->type], before,
+              SLICE_ARG(buffer_slice(&range)));
+    buffer_deinit(&range);
+    return ERR_SETTINGS;
+}
+
+static bool starts_like_a_number(const char *text)
+{
+    if (*text == '-' || *text == '+')
+        text++;
+    return (*text >= '0' && *text <= '9') || (*text == '.' && text[1] >= '0' && text[1] <= '9');
+}
+
+/* A finite decimal number; strtod alone would take "nan", "0x1p3" and leading spaces. */
+static bool parse_real(const char *text, double *value)
+{
+    char *end;
+    if (!starts_like_a_number(text) || strpbrk(text, "xX") != NULL)
+        return false;
+    *value = strtod(text, &end);
+    return *end == '\0' && isfinite(*value);
+}
+
+static bool parse_whole(const char *text, const char **rest, double *value)
+{
+    char *end;
+    if (!starts_like_a_number(text) || strchr(text, '.') != NULL)
+        return false;
+    errno = 0;
+    long long whole = strtoll(text, &end, 10);
+    *value = (double)whole;
+    *rest = end;
+    return errno == 0;
+}
+
+static bool parse_measure(const struct unit *units, const char *text, double *value)
+{
+    const char *name;
+    if (!parse_whole(text, &name, value))
+        return false;
+    for (const struct unit *unit = units; unit->name != NULL; unit++)
+        if (strcmp(unit->name, name) == 0) {
+            *value *= unit->factor;
+            return true;
+        }
+    return false;
+}
+
+static bool parse_name(const struct row *row, const char *text, double *value)
+{
+    for (int i = 0; i < row->name_count; i++)
+        if (strcmp(row->names[i], text) == 0) {
+            *value = i;
+            return true;
+        }
+    return false;
+}
+
+/* The value as a number, whatever the type; false if the text is none of its type and range. */
+static bool parse_number(const struct row *row, const char *text, double *value)
+{
+    const char *rest = "";
+    if (row->word != NULL && strcmp(text, row->word) == 0) {
+        *value = row->word_value;
+        return true;
+    }
+    switch (row->type) {
+    case ROW_BOOL:
+        *value = strcmp(text, "true") == 0;
+        return *value == 1 || strcmp(text, "false") == 0;
+    case ROW_CHOICE:
+        return parse_name(row, text, value);
+    case ROW_REAL:
+        if (!parse_real(text, value))
+            return false;
+        break;
+    case ROW_INT:
+        if (!parse_whole(text, &rest, value) || *rest != '\0')
+            return false;
+        break;
+    default:
+        if (!parse_measure(units_of(row->type), text, value))
+            return false;
+        break;
+    }
+    return *value >= row->least && *value <= row->most && !(row->above && *value == row->least);
+}
+
+static void store_number(const struct row *row, char *at, double value)
+{
+    int64_t whole = (int64_t)value;
+    int number = (int)value;
+    bool yes = value != 0;
+    switch (row->type) {
+    case ROW_REAL:
+        memcpy(at, &value, sizeof value);
+        break;
+    case ROW_BOOL:
+        memcpy(at, &yes, sizeof yes);
+        break;
+    case ROW_CHOICE:
+        memcpy(at, &number, sizeof number);
+        break;
+    default:
+        memcpy(at, &whole, sizeof whole);
+        break;
+    }
+}
+_Static_assert(sizeof(enum objective) == sizeof(int), "a choice is stored as an int");
+
+static void store_text(char *at, char *text)
+{
+    char *old;
+    memcpy(&old, at, sizeof old);
+    free(old);
+    memcpy(at, &text, sizeof text);
+}
+
+static char *secret_in_environment(const char *name, struct error *err)
+{
+    const char *value = getenv(name);
+    if (value == NULL)
+        error_set(err, ERR_SETTINGS, "the environment has no %s", name);
+    return value != NULL ? mem_strdup(value) : NULL;
+}
+
+/* The file's first line: editors and `echo` leave a newline at its end. */
+static char *secret_in_file(const char *path, struct error *err)
+{
+    char text[SECRET_BYTES_MAX + 1];
+    FILE *file = fopen(path, "re");
+    if (file == NULL) {
+        error_set(err, ERR_SETTINGS, "%s: %s", path, strerror(errno));
+        return NULL;
+    }
+    size_t length = fread(text, 1, sizeof text, file);
+    bool failed = ferror(file) != 0;
+    fclose(file);
+    while (length > 0 && (text[length - 1] == '\n' || text[length - 1] == '\r'))
+        length--;
+    if (failed)
+        error_set(err, ERR_SETTINGS, "%s: cannot be read", path);
+    else if (length == 0)
+        error_set(err, ERR_SETTINGS, "%s: is empty", path);
+    else if (length > SECRET_BYTES_MAX)
+        error_set(err, ERR_SETTINGS, "%s: larger than %d bytes", path, SECRET_BYTES_MAX);
+    else if (memchr(text, '\0', length) != NULL || memchr(text, '\n', length) != NULL)
+        error_set(err, ERR_SETTINGS, "%s: must hold one line of text", path);
+    else
+        return mem_strndup(text, length);
+    return NULL;
+}
+
+char *secret_find(const char *text, struct error *err)
+{
+    if (strncmp(text, "env:", 4) == 0)
+        return secret_in_environment(text + 4, err);
+    if (strncmp(text, "file:", 5) == 0)
+        return secret_in_file(text + 5, err);
+    return mem_strdup(text);
+}
+
+int row_parse(const struct row *row, void *base, const char *text, struct error *err)
+{
+    char *at = (char *)base + row->offset;
+    if (row->type == ROW_TEXT) {
+        store_text(at, mem_strdup(text));
+        return 0;
+    }
+    if (row->type == ROW_SECRET) {
+        char *secret = secret_find(text, err);
+        if (secret == NULL)
+            return ERR_SETTINGS;
+        store_text(at, secret);
+        return 0;
+    }
+    double value;
+    if (!parse_number(row, text, &value))
+        return refuse(row, err);
+    store_number(row, at, value);
+    return 0;
+}
+
+void row_reset(const struct row *row, void *base)
+{
+    struct error err;
+    if (row->type != ROW_TEXTS && row_parse(row, base, row->standard, &err) != 0)
+        abort(); /* the table contradicts itself; every start and every test passes here */
+}

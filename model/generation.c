@@ -1,0 +1,106 @@
+#include "model/generation.h"
+#include "base/mem.h"
+#include "model/blas.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+void generation_free(struct generation *generation)
+{
+    if (generation == NULL)
+        return;
+    free(generation->cutoffs);
+    free(generation->ids);
+    free(generation->Y);
+    free(generation->g);
+    free(generation->bytes);
+    free(generation);
+}
+
+int generation_rotate(struct generation *generation, struct error *err)
+{
+    size_t f = (size_t)generation->hyper.rank;
+    double *G = mem_array(NULL, 2 * f * f, sizeof *G), *V = G + f * f;
+    double *g = mem_array(NULL, f, sizeof *g);
+    blas_gram(generation->Y, generation->items, generation->stride, generation->hyper.rank, G);
+    int failed = blas_eigen(G, generation->hyper.rank, V, g, err);
+    if (failed) {
+        free(g);
+    } else {
+        blas_rotate(generation->Y, generation->items, generation->stride, generation->hyper.rank,
+                    V);
+        free(generation->g);
+        generation->g = g;
+    }
+    free(G);
+    return failed;
+}
+
+void generation_path(char *path, size_t size, const char *state_dir, uint64_t number)
+{
+    snprintf(path, size, "%s/generations/%08llu.gen", state_dir, (unsigned long long)number);
+}
+
+/* The number in "NNNNNNNN.gen", 0 for any other name (what is being written, for one). */
+static uint64_t number_of(const char *name)
+{
+    size_t digits = strspn(name, "0123456789");
+    if (digits < 8 || digits > 18 || strcmp(name + digits, ".gen") != 0)
+        return 0;
+    return strtoull(name, NULL, 10);
+}
+
+static int compare_numbers(const void *left, const void *right)
+{
+    uint64_t a = *(const uint64_t *)left, b = *(const uint64_t *)right;
+    return (a > b) - (a < b);
+}
+
+int generation_list(const char *state_dir, uint64_t **numbers, size_t *count, struct error *err)
+{
+    char path[4096];
+    snprintf(path, sizeof path, "%s/generations", state_dir);
+    *numbers = NULL;
+    *count = 0;
+    DIR *dir = opendir(path);
+    if (dir == NULL && errno == ENOENT)
+        return 0;
+    if (dir == NULL)
+        return error_set(err, ERR_IO, "%s: %s", path, strerror(errno));
+    size_t capacity = 0;
+    for (struct dirent *entry; (entry = readdir(dir)) != NULL;) {
+        uint64_t number = number_of(entry->d_name);
+        if (number == 0)
+            continue;
+        if (*count == capacity) {
+            capacity = capacity ? 2 * capacity : 16;
+            *numbers = mem_array(*numbers, capacity, sizeof **numbers);
+        }
+        (*numbers)[(*count)++] = number;
+    }
+    closedir(dir);
+    if (*count > 0)
+        qsort(*numbers, *count, sizeof **numbers, compare_numbers);
+    return 0;
+}
+
+int generation_prune(const char *state_dir, size_t keep, uint64_t live, struct error *err)
+{
+    uint64_t *numbers;
+    size_t count;
+    if (generation_list(state_dir, &numbers, &count, err) != 0)
+        return ERR_IO;
+    int failed = 0;
+    for (size_t i = 0; i + keep < count && numbers[i] < live && !failed; i++) {
+        char path[4096];
+        generation_path(path, sizeof path, state_dir, numbers[i]);
+        if (unlink(path) != 0 && errno != ENOENT)
+            failed = error_set(err, ERR_IO, "%s: %s", path, strerror(errno));
+    }
+    free(numbers);
+    return failed;
+}

@@ -1,0 +1,33 @@
+#!/usr/bin/env python3
+"""kill -9 at random moments of the stream: what comes out is as if nothing had happened."""
+
+import os
+import random
+import time
+
+from harness import EVENTS_FILE, EndToEnd, main
+
+REPLAYED = 20_000
+RATE = 2000
+KILLS = 5
+
+
+class KillTest(EndToEnd):
+    def test_killed_at_random_points_it_loses_nothing_and_repeats_nothing(self):
+        seed = int(os.environ.get("FRESHET_TEST_SEED", time.time_ns() % 1_000_000))
+        print(f"FRESHET_TEST_SEED={seed}", flush=True)
+        points = sorted(random.Random(seed).sample(range(200, REPLAYED), KILLS))
+        freshet = self.freshet("kill", {"train": {"first_events": 4000}})
+        freshet.start()
+        replay = freshet.spawn("replay", EVENTS_FILE, "--limit", REPLAYED, "--rate", RATE)
+        for point in points:
+            freshet.wait_applied(point)
+            freshet.kill()
+            freshet.start()
+        self.assertEqual(replay.wait(), 0)
+        freshet.wait_generation(1)
+        self.assert_two_equalities(freshet, REPLAYED)
+
+
+if __name__ == "__main__":
+    main()
