@@ -8,12 +8,17 @@
 
 #include "base/error.h"
 
+#include <stdbool.h>
+
 struct broker;
 
 /* `topics` (NULL-terminated) are created with `partitions` partitions each. */
 int broker_open(struct broker **broker, const char *const *topics, int partitions,
                 struct error *err);
 const char *broker_bootstrap(const struct broker *broker); /* "127.0.0.1:PORT" */
+
+/* For fault tests: drops all connections and takes no new ones, or takes them again. */
+void broker_set_down(struct broker *broker, bool down);
 void broker_close(struct broker *broker);
 
 #endif

@@ -3,9 +3,10 @@
 
 #include <stdlib.h>
 
-#define CHUNK_BYTES (16 * 1024)
+#define CHUNK_BYTES_MIN (64 * 1024)
+#define CHUNK_BYTES_MAX (1024 * 1024)
 
-/* Unescaped strings and the like: a few bytes of a few records, so chunks need not be large. */
+/* Each chunk is twice the last, and the last one is kept: a batch soon fits into one. */
 struct chunk {
     struct chunk *next;
     size_t used;
@@ -95,7 +96,11 @@ void *batch_alloc(struct batch *batch, size_t bytes)
     struct chunk *chunk = memory->chunks;
     size_t rounded = (bytes + _Alignof(max_align_t) - 1) & ~(_Alignof(max_align_t) - 1);
     if (chunk == NULL || chunk->size - chunk->used < rounded) {
-        size_t size = rounded > CHUNK_BYTES ? rounded : CHUNK_BYTES;
+        size_t size = chunk ? chunk->size * 2 : CHUNK_BYTES_MIN;
+        if (size > CHUNK_BYTES_MAX)
+            size = CHUNK_BYTES_MAX;
+        if (size < rounded)
+            size = rounded;
         chunk = mem_alloc(sizeof *chunk + size);
         *chunk = (struct chunk){.next = memory->chunks, .size = size};
         memory->chunks = chunk;

@@ -99,7 +99,7 @@ void batch_clear(struct batch *batch);
 struct event *batch_add(struct batch *batch);
 void *batch_alloc(struct batch *batch, size_t bytes);
 
-/* Registers something to be released by batch_clear, e.g. a message that slices point into. */
+/* Registers something to be released by batch_clear, e.g. a document that slices point into. */
 void batch_own(struct batch *batch, void *thing, void (*release)(void *thing));
 
 #endif

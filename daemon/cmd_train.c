@@ -25,9 +25,12 @@ static void show(const struct train_report *report, void *arg)
 /* The stream goes first: training takes what is left of the processor. */
 static void yield_priority(void)
 {
+#ifdef SCHED_IDLE
     struct sched_param none = {0};
-    if (sched_setscheduler(0, SCHED_IDLE, &none) != 0)
-        setpriority(PRIO_PROCESS, 0, 19);
+    if (sched_setscheduler(0, SCHED_IDLE, &none) == 0)
+        return;
+#endif
+    setpriority(PRIO_PROCESS, 0, 19);
 }
 
 static void tell_daemon(const struct settings *settings)

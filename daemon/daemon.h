@@ -32,7 +32,7 @@ struct daemon {
     uv_timer_t deadline, sweep_timer;
     int64_t began_ns;
     bool kafka_up, draining, leaving;
-    char kafka_why[256], redis_why[256];
+    char kafka_why[ERROR_TEXT_MAX], redis_why[ERROR_TEXT_MAX];
     int64_t kafka_told_ms, redis_told_ms;
     int closing;          /* things whose closing has not been heard yet */
     struct error failure; /* code 0: none */

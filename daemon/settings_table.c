@@ -42,6 +42,9 @@ const struct section settings_sections[] = {
 const size_t settings_section_count = sizeof settings_sections / sizeof settings_sections[0];
 
 const struct row settings_rows[] = {
+    {"kafka.bootstrap.servers", ROW_PROPERTY, .standard = "127.0.0.1:9092",
+     .sentence = "Some of the cluster's brokers, HOST:PORT, separated by commas."},
+
     {"consumer.topic", ROW_TEXT, AT(consumer.topic), .standard = "events",
      .sentence = "The topic of events, keyed by user."},
     {"consumer.items_topic", ROW_TEXT, AT(consumer.items_topic), .standard = "items",
@@ -102,7 +105,7 @@ const struct row settings_rows[] = {
     {"model.objective", ROW_CHOICE, AT(model.hyper.objective), NAMES(objective_names),
      .standard = "ials",
      .sentence = "Which loss ALS minimises: that of Rendle et al. 2021, of Hu, Koren and Volinsky "
-                 "2008 (Spark), or of the library implicit."},
+                 "2008 (Spark), or of the implicit library."},
     {"model.rank", ROW_INT, AT(model.rank), 1, RANK_MAX, .standard = "64",
      .sentence = "Factors a user and an item have."},
     {"model.w0", ROW_REAL, AT(model.hyper.w0), 0, 1000, .standard = "0.1",
@@ -120,7 +123,9 @@ const struct row settings_rows[] = {
      .sentence = "The step of update: sgd."},
     {"model.rho", ROW_REAL, AT(model.rho), 0, 1, .above = true, .word = "fitted", .word_value = 0,
      .standard = "fitted",
-     .sentence = "Recency: the k-th latest interaction of a user counts rho^k of its weight."},
+     .sentence =
+         "Recency: an interaction k distinct times before its user's latest counts rho^k of its "
+         "weight."},
     {"model.trend_weight", ROW_REAL, AT(model.trend_weight), 0, 1e6, .word = "fitted",
      .word_value = -1, .standard = "fitted",
      .sentence = "The weight of the trend term in a score; 0: taste alone."},
@@ -225,5 +230,5 @@ bool row_is_of_type(const struct row *row)
 
 const char *row_key(const struct row *row)
 {
-    return strrchr(row->path, '.') + 1;
+    return row_is_of_type(row) ? row->path + strlen(TYPE_PATH) : strchr(row->path, '.') + 1;
 }

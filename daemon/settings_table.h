@@ -19,6 +19,7 @@ enum row_type {               /* kept as: */
                 ROW_SIZE,     /* int64_t, bytes */
                 ROW_CHOICE,   /* an enum or an int: the number of the name */
                 ROW_TEXTS,    /* struct slice *, owned; the size_t count follows it */
+                ROW_PROPERTY, /* struct kafka_property, one of many */
                 ROW_TYPE_COUNT
 };
 
@@ -47,8 +48,6 @@ extern const struct section settings_sections[];
 extern const size_t settings_section_count;
 
 #define ROWS_MAX 128
-#define KAFKA_SERVERS "bootstrap.servers" /* the one property with a default of ours */
-#define KAFKA_SERVERS_DEFAULT "127.0.0.1:9092"
 #define TYPE_PATH "events.*."
 
 const struct row *row_find(const char *path); /* NULL if there is none */
@@ -60,7 +59,8 @@ bool row_is_of_type(const struct row *row);
 const char *row_key(const struct row *row);
 
 /* Stores `text` at base + offset, releasing a text that was there. ERR_SETTINGS with what would be
- * right ("must be a whole number from 1 to 512"); nothing is stored then. Not for ROW_TEXTS. */
+ * right ("must be a whole number from 1 to 512"); nothing is stored then. Not for ROW_TEXTS and
+ * ROW_PROPERTY, which are no single values. */
 int row_parse(const struct row *row, void *base, const char *text, struct error *err);
 
 /* The row's default. */

@@ -14,6 +14,7 @@
 struct trainer {
     uv_loop_t *loop;
     struct trainer_settings settings;
+    char *config; /* owned: arguments may not be const */
     struct line *line;
     struct history *history;
     void (*written)(void *arg);
@@ -58,6 +59,7 @@ static void handle_closed(uv_handle_t *handle)
         return;
     void (*freed)(void *arg) = trainer->freed;
     void *arg = trainer->freed_arg;
+    free(trainer->config);
     free(trainer);
     freed(arg);
 }
@@ -84,9 +86,8 @@ static void ended(uv_process_t *process, int64_t status, int signal_number)
 
 static void spawn(struct trainer *trainer)
 {
-    char *arguments[] = {
-        "freshet", "train", "--spawned", "--config", (char *)(uintptr_t)trainer->settings.config,
-        NULL};
+    char freshet[] = "freshet", train[] = "train", spawned[] = "--spawned", config[] = "--config";
+    char *arguments[] = {freshet, train, spawned, config, trainer->config, NULL};
     uv_stdio_container_t stdio[3] = {
         {.flags = UV_IGNORE}, {.flags = UV_IGNORE}, {.flags = UV_INHERIT_FD, .data.fd = 2}};
     uv_process_options_t options = {
@@ -143,6 +144,7 @@ struct trainer *trainer_new(uv_loop_t *loop, const struct trainer_settings *sett
                                 .arg = arg,
                                 .handles_open = 1,
                                 .began_ns = clock_monotonic_ns()};
+    trainer->config = mem_strdup(settings->config);
     uv_timer_init(loop, &trainer->timer);
     trainer->timer.data = trainer;
     uv_timer_start(&trainer->timer, look, LOOK_MS, LOOK_MS);

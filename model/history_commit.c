@@ -104,9 +104,9 @@ static void take_sums(struct partition *partition, struct slice topic, struct st
     for (size_t i = 0; i < partition->committing_sums.count; i++) {
         uint32_t item = partition->committing_sums.at[i];
         size_t length = state_key_partition_item(bytes, topic, partition->number, item);
-        state_commit_put(commit, STATE_SUMS, (struct slice){bytes, (uint32_t)length},
-                         (struct slice){(const char *)&partition->sums[item],
-                                        sizeof(struct item_sums)});
+        state_commit_put(
+            commit, STATE_SUMS, (struct slice){bytes, (uint32_t)length},
+            (struct slice){(const char *)&partition->sums[item], sizeof(struct item_sums)});
         partition->sum_dirty[item] = false;
     }
 }

@@ -198,8 +198,7 @@ static int visit_dead(struct slice key, struct slice value, void *arg)
 int dead_load(struct history *history, bool items, struct state_view *view, struct error *err)
 {
     char bytes[STATE_KEY_MAX];
-    struct slice prefix = {
-        bytes, (uint32_t)state_key_topic(bytes, history_topic(history, items))};
+    struct slice prefix = {bytes, (uint32_t)state_key_topic(bytes, history_topic(history, items))};
     struct dead_loading loading = {history, items, err};
     return state_view_scan(view, STATE_DEAD, prefix, visit_dead, &loading, err);
 }

@@ -1,13 +1,14 @@
 /* What the files of the history share; nobody else includes this.
  *
- *   history.c         opening, partitions, meta, what is known
- *   history_load.c    state -> memory: items, types, meta, partitions, sums
- *   history_users.c   the users in memory, and which may leave it
- *   history_learn.c   events -> changes
- *   history_commit.c  changes -> state
- *   history_dead.c    dead letters
- *   history_scan.c    who is owed a list (worker)
- *   history_dump.c    the state as JSON lines (another process)
+ *   history.c             opening and closing, meta
+ *   history_partitions.c  partitions, their item sums, which are assigned
+ *   history_load.c        state -> memory: items, types, meta, partitions, sums
+ *   history_users.c       the users in memory, and which may leave it
+ *   history_learn.c       events -> changes
+ *   history_commit.c      changes -> state
+ *   history_dead.c        dead letters
+ *   history_scan.c        who is owed a list (worker)
+ *   history_dump.c        the state as JSON lines (another process)
  *
  * A change is in one of two places: gathered (dirty) until a commit takes it, then in the commit
  * (committing) until that is done. A commit that fails puts back what was not changed again. */
@@ -128,12 +129,13 @@ static inline struct slice history_topic(const struct history *history, bool ite
     return items ? history->settings.items_topic : history->settings.topic;
 }
 
-/* -- history.c */
+/* -- history_partitions.c */
 struct partition *partition_find(const struct partition_set *set, int32_t number);
 struct partition *partition_ensure(struct partition_set *set, int32_t number);
 struct item_sums *partition_sums(struct partition *partition, uint32_t item); /* made if new */
 void partition_mark_sums(struct partition *partition, uint32_t item);
 void partition_unload(struct partition *partition);
+void partition_set_deinit(struct partition_set *set);
 
 /* -- history_load.c; a view is lent for the call */
 int load_items(struct state_view *view, struct items *items, struct error *err);

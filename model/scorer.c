@@ -5,6 +5,7 @@
 #include "model/topn.h"
 #include "model/trend.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 /* Lists to be scored against the same bias, a block at a time. */
@@ -102,6 +103,7 @@ static void place_types(struct scorer *scorer)
 {
     for (uint32_t i = 0; i < scorer->settings.type_count; i++) {
         uint16_t number = history_type_number(scorer->history, (uint16_t)i);
+        assert(number < EVENT_TYPES_MAX);
         scorer->types[number] = scorer->settings.types[i];
         if (scorer->types[number].hides)
             scorer->hiding |= UINT64_C(1) << number;
@@ -240,6 +242,8 @@ static void prepare(struct scorer *scorer, struct slate *slate)
 
 static void mark(struct scorer *scorer, uint32_t item)
 {
+    if (item >= scorer->columns.items) /* not in the item table, so in no list either */
+        return;
     uint32_t column = scorer->columns.column_of[item];
     scorer->marks[column / 64] |= UINT64_C(1) << (column % 64);
 }

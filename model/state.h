@@ -117,6 +117,7 @@ void state_commit_put(struct state_commit *commit, enum state_db db, struct slic
 void state_commit_put_lent(struct state_commit *commit, enum state_db db, struct slice key,
                            struct slice value);
 void state_commit_delete(struct state_commit *commit, enum state_db db, struct slice key);
+void state_commit_drop(struct state_commit *commit); /* gathered in vain */
 
 /* Hands the commit to the writer thread and consumes it. `done` comes once, on the loop, err NULL
  * if everything is on the disk, else nothing of it is. */

@@ -13,7 +13,7 @@ struct state_commit *state_commit_new(struct state *state)
     return commit;
 }
 
-void state_commit_free(struct state_commit *commit)
+void state_commit_drop(struct state_commit *commit)
 {
     buffer_deinit(&commit->bytes);
     free(commit->ops);
@@ -94,7 +94,7 @@ static void report(struct state_writer *writer)
     writer->running = false;
     uv_unref((uv_handle_t *)&writer->reported);
     commit->done(commit->status == 0 ? NULL : &commit->err, commit->arg);
-    state_commit_free(commit);
+    state_commit_drop(commit);
 }
 
 static void on_reported(uv_async_t *async)
@@ -170,6 +170,6 @@ int state_commit_now(struct state_commit *commit, struct error *err)
 {
     assert(!state_commit_running(commit->state));
     int status = state_apply(commit->state, commit, err);
-    state_commit_free(commit);
+    state_commit_drop(commit);
     return status;
 }

@@ -45,7 +45,6 @@ struct state_writer *state_writer_of(const struct state *state);
 
 /* All of the commit in one durable transaction, or an error and nothing. */
 int state_apply(struct state *state, const struct state_commit *commit, struct error *err);
-void state_commit_free(struct state_commit *commit);
 
 /* Makes the directory if it is missing and takes its lock: a descriptor, or a negative code. */
 int state_lock(const char *dir, struct error *err);

@@ -82,12 +82,12 @@ static struct progress *resume(const struct taste *taste, const struct user_reco
         progress->fingerprint == hash_stable(user_interactions(record),
                                              progress->interactions * sizeof(struct interaction)))
         return progress;
+    struct progress *anew = mem_zalloc(sizeof *anew + stride * sizeof(float));
+    anew->generation = taste->generation->number;
+    anew->stride = (uint32_t)stride;
     free(progress);
-    progress = mem_zalloc(sizeof *progress + stride * sizeof(float));
-    progress->generation = taste->generation->number;
-    progress->stride = (uint32_t)stride;
-    *cache = progress;
-    return progress;
+    *cache = anew;
+    return anew;
 }
 
 static void step_on(struct taste *taste, const struct user_record *record, const uint32_t *row_of,

@@ -1,14 +1,21 @@
 /* `freshet train`: a snapshot of the state -> one generation file, in a process of its own.
  *
- * 1. Copy the histories out of one read view, close it. 2. Order all interactions by (ts, user id),
- * cut at TRAIN_TAIL: train on the part before, rebuild item sums there, and on a bounded sample of
- * the events after it (each ranked in the list live just before it, learned then; items new to the
- * user) fit the score's weights over a coarse grid and judge the candidate and the running
- * generation alike (NDCG@20). Weights switch from the running generation's only if better by a
- * standard error. 3. Finish warm on everything.
+ * 1. Copy the histories out of one read view, close it (model/corpus.h).
+ * 2. Order all interactions by (ts, user id), cut at TRAIN_TAIL, train on the part before, and on a
+ *    bounded sample of the events after it fit the score's weights over a coarse grid and judge the
+ *    candidate and the running generation alike (model/tail.h). Weights switch from the running
+ *    generation's only if better by a standard error. A running generation that already knows too
+ *    much of the tail is not judged (ndcg20_live is NaN) and the candidate then starts from
+ * nothing, too; with fewer than TAIL_EVENTS_MIN events nothing is (ndcg20 is NaN) and the weights
+ * are the running generation's, or train_default_weights.
+ * 3. Finish warm on everything.
  * 4. The gate: refused only if worse than the running generation by both `gate` (relative) and two
- * standard errors; a refused candidate is written all the same, marked, and not swapped in.
- * Equal timestamps are shuffled by the seed when judging. Idle priority is set by the caller. */
+ *    standard errors of the difference; a refused candidate is written all the same, marked, and
+ *    left for the daemon to pass over.
+ *
+ * The running generation is the one that the state names. The same state, settings and seed give
+ * the same factors and weights whatever the number of threads. Idle priority is set by the caller.
+ */
 #ifndef FRESHET_MODEL_TRAIN_H
 #define FRESHET_MODEL_TRAIN_H
 
@@ -41,7 +48,10 @@ struct train_report {
 };
 typedef void (*train_progress_cb)(const struct train_report *report, void *arg);
 
-/* Writes the file and returns what it wrote (caller frees). */
+extern const struct score_weights train_default_weights; /* when there is nothing to fit them to */
+
+/* Writes the file, numbered one above the highest there, and returns what it wrote (caller frees).
+ * ERR_DATA if there are fewer interactions than interactions_min, or none. */
 int train_run(const struct train_settings *settings, train_progress_cb progress, void *arg,
               struct generation **written, struct error *err);
 

@@ -2,18 +2,23 @@
  *
  *   PREFIX<user>    STRING {"v","user","arm","gen","ts","cause","items":[["i9",0.91],...]}, expires
  *   PREFIX popular  the trend list, same shape, "user":null ("rec:popular")
- *   PREFIX meta     HASH generation, schema, nonce, heartbeat (Unix ms)
+ *   PREFIX meta     HASH generation, schema, nonce, heartbeat (Unix ms) of who wrote it last;
+ *                   nonce:XXXXXXXX, heartbeat:XXXXXXXX of each state (publisher/meta.h)
  *   PREFIX changes  STREAM of {user, v}, capped: users whose list changed
  *
  * A user whose id is "popular", "meta" or "changes" would collide; such users' keys get the prefix
  * "PREFIX" "user:" in front, as do ids that begin with "user:" (publisher_key).
- * Each list is written by one Lua script on one key, which replaces only what is not newer (struct
- * version compared as bytes, by GETRANGE of the value's head) and of the same epoch's partition.
- * Tombstones of forgotten users are {"v","user","forgotten":true,"items":[]}. Lists carry an expiry
- * with jitter.
+ * Each list is written by one Lua script on one key (publisher/fence.h), which replaces only what is
+ * not newer (struct version compared field by field, by GETRANGE of the value's head) and of the
+ * same epoch's partition. Tombstones of forgotten users are
+ * {"v","user","forgotten":true,"items":[]}. Lists carry an expiry with jitter, which depends on user
+ * and version alone.
  *
- * If the nonce in PREFIX meta is gone or another's (flush, failover, another server), `lost` is
- * called: every list is owed again. Loop thread; at most one slate under way. */
+ * Up means that the server has taken a write, to PREFIX meta, on this connection. If the nonce of
+ * our state is gone from there, or its heartbeat has gone back (flush, failover, a restart from an
+ * old copy, another server), `lost` is called: every list is owed again, those of the slate under
+ * way that were acknowledged before included. It is looked at on every connect and every
+ * PUBLISHER_HEARTBEAT_MS. Loop thread; at most one slate under way. */
 #ifndef FRESHET_PUBLISHER_PUBLISHER_H
 #define FRESHET_PUBLISHER_PUBLISHER_H
 
@@ -30,7 +35,7 @@ struct publisher_settings {
     int64_t expiry_ms;
     double expiry_jitter; /* 0.1: between 90% and 100% of expiry_ms */
     int64_t changes_max;  /* entries kept in the stream of changes; 0: none written */
-    const char *nonce;    /* of the state */
+    const char *nonce;    /* of the state: random text of at least 8 bytes */
 };
 
 struct publisher;
@@ -40,6 +45,8 @@ struct publisher_hooks {
     void (*lost)(void *arg); /* this Redis does not hold our lists; after up */
 };
 
+/* `settings` are copied, `hooks` borrowed. ERR_SETTINGS if the address is none; that Redis is away is
+ * told by `down`, for each try. */
 int publisher_open(struct publisher **publisher, uv_loop_t *loop,
                    const struct publisher_settings *settings, const struct publisher_hooks *hooks,
                    void *arg, struct error *err);
@@ -48,8 +55,9 @@ int publisher_open(struct publisher **publisher, uv_loop_t *loop,
 bool publisher_is_up(const struct publisher *publisher);
 
 /* Sends a slate (lent until `sent`, which comes exactly once, from the loop) and sets each list's
- * outcome. A connection lost on the way leaves lists SLATE_UNSENT. Only when up and none is under
- * way. */
+ * outcome. It goes out in portions as the cap on commands in flight allows. A connection lost on the
+ * way leaves lists SLATE_UNSENT, as does one that is not up, or a server that has lost the script.
+ * Only when none is under way. */
 typedef void (*publisher_sent_cb)(struct slate *slate, void *arg);
 void publisher_send(struct publisher *publisher, struct slate *slate, publisher_sent_cb sent,
                     void *arg);
@@ -57,7 +65,8 @@ void publisher_send(struct publisher *publisher, struct slate *slate, publisher_
 /* What goes into PREFIX meta with the next heartbeat. */
 void publisher_set_generation(struct publisher *publisher, uint64_t generation);
 
-/* GETs a user's live list: the JSON, or absent (data NULL), or err. Once, from the loop. */
+/* GETs a user's live list, or the popular one (user.data NULL): the JSON, lent for the call, or
+ * absent (data NULL), or err. Once, from the loop; goes ahead of a slate that waits for room. */
 typedef void (*publisher_list_cb)(struct slice json, const struct error *err, void *arg);
 void publisher_get(struct publisher *publisher, struct slice user, publisher_list_cb got,
                    void *arg);
@@ -65,14 +74,24 @@ void publisher_get(struct publisher *publisher, struct slice user, publisher_lis
 struct publisher_figures {
     uint64_t sent, stored, older, refused, unsent; /* lists */
     uint64_t connects, losses;
-    uint64_t bytes; /* of list JSON */
+    uint64_t bytes;           /* of list JSON */
+    uint64_t changes_refused; /* entries that PREFIX changes did not take: it is no stream */
 };
 const struct publisher_figures *publisher_figures(const struct publisher *publisher);
 
+/* Gives up what is under way (`sent` and `got` are called for it), then calls `closed` from the
+ * loop. The other hooks are not called any more. */
 void publisher_close(struct publisher *publisher, void (*closed)(void *arg), void *arg);
 
-/* The key of a user's list and its JSON, appended to `out` (also for tests). */
+/* The key of a user's list (of the popular one: user.data NULL) and its JSON, appended to `out`. */
 void publisher_key(struct buffer *out, const char *prefix, struct slice user);
 void list_write(struct buffer *out, const struct slate *slate, const struct slate_list *list);
+
+/* Whose list it is: data NULL for the popular one. */
+struct slice list_user(const struct slate_list *list);
+
+/* The expiry of a list: settings' expiry_ms, less a share of up to expiry_jitter that is the same
+ * each time for the same user and version. At least 1. */
+int64_t list_expiry_ms(const struct publisher_settings *settings, const struct slate_list *list);
 
 #endif

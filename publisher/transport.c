@@ -15,8 +15,8 @@ struct transport {
     uv_loop_t *loop;
     const struct transport_hooks *hooks;
     void *arg;
-    char *text; /* the address as it was given, for errors */
     struct address address;
+    char *path; /* owned, what address.path points to; NULL: TCP */
     int timeout_ms;
 
     uv_timer_t deadline; /* of the whole connect; lives as long as the transport */
@@ -55,7 +55,7 @@ static void fail(struct transport *t, const char *what)
     t->failed = true;
     uv_timer_stop(&t->deadline);
     struct error why;
-    error_set(&why, ERR_DOWN, "%s: %s", t->text, what);
+    error_set(&why, ERR_DOWN, "%s", what);
     t->hooks->failed(&why, t->arg);
 }
 
@@ -68,7 +68,7 @@ static void ended(struct transport *t)
     void (*closed)(void *arg) = t->closed;
     void *arg = t->closed_arg;
     uv_freeaddrinfo(t->found);
-    free(t->text);
+    free(t->path);
     free(t);
     closed(arg);
 }
@@ -203,10 +203,9 @@ int transport_open(struct transport **transport, uv_loop_t *loop, const char *ad
     t->loop = loop;
     t->hooks = hooks;
     t->arg = arg;
-    t->text = mem_strdup(address);
     t->address = parsed;
     if (parsed.path != NULL)
-        t->address.path = t->text;
+        t->address.path = t->path = mem_strdup(parsed.path);
     t->timeout_ms = timeout_ms;
     t->connecting.data = t;
     uv_timer_init(loop, &t->deadline);

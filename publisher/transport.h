@@ -17,7 +17,7 @@ struct transport;
 struct transport_hooks {
     void (*connected)(void *arg);
     void (*received)(const char *data, size_t bytes, void *arg); /* lent for the call */
-    void (*failed)(const struct error *why, void *arg);          /* also the end of the stream */
+    void (*failed)(const struct error *why, void *arg);          /* or the stream's end */
 };
 
 /* Begins to connect, for at most `timeout_ms` with everything. ERR_SETTINGS if the address is not

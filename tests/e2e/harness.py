@@ -264,11 +264,11 @@ class EndToEnd(unittest.TestCase):
         shown = "\n".join(wrong[:20])
         self.assertFalse(wrong, f"{len(wrong)} differences:\n{shown}")
 
-    def assert_state_is_fold(self, freshet, dump, dead=frozenset(), deleted=()):
+    def assert_state_is_fold(self, freshet, dump, deleted=(), **dead):
         """The state is the fold of what is in Kafka, and of what was `deleted` from there."""
         records = [*deleted, *self.kafka.consume(freshet.topic)]
         items = self.kafka.consume(freshet.items_topic)
-        state = oracle.fold(records, freshet.rules(), dead, items)
+        state = oracle.fold(records, freshet.rules(), item_records=items, **dead)
         self.assert_nothing_wrong(oracle.dump_differences(dump, state, freshet.topic))
         return state
 
@@ -306,13 +306,13 @@ class EndToEnd(unittest.TestCase):
             wrong.append(f"user {name}: still owed: {user['wanted']} {user['acked']}")
         return wrong + model.list_differences(name, user, published["items"])
 
-    def assert_two_equalities(self, freshet, records, dead=frozenset(), deleted=()):
+    def assert_two_equalities(self, freshet, records, deleted=(), **dead):
         """Drains, publishes all, ends the daemon, and compares state and lists with the oracle."""
         freshet.wait_drained(records)
         freshet.ask("publish", "--all")
         self.assertEqual(freshet.terminate(), 0, "exit status after SIGTERM")
         dump = freshet.dump()
-        state = self.assert_state_is_fold(freshet, dump, dead, deleted)
+        state = self.assert_state_is_fold(freshet, dump, deleted, **dead)
         self.assert_lists_are_recomputed(freshet, dump)
         return dump, state
 

@@ -132,7 +132,7 @@ class State:
     users: dict  # id -> User
     forgotten: set  # ids forgotten and not seen since
     sums: dict  # (partition, item) -> Sums
-    items: dict  # item -> its last record, or None
+    items: dict  # item -> its last record on the items topic
     next_offset: dict  # partition -> offset
     stream_ts: dict  # partition -> ms
     counters: dict  # partition -> {counter: count}
@@ -163,29 +163,31 @@ def _apply(state, record, event, rules):
         if found:
             user.wanted_offset = record.offset + 1
         return "retracted" if found else "retract_miss"
-    if user and event.get("id") and event["id"] in user.dedup:
-        return "duplicate"
     stream_ts = state.stream_ts.get(partition)
     if rules.max_age_ms and stream_ts is not None and event["ts"] < stream_ts - rules.max_age_ms:
         return "late"
+    if user and event.get("id") and event["id"] in user.dedup:
+        return "duplicate"
     user = state.users.setdefault(event["user"], User(partition))
     state.forgotten.discard(event["user"])
     user.apply(record.offset, event, rules)
     user.wanted_offset = record.offset + 1
-    state.items.setdefault(event["item"], None)
     if rules.types[event["type"]].weight > 0:
         state.sums.setdefault((partition, event["item"]), Sums()).times.append(event["ts"])
     state.stream_ts[partition] = max(event["ts"], stream_ts or event["ts"])
     return "applied"
 
 
-def fold(records, rules, dead=frozenset(), item_records=()):
+def fold(records, rules, dead=frozenset(), item_records=(), dead_items=frozenset()):
     """The State of all records; `dead` has the (partition, offset) of those that are no events."""
     state = State({}, set(), {}, {}, {}, {}, {}, {})
     for record in item_records:
-        item = record.key.decode()
-        state.items[item] = json.loads(record.value) if record.value else None
         state.items_next_offset[record.partition] = record.offset + 1
+        if (record.partition, record.offset) in dead_items:
+            continue
+        state.items.pop(record.key.decode(), None)
+        if record.value is not None:
+            state.items[record.key.decode()] = json.loads(record.value)
     for record in sorted(records, key=lambda record: (record.partition, record.offset)):
         counters = state.counters.setdefault(record.partition, dict.fromkeys(COUNTERS, 0))
         if (record.partition, record.offset) in dead:
@@ -205,7 +207,7 @@ class Dump:
 
     users: dict
     sums: dict  # (partition, item) -> line
-    items: dict
+    items: dict  # those that something is said of
     partitions: dict  # (topic, partition) -> line
     state: dict
 
@@ -267,6 +269,21 @@ def _sums_differences(key, want, have):
     return wrong
 
 
+def _item_differences(item, want, have):
+    said = {
+        "blocked": want.get("blocked", False),
+        "from": want.get("available_from"),
+        "until": want.get("available_until"),
+        "title": want.get("title", ""),
+        "categories": want.get("categories", []),
+    }
+    return [
+        f"item {item} {key}: want {value}, have {have[key]}"
+        for key, value in said.items()
+        if have[key] != value
+    ]
+
+
 def _keys_differences(what, want, have):
     wrong = [f"{what} {key}: not in the dump" for key in list(want - have)[:20]]
     return wrong + [f"{what} {key}: should not be in the dump" for key in list(have - want)[:20]]
@@ -281,6 +298,8 @@ def dump_differences(dump, state, topic):
     for key in state.sums.keys() & dump.sums.keys():
         wrong += _sums_differences(key, state.sums[key], dump.sums[key])
     wrong += _keys_differences("item", state.items.keys(), dump.items.keys())
+    for item in state.items.keys() & dump.items.keys():
+        wrong += _item_differences(item, state.items[item], dump.items[item])
     for partition, next_offset in state.next_offset.items():
         have = dump.partitions.get((topic, partition))
         want = {
@@ -373,7 +392,7 @@ class Model:
 
     def __init__(self, dump, generation, rules):
         self.dump, self.rules = dump, rules
-        self.items = sorted(dump.items, key=lambda item: item.encode())
+        self.items = sorted(self._known_items(generation), key=lambda item: item.encode())
         self.column = {item: column for column, item in enumerate(self.items)}
         if generation:
             self.hyper, weights = generation.manifest, generation.manifest["weights"]
@@ -386,6 +405,12 @@ class Model:
         self.factors = self._factors_by_column(generation)
         self.trend = self._trend()
         self.eligible = np.array([self._is_eligible(item) for item in self.items], dtype=bool)
+
+    def _known_items(self, generation):
+        known = set(self.dump.items) | {item for _, item in self.dump.sums}
+        for user in self.dump.users.values():
+            known |= {entry["item"] for entry in user["interactions"] + user["seen"]}
+        return known | set(generation.ids if generation else ())
 
     def _factors_by_column(self, generation):
         """Y: [items, rank], zero for items newer than the generation; which have a row."""
@@ -410,13 +435,14 @@ class Model:
         return np.log1p(total)
 
     def _is_eligible(self, item):
-        line = self.dump.items[item]
-        begins, ends = line.get("available_from"), line.get("available_until")
+        line = self.dump.items.get(item)
+        if line is None:
+            return True
         return not (
-            line.get("blocked")
-            or (begins is not None and self.dump.now < begins)
-            or (ends is not None and self.dump.now >= ends)
-            or set(line.get("categories") or ()) & set(self.rules.exclude_categories)
+            line["blocked"]
+            or (line["from"] is not None and self.dump.now < line["from"])
+            or (line["until"] is not None and self.dump.now >= line["until"])
+            or set(line["categories"]) & set(self.rules.exclude_categories)
         )
 
     def user_factors(self, user):
@@ -468,19 +494,22 @@ class Model:
         return np.linalg.solve(A + (Y.T * p) @ Y, Y.T @ q)
 
     def hidden(self, user):
-        types = self.rules.types
-        return {
-            seen["item"]
-            for seen in user["seen"]
-            if any(name in types and types[name].hides for name in seen["types"])
-        }
+        """Items met by a type that hides, as far as they are remembered in either way."""
+        hiding = {name for name, kind in self.rules.types.items() if kind.hides}
+        seen = {seen["item"] for seen in user["seen"] if hiding & set(seen["types"])}
+        return seen | {e["item"] for e in user["interactions"] if e["type"] in hiding}
 
     def scores(self, user):
-        """score = a x_u.y_i + b T_i by column; -inf where the user may not have the item."""
+        """score = a x_u.y_i + b T_i by column; -inf where the user may not have the item.
+
+        Without factors it is the trend alone, even where the score has no trend (b = 0).
+        """
         a, b = self.weights["taste"], self.weights["trend"]
-        scores = b * self.trend
-        if user is not None:
-            scores = scores + a * (self.factors @ self.user_factors(user))
+        taste = np.zeros(1) if user is None else a * self.user_factors(user)
+        if taste.any():
+            scores = self.factors @ taste + b * self.trend
+        else:
+            scores = (b if b != 0 else 1.0) * self.trend
         scores[~self.eligible] = -np.inf
         if user is not None:
             scores[[self.column[item] for item in self.hidden(user)]] = -np.inf

@@ -109,7 +109,7 @@ class BadEventsTest(EndToEnd):
         freshet = self.freshet("bad", {"train": {"first_events": 1_000_000}})
         freshet.start()
         bad, good_count = self.send_amid_good_ones(freshet)
-        freshet.wait_drained(len(BAD) + good_count)
+        freshet.wait_drained(len(bad) + good_count)
 
         letters = collections.defaultdict(list)
         for record in self.dead_letters(freshet, len(bad)):
@@ -124,7 +124,10 @@ class BadEventsTest(EndToEnd):
                 self.assert_letter_tells(letters[position][0], value, reason)
 
         dead = {position[1:] for position in bad if position[0] == freshet.topic}
-        _, state = self.assert_two_equalities(freshet, len(BAD) + good_count, dead)
+        dead_items = {position[1:] for position in bad if position[0] == freshet.items_topic}
+        _, state = self.assert_two_equalities(
+            freshet, len(bad) + good_count, dead=dead, dead_items=dead_items
+        )
         applied = sum(counters["applied"] for counters in state.counters.values())
         self.assertEqual(applied, good_count)
 

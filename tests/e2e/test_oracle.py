@@ -98,7 +98,13 @@ class FoldTest(unittest.TestCase):
     def test_a_type_of_no_positive_weight_is_in_no_sum(self):
         state = oracle.fold([record(0, item="a", type="dislike")], RULES)
         self.assertEqual(state.sums, {})
-        self.assertIn("a", state.items)
+        self.assertIn("a", state.users["u"].seen)
+
+    def test_the_last_record_of_an_item_stands(self):
+        values = [b'{"title":"x"}', b'{"title":"y"}', b"{", None]
+        records = [Record(0, i, NOW, b"ab"[i // 3 : i // 3 + 1], v) for i, v in enumerate(values)]
+        state = oracle.fold([], RULES, item_records=records, dead_items={(0, 2)})
+        self.assertEqual(state.items, {"a": {"title": "y"}})
 
 
 def dump_of(state, topic="t"):
@@ -122,7 +128,11 @@ def dump_of(state, topic="t"):
             "sums": item, "partition": partition, "ts": sums.ts, "count": len(sums.times),
             "decayed": decayed,
         })
-    lines += [{"item": item} for item in state.items]
+    for item, said in state.items.items():
+        lines.append({
+            "item": item, "blocked": said.get("blocked", False), "from": None, "until": None,
+            "title": said.get("title", ""), "categories": [],
+        })
     for partition, next_offset in state.next_offset.items():
         lines.append({
             "topic": topic, "partition": partition, "next_offset": next_offset,
@@ -151,7 +161,8 @@ def random_stream(seed, events=400):
 
 class DumpTest(unittest.TestCase):
     def setUp(self):
-        self.state = oracle.fold(random_stream(1), RULES)
+        titled = Record(0, 0, NOW, b"i1", b'{"item":"i1","title":"One"}')
+        self.state = oracle.fold(random_stream(1), RULES, item_records=[titled])
         self.dump = dump_of(self.state)
 
     def differences(self):
@@ -173,6 +184,10 @@ class DumpTest(unittest.TestCase):
         self.dump.partitions["t", 1]["counters"]["applied"] += 1
         self.dump.users["u1"]["events"] += 1
         self.assertEqual(len(self.differences()), 2)
+
+    def test_another_title_is_seen(self):
+        self.dump.items["i1"]["title"] = "Two"
+        self.assertEqual(len(self.differences()), 1)
 
     def test_an_interaction_of_another_value_is_seen(self):
         self.dump.users["u1"]["interactions"][0]["value"] = 2.0
@@ -227,7 +242,7 @@ class ListTest(unittest.TestCase):
 
     def setUp(self):
         self.dump = dump_of(oracle.fold(random_stream(3), RULES))
-        items = sorted(self.dump.items)[:25]
+        items = sorted({item for _, item in self.dump.sums})[:25]
         self.generation = generation(items, 6, seed=4)
         self.model = oracle.Model(self.dump, self.generation, RULES)
         self.user = self.dump.users["u5"]
@@ -273,7 +288,8 @@ class ListTest(unittest.TestCase):
 
     def test_hidden_and_blocked_items_are_in_no_list(self):
         first = self.published()[0][0]
-        self.dump.items[first]["blocked"] = True
+        said = {"blocked": True, "from": None, "until": None, "categories": []}
+        self.dump.items[first] = said
         model = oracle.Model(self.dump, self.generation, RULES)
         self.assertTrue(model.list_differences("u5", self.user, self.published()))
         names = [item for item, _ in self.published()]

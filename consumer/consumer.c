@@ -1,0 +1,418 @@
+#include "consumer/consumer.h"
+#include "base/clock.h"
+#include "base/mem.h"
+#include "consumer/consumer_parts.h"
+#include "consumer/dead_letters.h"
+#include "consumer/kafka_config.h"
+#include "consumer/topics.h"
+
+#include <inttypes.h>
+#include <librdkafka/rdkafka.h>
+#include <stdlib.h>
+
+#define TICK_MS 100
+#define CONTROL_POLLS_MAX 64 /* callbacks served in one tick while nothing is taken */
+#define IDLE_POLLS_MAX 1024  /* polls of one take that bring no record, beyond its events_max */
+
+/* ---- taking ---- */
+
+static void copy_record(struct batch *batch, struct event *event, const rd_kafka_message_t *message)
+{
+    char *copy = batch_alloc(batch, message->key_len + message->len);
+    if (message->key != NULL) {
+        memcpy(copy, message->key, message->key_len);
+        event->key = (struct slice){copy, (uint32_t)message->key_len};
+    }
+    if (message->payload != NULL) {
+        memcpy(copy + message->key_len, message->payload, message->len);
+        event->bytes = (struct slice){copy + message->key_len, (uint32_t)message->len};
+    }
+}
+
+static void add_event(struct consumer *consumer, struct batch *batch, bool items,
+                      const rd_kafka_message_t *message)
+{
+    rd_kafka_timestamp_type_t kind;
+    int64_t ts_ms = rd_kafka_message_timestamp(message, &kind);
+    struct event *event = batch_add(batch);
+    event->partition = message->partition;
+    event->offset = message->offset;
+    event->record_ts_ms =
+        kind == RD_KAFKA_TIMESTAMP_NOT_AVAILABLE || ts_ms < 0 ? clock_wall_ms() : ts_ms;
+    copy_record(batch, event, message);
+    if (items)
+        decode_item(&consumer->settings.decode, batch, event);
+    else
+        decode_event(&consumer->settings.decode, batch, event);
+}
+
+static bool is_of_items(const struct consumer *consumer, const rd_kafka_message_t *message)
+{
+    return message->rkt != NULL &&
+           strcmp(rd_kafka_topic_name(message->rkt), consumer->settings.topic) != 0;
+}
+
+/* auto.offset.reset=error: the next offset is not in the log any more, or not yet. */
+static void fail_out_of_range(struct consumer *consumer, const rd_kafka_message_t *message)
+{
+    struct error err;
+    error_set(&err, ERR_SETTINGS,
+              "history: partition %d of %s: %s: the state and the log do not fit; restore a newer "
+              "backup (freshet restore) or begin anew (freshet reset)",
+              (int)message->partition,
+              message->rkt != NULL ? rd_kafka_topic_name(message->rkt) : consumer->settings.topic,
+              rd_kafka_message_errstr(message));
+    notices_fail(consumer, &err);
+}
+
+static void take_error(struct consumer *consumer, const rd_kafka_message_t *message)
+{
+    struct error err;
+    struct position *position =
+        assignment_position(consumer, is_of_items(consumer, message), message->partition);
+    switch (message->err) {
+    case RD_KAFKA_RESP_ERR__PARTITION_EOF: /* passes over what is no record: markers, holes */
+        if (position != NULL && message->offset > position->next)
+            position->next = message->offset;
+        return;
+    case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET:
+    case RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE:
+        if (position != NULL)
+            fail_out_of_range(consumer, message);
+        return;
+    default:
+        error_set(&err, ERR_DOWN, "kafka: %s", rd_kafka_message_errstr(message));
+        notices_trouble(consumer, &err);
+    }
+}
+
+/* Returns whether the message became an event. */
+static bool take_message(struct consumer *consumer, struct batch *batch,
+                         const rd_kafka_message_t *message)
+{
+    if (message->err) {
+        take_error(consumer, message);
+        return false;
+    }
+    bool items = is_of_items(consumer, message);
+    struct position *position = assignment_position(consumer, items, message->partition);
+    notices_recovered(consumer);
+    if (position == NULL || message->offset < position->next)
+        return false;
+    position->next = message->offset + 1;
+    add_event(consumer, batch, items, message);
+    return true;
+}
+
+static rd_kafka_message_t *next_message(struct consumer *consumer)
+{
+    rd_kafka_message_t *message = consumer->held;
+    consumer->held = NULL;
+    return message != NULL ? message : rd_kafka_consumer_poll(consumer->client, 0);
+}
+
+static void stop_holding(struct consumer *consumer)
+{
+    consumer->taken_at_ns = clock_monotonic_ns();
+    if (!consumer->holding)
+        return;
+    consumer->holding = false;
+    assignment_resume(consumer);
+}
+
+size_t consumer_take(struct consumer *consumer, struct batch *batch, size_t events_max)
+{
+    size_t taken = 0, idle = 0;
+    if (!consumer_takes(consumer))
+        return 0;
+    stop_holding(consumer);
+    while (taken < events_max && idle < IDLE_POLLS_MAX && !consumer->notices.failed) {
+        rd_kafka_message_t *message = next_message(consumer);
+        if (message == NULL)
+            return taken;
+        if (take_message(consumer, batch, message))
+            taken++;
+        else
+            idle++;
+        rd_kafka_message_destroy(message);
+    }
+    if (idle == IDLE_POLLS_MAX) /* librdkafka wakes us only when its queue was empty */
+        uv_async_send(&consumer->wake);
+    return taken;
+}
+
+/* ---- the loop's side ---- */
+
+/* Serves rebalances and errors while nothing is taken. Fetching is paused then, so no record should
+ * come; one that does is kept. */
+static void poll_control(struct consumer *consumer)
+{
+    for (int i = 0; i < CONTROL_POLLS_MAX && consumer->held == NULL; i++) {
+        rd_kafka_message_t *message = rd_kafka_consumer_poll(consumer->client, 0);
+        if (message == NULL)
+            return;
+        if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
+            consumer->held = message;
+            return;
+        }
+        take_error(consumer, message);
+        rd_kafka_message_destroy(message);
+    }
+}
+
+static void hold_if_idle(struct consumer *consumer)
+{
+    int64_t idle_ns = clock_monotonic_ns() - consumer->taken_at_ns;
+    if (consumer->holding || !consumer_takes(consumer) || idle_ns < CONSUMER_HOLD_MS * 1000000LL)
+        return;
+    consumer->holding = true;
+    assignment_pause(consumer);
+}
+
+static void serve(struct consumer *consumer)
+{
+    struct error err;
+    dead_letters_report(consumer->letters);
+    if (consumer->closing.begun || !consumer->started)
+        return;
+    if (dead_letters_check(consumer->letters, &err) != 0)
+        notices_fail(consumer, &err);
+    if (consumer->holding || !consumer_takes(consumer))
+        poll_control(consumer);
+    notices_tell(consumer);
+    if (consumer_takes(consumer))
+        consumer->hooks.ready(consumer->arg);
+}
+
+static void on_wake(uv_async_t *handle)
+{
+    struct consumer *consumer = handle->data;
+    if (consumer->closing.begun)
+        closing_on_wake(consumer);
+    else
+        serve(consumer);
+}
+
+static void on_tick(uv_timer_t *timer)
+{
+    struct consumer *consumer = timer->data;
+    hold_if_idle(consumer);
+    notices_probe(consumer);
+    serve(consumer);
+}
+
+static void wake_for_queue(rd_kafka_t *client, void *opaque)
+{
+    struct consumer *consumer = opaque;
+    uv_async_send(&consumer->wake);
+}
+
+static void wake_for_letters(void *arg)
+{
+    struct consumer *consumer = arg;
+    uv_async_send(&consumer->wake);
+}
+
+/* ---- opening ---- */
+
+static int make_client(struct consumer *consumer, struct error *err)
+{
+    struct rd_kafka_conf_s *conf = kafka_consumer_config(&consumer->settings, err);
+    if (conf == NULL)
+        return ERR_SETTINGS;
+    rd_kafka_conf_set_opaque(conf, consumer);
+    assignment_configure(conf);
+    notices_configure(conf);
+    int failed = kafka_client(false, conf, &consumer->client, err);
+    if (!failed)
+        rd_kafka_poll_set_consumer(consumer->client);
+    return failed;
+}
+
+/* Says why nobody answers, as far as librdkafka has told by now. */
+static int nobody_answers(struct consumer *consumer, int timeout_ms, struct error *err)
+{
+    poll_control(consumer);
+    if (consumer->notices.down)
+        return error_set(err, ERR_DOWN, "no broker answers within %d ms: %s", timeout_ms,
+                         consumer->notices.trouble.text);
+    return error_set(err, ERR_DOWN, "kafka: no broker answers within %d ms", timeout_ms);
+}
+
+static int check_names(const struct consumer_settings *settings, struct error *err)
+{
+    if (settings->topic[0] == '\0' || settings->dead_topic[0] == '\0')
+        return error_set(err, ERR_SETTINGS, "consumer.topic and consumer.dead_topic need names");
+    if (strcmp(settings->topic, settings->items_topic) == 0 ||
+        strcmp(settings->topic, settings->dead_topic) == 0 ||
+        strcmp(settings->items_topic, settings->dead_topic) == 0)
+        return error_set(err, ERR_SETTINGS, "events, items and dead letters need a topic each");
+    return 0;
+}
+
+static int look_around(struct consumer *consumer, int timeout_ms, struct error *err)
+{
+    const struct consumer_settings *settings = &consumer->settings;
+    int64_t begun_ns = clock_monotonic_ns();
+    char *cluster_id = rd_kafka_clusterid(consumer->client, timeout_ms);
+    if (cluster_id == NULL)
+        return nobody_answers(consumer, timeout_ms, err);
+    consumer->cluster_id = mem_strdup(cluster_id);
+    rd_kafka_mem_free(consumer->client, cluster_id);
+    timeout_ms -= (int)((clock_monotonic_ns() - begun_ns) / 1000000);
+
+    int create = settings->create_partitions, ignored;
+    int failed = topic_ensure(consumer->client, settings->topic, create, false, timeout_ms,
+                              &consumer->partition_count, err);
+    if (!failed && consumer->has_items)
+        failed = topic_ensure(consumer->client, settings->items_topic, create, true, timeout_ms,
+                              &consumer->items.count, err);
+    if (!failed)
+        failed = topic_ensure(consumer->client, settings->dead_topic, create, false, timeout_ms,
+                              &ignored, err);
+    return failed;
+}
+
+static int prepare(struct consumer *consumer, int timeout_ms, struct error *err)
+{
+    int failed = check_names(&consumer->settings, err);
+    if (!failed)
+        failed = make_client(consumer, err);
+    if (!failed)
+        failed = look_around(consumer, timeout_ms, err);
+    if (!failed)
+        failed = dead_letters_open(&consumer->letters, &consumer->settings, err);
+    return failed;
+}
+
+static void join_loop(struct consumer *consumer, uv_loop_t *loop)
+{
+    uv_timer_init(loop, &consumer->tick);
+    consumer->wake.data = consumer->tick.data = consumer;
+    pthread_mutex_init(&consumer->closing.mutex, NULL);
+    consumer->queue = rd_kafka_queue_get_consumer(consumer->client);
+    consumer->notices.probe = rd_kafka_queue_new(consumer->client);
+    rd_kafka_queue_cb_event_enable(consumer->queue, wake_for_queue, consumer);
+    dead_letters_watch(consumer->letters, wake_for_letters, consumer);
+}
+
+static void give_up(struct consumer *consumer)
+{
+    if (consumer->letters != NULL) {
+        dead_letters_finish(consumer->letters, 0);
+        dead_letters_free(consumer->letters);
+    }
+    if (consumer->client != NULL)
+        rd_kafka_destroy_flags(consumer->client, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+    free(consumer->cluster_id);
+    free(consumer);
+}
+
+int consumer_open(struct consumer **consumer, uv_loop_t *loop,
+                  const struct consumer_settings *settings, const struct consumer_hooks *hooks,
+                  void *arg, int timeout_ms, struct error *err)
+{
+    struct consumer *opened = mem_zalloc(sizeof *opened);
+    opened->settings = *settings;
+    opened->hooks = *hooks;
+    opened->arg = arg;
+    opened->has_items = settings->items_topic[0] != '\0';
+    int failed = prepare(opened, timeout_ms, err);
+    if (!failed && uv_async_init(loop, &opened->wake, on_wake) != 0)
+        failed = error_set(err, ERR_IO, "consumer: the loop takes no more handles");
+    if (failed) {
+        give_up(opened);
+        return failed;
+    }
+    opened->notices = (struct notices){0}; /* what went wrong on the way is past */
+    join_loop(opened, loop);
+    *consumer = opened;
+    return 0;
+}
+
+const char *consumer_cluster_id(const struct consumer *consumer)
+{
+    return consumer->cluster_id;
+}
+
+int consumer_partition_count(const struct consumer *consumer)
+{
+    return consumer->partition_count;
+}
+
+int consumer_start(struct consumer *consumer, struct error *err)
+{
+    rd_kafka_topic_partition_list_t *topics = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_list_add(topics, consumer->settings.topic, RD_KAFKA_PARTITION_UA);
+    rd_kafka_resp_err_t failed = rd_kafka_subscribe(consumer->client, topics);
+    rd_kafka_topic_partition_list_destroy(topics);
+    if (failed)
+        return error_set(err, ERR_DOWN, "kafka: joining group %s: %s", consumer->settings.group,
+                         rd_kafka_err2str(failed));
+    consumer->started = true;
+    consumer->taken_at_ns = clock_monotonic_ns();
+    uv_timer_start(&consumer->tick, on_tick, TICK_MS, TICK_MS);
+    return 0;
+}
+
+/* ---- the rest ---- */
+
+void consumer_pause(struct consumer *consumer)
+{
+    consumer->paused = true;
+    if (consumer->started && !consumer->holding)
+        assignment_pause(consumer);
+}
+
+/* Offsets of partitions that are ours no longer are another's to commit. */
+void consumer_settle(struct consumer *consumer, const struct settled_offset *offsets, size_t count)
+{
+    if (consumer->closing.begun || rd_kafka_assignment_lost(consumer->client))
+        return;
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)count);
+    for (size_t i = 0; i < count; i++)
+        if (assignment_position(consumer, false, offsets[i].partition) != NULL)
+            rd_kafka_topic_partition_list_add(list, consumer->settings.topic, offsets[i].partition)
+                ->offset = offsets[i].next_offset;
+    if (list->cnt > 0)
+        rd_kafka_commit(consumer->client, list, 1);
+    rd_kafka_topic_partition_list_destroy(list);
+}
+
+int consumer_send_dead_letter(struct consumer *consumer, struct slice key, struct slice json,
+                              uint64_t token, dead_letter_cb delivered, void *arg,
+                              struct error *err)
+{
+    if (consumer->closing.begun)
+        return error_set(err, ERR_DOWN, "dead letter: the consumer is closing");
+    return dead_letters_send(consumer->letters, key, json, token, delivered, arg, err);
+}
+
+/* The end of the log by what the fetches brought, or by the check at assignment before the first of
+ * them. */
+static int64_t known_end(const struct consumer *consumer, int partition)
+{
+    int64_t low, high, end = consumer->events.of[partition].end;
+    if (rd_kafka_get_watermark_offsets(consumer->client, consumer->settings.topic, partition, &low,
+                                       &high) == RD_KAFKA_RESP_ERR_NO_ERROR &&
+        high > end)
+        end = high;
+    return end;
+}
+
+int64_t consumer_lag(const struct consumer *consumer)
+{
+    int64_t lag = 0;
+    if (!consumer->assigned_once || consumer->closing.begun)
+        return -1;
+    for (int i = 0; i < consumer->events.count; i++) {
+        const struct position *position = &consumer->events.of[i];
+        if (!position->assigned)
+            continue;
+        int64_t end = known_end(consumer, i);
+        if (end < 0)
+            return -1;
+        lag += end > position->next ? end - position->next : 0;
+    }
+    return lag;
+}

@@ -1,0 +1,163 @@
+#include "consumer/kafka_config.h"
+
+#include <librdkafka/rdkafka.h>
+
+#define CLIENT_ERROR_MAX 512
+
+struct denied {
+    const char *name;
+    const char *reason;
+};
+
+#define REASON_OFFSETS "the state says where to start, and offsets are settled when it is durable"
+#define REASON_DELIVERY "dead letters must arrive once each, and be reported"
+#define REASON_LOG "the client's own log is silent; Freshet reports its errors"
+
+static const struct denied denied[] = {
+    {"group.id", "it is consumer.group"},
+    {"group.instance.id", "it is consumer.instance"},
+    {"group.protocol.type", "Kafka consumers have one"},
+    {"partition.assignment.strategy", "partitions move all at once, by range"},
+    {"enable.auto.commit", REASON_OFFSETS},
+    {"auto.commit.enable", REASON_OFFSETS},
+    {"auto.commit.interval.ms", REASON_OFFSETS},
+    {"enable.auto.offset.store", REASON_OFFSETS},
+    {"auto.offset.reset", REASON_OFFSETS},
+    {"offset.store.method", REASON_OFFSETS},
+    {"offset.store.path", REASON_OFFSETS},
+    {"offset.store.sync.interval.ms", REASON_OFFSETS},
+    {"enable.partition.eof", "the lag is counted by it"},
+    {"allow.auto.create.topics", "consumer.create_partitions decides"},
+    {"enable.idempotence", REASON_DELIVERY},
+    {"enable.gapless.guarantee", REASON_DELIVERY},
+    {"transactional.id", REASON_DELIVERY},
+    {"acks", REASON_DELIVERY},
+    {"request.required.acks", REASON_DELIVERY},
+    {"delivery.report.only.error", REASON_DELIVERY},
+    {"enabled_events", "callbacks are ours"},
+    {"log.queue", REASON_LOG},
+    {"debug", REASON_LOG},
+    {"plugin.library.paths", "it would load code into the daemon"},
+    {"internal.termination.signal", "signals are ours"},
+    {"test.mock.num.brokers", "it takes the place of the brokers"},
+};
+
+const char *kafka_property_denied(const char *name)
+{
+    for (size_t i = 0; i < sizeof denied / sizeof *denied; i++)
+        if (strcmp(denied[i].name, name) == 0)
+            return denied[i].reason;
+    return NULL;
+}
+
+static void stay_silent(const rd_kafka_t *client, int level, const char *facility, const char *text)
+{
+}
+
+static int set_property(rd_kafka_conf_t *conf, const char *name, const char *value,
+                        struct error *err)
+{
+    char text[CLIENT_ERROR_MAX];
+    if (rd_kafka_conf_set(conf, name, value, text, sizeof text) == RD_KAFKA_CONF_OK)
+        return 0;
+    return error_set(err, ERR_SETTINGS, "kafka.%s: %s", name, text);
+}
+
+static int set_all(rd_kafka_conf_t *conf, const struct kafka_property *properties, size_t count,
+                   struct error *err)
+{
+    for (size_t i = 0; i < count; i++) {
+        int failed = set_property(conf, properties[i].name, properties[i].value, err);
+        if (failed)
+            return failed;
+    }
+    return 0;
+}
+
+static int check_properties(const struct consumer_settings *settings, struct error *err)
+{
+    bool has_brokers = false;
+    for (size_t i = 0; i < settings->property_count; i++) {
+        const char *name = settings->properties[i].name;
+        const char *reason = kafka_property_denied(name);
+        if (reason != NULL)
+            return error_set(err, ERR_SETTINGS, "kafka.%s may not be set: %s", name, reason);
+        has_brokers |=
+            strcmp(name, "bootstrap.servers") == 0 || strcmp(name, "metadata.broker.list") == 0;
+    }
+    if (!has_brokers)
+        return error_set(err, ERR_SETTINGS, "kafka.bootstrap.servers is missing");
+    return 0;
+}
+
+/* What both kinds of client begin with; the user may change all of it. The partitioner is the Java
+ * client's, so that a user's events meet in one partition whoever sends them. */
+static const struct kafka_property defaults[] = {
+    {"client.id", "freshet"},
+    {"socket.nagle.disable", "true"},
+    {"socket.keepalive.enable", "true"},
+    {"partitioner", "murmur2_random"},
+    {"message.timeout.ms", "30000"},
+};
+
+static const struct kafka_property consumer_fixed[] = {
+    {"enable.auto.commit", "false"},  {"enable.auto.offset.store", "false"},
+    {"auto.offset.reset", "error"},   {"partition.assignment.strategy", "range"},
+    {"enable.partition.eof", "true"}, {"allow.auto.create.topics", "false"},
+    {"log.queue", "false"},
+};
+
+static const struct kafka_property producer_fixed[] = {
+    {"enable.idempotence", "true"},
+    {"log.queue", "false"},
+};
+
+static rd_kafka_conf_t *make_config(const struct consumer_settings *settings,
+                                    const struct kafka_property *fixed, size_t fixed_count,
+                                    struct error *err)
+{
+    if (check_properties(settings, err) != 0)
+        return NULL;
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    rd_kafka_conf_set_log_cb(conf, stay_silent);
+    if (set_all(conf, defaults, sizeof defaults / sizeof *defaults, err) == 0 &&
+        set_all(conf, settings->properties, settings->property_count, err) == 0 &&
+        set_all(conf, fixed, fixed_count, err) == 0)
+        return conf;
+    rd_kafka_conf_destroy(conf);
+    return NULL;
+}
+
+struct rd_kafka_conf_s *kafka_consumer_config(const struct consumer_settings *settings,
+                                              struct error *err)
+{
+    rd_kafka_conf_t *conf =
+        make_config(settings, consumer_fixed, sizeof consumer_fixed / sizeof *consumer_fixed, err);
+    if (conf == NULL)
+        return NULL;
+    bool is_static = settings->instance != NULL && settings->instance[0] != '\0';
+    if (set_property(conf, "group.id", settings->group, err) == 0 &&
+        (!is_static || set_property(conf, "group.instance.id", settings->instance, err) == 0))
+        return conf;
+    rd_kafka_conf_destroy(conf);
+    return NULL;
+}
+
+struct rd_kafka_conf_s *kafka_producer_config(const struct consumer_settings *settings,
+                                              struct error *err)
+{
+    return make_config(settings, producer_fixed, sizeof producer_fixed / sizeof *producer_fixed,
+                       err);
+}
+
+int kafka_client(bool producer, struct rd_kafka_conf_s *conf, struct rd_kafka_s **client,
+                 struct error *err)
+{
+    char text[CLIENT_ERROR_MAX];
+    *client =
+        rd_kafka_new(producer ? RD_KAFKA_PRODUCER : RD_KAFKA_CONSUMER, conf, text, sizeof text);
+    if (*client != NULL)
+        return 0;
+    rd_kafka_conf_destroy(conf); /* taken over only on success */
+    return error_set(err, ERR_SETTINGS, "kafka: %s", text);
+}

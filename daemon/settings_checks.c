@@ -1,0 +1,131 @@
+#include "daemon/settings_checks.h"
+#include "publisher/address.h"
+
+#include <string.h>
+
+#define TOPIC_BYTES_MAX 249 /* Kafka's own limit */
+
+static int line_of(const struct loading *loading, const char *path)
+{
+    return loading->lines[row_find(path) - settings_rows];
+}
+
+/* Complains at the first of two keys that was given; two defaults never contradict each other. */
+static void complain_of_two(struct loading *loading, const char *path, const char *other,
+                            const char *what)
+{
+    int line = line_of(loading, path), other_line = line_of(loading, other);
+    if (line > 0)
+        complain(loading, line, path, "%s %s", what, other);
+    else if (other_line > 0)
+        complain(loading, other_line, other, "%s %s (which has its default)", what, path);
+}
+
+/* Kafka's rule (org.apache.kafka.common.internals.Topic). */
+static bool is_topic_name(const char *name)
+{
+    size_t length = strlen(name);
+    return length > 0 && length <= TOPIC_BYTES_MAX && strcmp(name, ".") != 0 &&
+           strcmp(name, "..") != 0 &&
+           strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") ==
+               length;
+}
+
+static void check_topic(struct loading *loading, const char *path, const char *name)
+{
+    if (!is_topic_name(name))
+        complain(loading, line_of(loading, path), path,
+                 "must be a topic's name: 1 to %d of a-z, A-Z, 0-9, '.', '_' and '-'",
+                 TOPIC_BYTES_MAX);
+}
+
+static void check_topics(struct loading *loading)
+{
+    const char *topic = loading->settings->consumer.topic;
+    const char *items = loading->settings->consumer.items_topic;
+    const char *dead = loading->settings->consumer.dead_topic;
+    check_topic(loading, "consumer.topic", topic);
+    if (*items != '\0')
+        check_topic(loading, "consumer.items_topic", items);
+    if (*dead != '\0')
+        check_topic(loading, "consumer.dead_topic", dead);
+    else if (is_topic_name(topic) && strlen(topic) + strlen(".dead") > TOPIC_BYTES_MAX)
+        complain(loading, line_of(loading, "consumer.topic"), "consumer.topic",
+                 "is too long for \".dead\" behind it: give consumer.dead_topic");
+
+    char derived[TOPIC_BYTES_MAX + sizeof ".dead"];
+    if (*dead == '\0' && strlen(topic) <= TOPIC_BYTES_MAX)
+        dead = strcat(strcpy(derived, topic), ".dead");
+    if (strcmp(topic, items) == 0)
+        complain_of_two(loading, "consumer.items_topic", "consumer.topic",
+                        "must not be the same as");
+    if (strcmp(topic, dead) == 0)
+        complain_of_two(loading, "consumer.dead_topic", "consumer.topic",
+                        "must not be the same as");
+    if (*items != '\0' && strcmp(items, dead) == 0)
+        complain_of_two(loading, "consumer.items_topic", "consumer.dead_topic",
+                        "must not be the same as");
+}
+
+static void check_group(struct loading *loading)
+{
+    if (loading->settings->consumer.group[0] == '\0')
+        complain(loading, line_of(loading, "consumer.group"), "consumer.group",
+                 "must not be empty");
+}
+
+/* The earliest a list may go, jitter included, must be later than its next renewal. */
+static void check_expiry(struct loading *loading)
+{
+    const struct settings *settings = loading->settings;
+    double earliest_ms = (double)settings->lists.expiry_ms * (1 - settings->lists.expiry_jitter);
+    if (settings->lists.sweep_ms == 0 || (double)settings->lists.sweep_ms < earliest_ms)
+        return;
+    static const char *const paths[] = {"lists.sweep", "lists.expiry", "lists.expiry_jitter"};
+    size_t given = 0;
+    while (given < 2 && line_of(loading, paths[given]) == 0)
+        given++;
+    complain(loading, line_of(loading, paths[given]), paths[given],
+             "lists.sweep must be shorter than lists.expiry less its jitter, or lists go before "
+             "they are renewed");
+}
+
+static void check_w0(struct loading *loading)
+{
+    const struct settings *settings = loading->settings;
+    int line = line_of(loading, "model.w0");
+    if (line > 0 && settings->model.hyper.objective != OBJECTIVE_IALS &&
+        settings->model.hyper.w0 != 1)
+        complain(loading, line, "model.w0", "is 1 by definition with objective hu or implicit");
+}
+
+static void check_redis(struct loading *loading)
+{
+    struct address address;
+    struct error err;
+    int line = line_of(loading, "redis.address");
+    if (line > 0 && address_parse(&address, loading->settings->redis.address, &err) != 0)
+        complain(loading, line, "redis.address", "%s", err.text);
+    if (loading->settings->redis.prefix[0] == '\0')
+        complain(loading, line_of(loading, "redis.prefix"), "redis.prefix", "must not be empty");
+    if (loading->settings->redis.username[0] != '\0' &&
+        loading->settings->redis.password[0] == '\0' && line_of(loading, "redis.password") == 0)
+        complain(loading, line_of(loading, "redis.username"), "redis.username",
+                 "needs redis.password as well");
+}
+
+static void check_state(struct loading *loading)
+{
+    if (loading->settings->state.dir[0] == '\0')
+        complain(loading, line_of(loading, "state.dir"), "state.dir", "must not be empty");
+}
+
+void settings_check(struct loading *loading)
+{
+    check_topics(loading);
+    check_group(loading);
+    check_state(loading);
+    check_w0(loading);
+    check_expiry(loading);
+    check_redis(loading);
+}

@@ -1,0 +1,110 @@
+#include "daemon/settings.h"
+
+#include <stddef.h>
+
+static const char *const *type_names(const struct settings *settings)
+{
+    return (const char *const *)settings->events.names;
+}
+
+static struct state_settings state_of(const struct settings *settings)
+{
+    return (struct state_settings){.dir = settings->state.dir,
+                                   .map_bytes = settings->state.map_bytes};
+}
+
+void settings_consumer(const struct settings *settings, struct consumer_settings *out)
+{
+    *out = (struct consumer_settings){
+        .topic = settings->consumer.topic,
+        .items_topic = settings->consumer.items_topic,
+        .dead_topic = settings->consumer.dead_topic,
+        .group = settings->consumer.group,
+        .instance = settings->consumer.instance,
+        .create_partitions = (int)settings->consumer.create_partitions,
+        .properties = settings->consumer.properties,
+        .property_count = settings->consumer.property_count,
+        .decode = {.types = type_names(settings),
+                   .type_count = settings->events.type_count,
+                   .default_type = settings->events.default_type,
+                   .max_ahead_ms = settings->events.max_ahead_ms,
+                   .event_bytes_max = (uint32_t)settings->consumer.event_bytes_max},
+    };
+}
+
+void settings_history(const struct settings *settings, struct history_settings *out)
+{
+    *out = (struct history_settings){
+        .state = state_of(settings),
+        .topic = slice_of(settings->consumer.topic),
+        .items_topic = slice_of(settings->consumer.items_topic),
+        .limits = {.history_max = (uint32_t)settings->history.max,
+                   .seen_max = (uint32_t)settings->history.seen_max,
+                   .dedup_window = (uint32_t)settings->history.dedup_window},
+        .max_age_ms = settings->events.max_age_ms,
+        .hot_bytes = settings->state.hot_bytes,
+        .dead_pending_max = (uint32_t)settings->consumer.dead_pending_max,
+        .type_count = settings->events.type_count,
+        .types = type_names(settings),
+        .type_counts = settings->events.counts,
+    };
+}
+
+void settings_scorer(const struct settings *settings, struct scorer_settings *out)
+{
+    *out = (struct scorer_settings){
+        .n = (uint32_t)settings->lists.n,
+        .update = settings->model.update,
+        .sgd_rate = settings->model.sgd_rate,
+        .first = {.taste = 0,
+                  .trend = 1,
+                  .trend_half_life = settings->model.first_half_life,
+                  .rho = 1,
+                  .together = 0},
+        .types = settings->events.weights,
+        .type_count = settings->events.type_count,
+        .exclude_categories = settings->lists.exclude_categories,
+        .exclude_category_count = settings->lists.exclude_category_count,
+        .arm = "default",
+    };
+}
+
+void settings_train(const struct settings *settings, struct train_settings *out)
+{
+    *out = (struct train_settings){
+        .state = state_of(settings),
+        .topic = slice_of(settings->consumer.topic),
+        .als = {.hyper = settings->model.hyper,
+                .iterations = (int)settings->train.iterations,
+                .threads = (int)settings->train.threads,
+                .duty = settings->train.duty},
+        .warm_iterations = (int)settings->train.warm_iterations,
+        .gate = settings->train.gate,
+        .seed = (uint64_t)settings->train.seed,
+        .rho = settings->model.rho,
+        .trend_weight = settings->model.trend_weight,
+        .trend_half_life = settings->model.trend_half_life,
+        .types = settings->events.weights,
+        .type_names = type_names(settings),
+        .type_count = settings->events.type_count,
+        .interactions_min = (uint64_t)settings->train.first_events,
+    };
+}
+
+void settings_publisher(const struct settings *settings, const char *nonce,
+                        struct publisher_settings *out)
+{
+    *out = (struct publisher_settings){
+        .redis = {.address = settings->redis.address,
+                  .username = settings->redis.username,
+                  .password = settings->redis.password,
+                  .database = (int)settings->redis.database,
+                  .timeout_ms = (int)settings->redis.timeout_ms,
+                  .in_flight_max = (int)settings->redis.in_flight_max},
+        .prefix = settings->redis.prefix,
+        .expiry_ms = settings->lists.expiry_ms,
+        .expiry_jitter = settings->lists.expiry_jitter,
+        .changes_max = settings->lists.changes_max,
+        .nonce = nonce,
+    };
+}

@@ -1,0 +1,184 @@
+#include "daemon/settings_table.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define COMMENT_WIDTH 96 /* characters of a comment's line, "# " and indentation included */
+
+/* "# word word ..." over as many lines as it takes. */
+static void write_comment(struct buffer *out, int indent, const char *text)
+{
+    int column = 0;
+    while (*text != '\0') {
+        int length = (int)strcspn(text, " ");
+        if (column == 0 || column + 1 + length > COMMENT_WIDTH) {
+            buffer_printf(out, "%s%*s#", column == 0 ? "" : "\n", indent, "");
+            column = indent + 1;
+        }
+        buffer_printf(out, " %.*s", length, text);
+        column += 1 + length;
+        text += length;
+        text += *text == ' ';
+    }
+    buffer_byte(out, '\n');
+}
+
+/* Whether a text can stand in YAML without quotes and stay a text. */
+static bool is_plain(const char *text)
+{
+    size_t length = strlen(text);
+    return length > 0 && text[length - 1] != ':' &&
+           strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789./:_-") ==
+               length;
+}
+
+static bool is_text(const struct row *row)
+{
+    return row->type == ROW_TEXT || row->type == ROW_SECRET || row->type == ROW_PROPERTY;
+}
+
+static void write_standard(struct buffer *out, const struct row *row)
+{
+    const char *quote = is_text(row) && !is_plain(row->standard) ? "'" : "";
+    buffer_printf(out, "%s%s%s", quote, row->standard, quote);
+}
+
+/* "fitted", "1 to 512": what may be given, behind the sentence. */
+static void write_yaml_comment(struct buffer *out, int indent, const struct row *row)
+{
+    struct buffer text = {0}, range = {0};
+    row_write_range(&range, row);
+    buffer_text(&text, row->sentence);
+    if (range.length > 0)
+        buffer_printf(&text, " (%.*s)", SLICE_ARG(buffer_slice(&range)));
+    if (row->type == ROW_SECRET)
+        buffer_text(&text, " (Or file:PATH, or env:NAME.)");
+    buffer_byte(&text, '\0');
+    write_comment(out, indent, text.data);
+    buffer_deinit(&range);
+    buffer_deinit(&text);
+}
+
+static void write_yaml_section(struct buffer *out, const struct section *section)
+{
+    buffer_byte(out, '\n');
+    write_comment(out, 0, section->sentence);
+    buffer_printf(out, "%s:\n", section->name);
+    bool in_type = false;
+    for (size_t i = 0; i < settings_row_count; i++) {
+        const struct row *row = &settings_rows[i];
+        if (!row_is_in(row, section))
+            continue;
+        if (row_is_of_type(row) && !in_type) {
+            write_comment(out, 2, "One event type; name as many as there are.");
+            buffer_text(out, "  default:\n");
+            in_type = true;
+        }
+        int indent = in_type ? 4 : 2;
+        write_yaml_comment(out, indent, row);
+        buffer_printf(out, "%*s%s: ", indent, "", row_key(row));
+        write_standard(out, row);
+        buffer_byte(out, '\n');
+    }
+}
+
+void settings_write_defaults(struct buffer *out)
+{
+    buffer_text(
+        out, "# Every setting of Freshet with its default; what is left out has these values.\n"
+             "# Printed by `freshet check --defaults`. Durations are written 250ms, 10s, 5m, 6h,\n"
+             "# 30d; sizes 64KiB, 256MiB, 4GiB. docs/CONFIG.md says more.\n");
+    for (size_t i = 0; i < settings_section_count; i++)
+        write_yaml_section(out, &settings_sections[i]);
+}
+
+/* ---- docs/CONFIG.md ---- */
+
+static void write_markdown_row(struct buffer *out, const struct row *row)
+{
+    buffer_printf(out, "| `%s` | %s", row_key(row), row_type_name(row));
+    struct buffer range = {0};
+    row_write_range(&range, row);
+    if (range.length > 0)
+        buffer_printf(out, ": %.*s", SLICE_ARG(buffer_slice(&range)));
+    buffer_deinit(&range);
+    buffer_text(out, " | `");
+    write_standard(out, row);
+    buffer_printf(out, "` | %s |\n", row->sentence);
+}
+
+static void write_markdown_rows(struct buffer *out, const struct section *section, bool of_type)
+{
+    buffer_text(out, "| key | type | default | meaning |\n|---|---|---|---|\n");
+    for (size_t i = 0; i < settings_row_count; i++) {
+        const struct row *row = &settings_rows[i];
+        if (row_is_in(row, section) && row_is_of_type(row) == of_type)
+            write_markdown_row(out, row);
+    }
+}
+
+/* The properties that somebody might try, and why not. */
+static void write_markdown_denied(struct buffer *out)
+{
+    static const char *const tried[] = {"group.id",
+                                        "group.instance.id",
+                                        "group.protocol",
+                                        "enable.auto.commit",
+                                        "enable.auto.offset.store",
+                                        "auto.commit.enable",
+                                        "auto.commit.interval.ms",
+                                        "auto.offset.reset",
+                                        "partition.assignment.strategy",
+                                        "enable.partition.eof",
+                                        "enable.idempotence",
+                                        "acks",
+                                        "request.required.acks",
+                                        "log.queue",
+                                        "plugin.library.paths",
+                                        "interceptors",
+                                        "test.mock.num.brokers",
+                                        "opaque"};
+    buffer_text(out, "\nRefused, because Freshet decides them:\n\n| property | why |\n|---|---|\n");
+    for (size_t i = 0; i < sizeof tried / sizeof tried[0]; i++) {
+        const char *why = kafka_property_denied(tried[i]);
+        if (why != NULL)
+            buffer_printf(out, "| `%s` | %s |\n", tried[i], why);
+    }
+}
+
+static void write_markdown_section(struct buffer *out, const struct section *section)
+{
+    buffer_printf(out, "\n## %s\n\n%s\n\n", section->name, section->sentence);
+    write_markdown_rows(out, section, false);
+    if (strcmp(section->name, "kafka") == 0)
+        write_markdown_denied(out);
+    if (strcmp(section->name, "events") == 0) {
+        buffer_text(out, "\nFor each event type, under its name:\n\n");
+        write_markdown_rows(out, section, true);
+    }
+}
+
+void settings_write_markdown(struct buffer *out)
+{
+    buffer_text(
+        out,
+        "# Settings\n\n"
+        "Freshet reads one YAML file, once, when it starts. `freshet check --config FILE` says "
+        "what is wrong\n"
+        "with one, each complaint as `FILE:LINE: KEY: what`; `freshet check --defaults` prints\n"
+        "[every key with its default](../configs/freshet.yaml); `freshet check --markdown` prints "
+        "this page,\n"
+        "from the same table that the parser works by.\n\n"
+        "- Unknown keys, keys given twice, and values of a wrong type or out of range are "
+        "refused.\n"
+        "- Durations are a whole number and a unit: `250ms`, `10s`, `5m`, `6h`, `30d`.\n"
+        "- Sizes are a whole number and a unit: `512B`, `64KiB`, `256MiB`, `4GiB`, `1TiB`.\n"
+        "- A secret may be written as it is, or as `file:PATH` (the file's one line), or as "
+        "`env:NAME`\n"
+        "  (a variable of the environment). So may every property under `kafka`.\n"
+        "- No list may expire before it is renewed: `lists.sweep` must be shorter than "
+        "`lists.expiry` less\n"
+        "  its jitter. The three topics must differ.\n");
+    for (size_t i = 0; i < settings_section_count; i++)
+        write_markdown_section(out, &settings_sections[i]);
+}

@@ -1,0 +1,276 @@
+/* The state as JSON lines, in this order and these shapes (numbers of doubles with 17 digits):
+ *
+ *   {"user":"u1","partition":0,"events":12,"last_ts":1700000000000,"forgotten":false,
+ *    "interactions":[{"item":"i9","type":"click","value":1,"ts":1700000000000,"offset":41}],
+ *    "seen":[{"item":"i9","types":["click"]}],
+ *    "wanted":{"offset":42,"swap":0},"acked":{"offset":-1,"swap":0},"list":["i9"]}
+ *   {"sums":"i9","partition":0,"ts":1700000000000,"count":3,"decayed":{"10m":1.5,"1h":2,...}}
+ *   {"item":"i9","blocked":false,"from":null,"until":null,"title":"","categories":["c"]}
+ *   {"topic":"events","partition":0,"next_offset":42,"stream_ts":1700000000000,
+ *    "counters":{"applied":12,...}}
+ *   {"state":{"format":1,"epoch":1,"swap":0,"generation":0,"newest_generation":0,
+ *    "cluster":"...","partitions":4}}
+ *
+ * Interactions are oldest first, seen items least recently touched first, the list best first. */
+#include "base/json.h"
+#include "model/history_internal.h"
+
+struct dump {
+    struct state_view *view;
+    struct slice user; /* of this one alone, unless data is NULL */
+    FILE *out;
+    struct items items;
+    struct ids types;
+    struct buffer line;
+    struct json_writer json;
+    struct error *err;
+};
+
+static struct json_writer *begin_line(struct dump *dump)
+{
+    buffer_clear(&dump->line);
+    dump->json = (struct json_writer){.out = &dump->line};
+    json_begin_object(&dump->json, NULL);
+    return &dump->json;
+}
+
+static int end_line(struct dump *dump)
+{
+    json_end_object(&dump->json);
+    buffer_byte(&dump->line, '\n');
+    if (fwrite(dump->line.data, 1, dump->line.length, dump->out) != dump->line.length)
+        return error_set(dump->err, ERR_IO, "the dump cannot be written");
+    return 0;
+}
+
+static int refuse(const struct dump *dump, const char *table)
+{
+    return error_set(dump->err, ERR_DATA, "the state's table of %s is damaged", table);
+}
+
+/* A dump is for finding damage, too, so that a number without a name is shown as what it is. */
+static struct slice name_of(const struct ids *ids, uint32_t number)
+{
+    return number < ids->count ? ids_text(ids, number) : SLICE("?");
+}
+
+/* -- users ------------------------------------------------------------------------------------- */
+
+static void write_interactions(struct dump *dump, const struct user_record *record)
+{
+    struct json_writer *json = &dump->json;
+    const struct interaction *at = user_interactions(record);
+    json_begin_array(json, "interactions");
+    for (uint32_t i = 0; i < record->interaction_count; i++) {
+        json_begin_object(json, NULL);
+        json_string(json, "item", name_of(&dump->items.ids, at[i].item));
+        json_string(json, "type", name_of(&dump->types, at[i].type));
+        json_real(json, "value", at[i].value);
+        json_int(json, "ts", at[i].ts_ms);
+        json_int(json, "offset", at[i].offset);
+        json_end_object(json);
+    }
+    json_end_array(json);
+}
+
+static void write_seen(struct dump *dump, const struct user_record *record)
+{
+    struct json_writer *json = &dump->json;
+    const struct seen_item *seen = user_seen(record);
+    json_begin_array(json, "seen");
+    for (uint32_t i = 0; i < record->seen_count; i++) {
+        json_begin_object(json, NULL);
+        json_string(json, "item", name_of(&dump->items.ids, seen[i].item));
+        json_begin_array(json, "types");
+        for (uint32_t type = 0; type < 64; type++)
+            if (seen[i].types >> type & 1)
+                json_string(json, NULL, name_of(&dump->types, type));
+        json_end_array(json);
+        json_end_object(json);
+    }
+    json_end_array(json);
+}
+
+static void write_version(struct json_writer *json, const char *key, int64_t offset, uint32_t swap)
+{
+    json_begin_object(json, key);
+    json_int(json, "offset", offset);
+    json_int(json, "swap", swap);
+    json_end_object(json);
+}
+
+static int write_user(struct dump *dump, const struct state_key *key,
+                      const struct user_record *record)
+{
+    struct json_writer *json = begin_line(dump);
+    json_string(json, "user", key->rest);
+    json_int(json, "partition", key->partition);
+    json_int(json, "events", (int64_t)record->events);
+    json_int(json, "last_ts", record->last_ts_ms);
+    json_bool(json, "forgotten", record->forgotten != 0);
+    write_interactions(dump, record);
+    write_seen(dump, record);
+    write_version(json, "wanted", record->wanted_offset, record->wanted_swap);
+    write_version(json, "acked", record->acked_offset, record->acked_swap);
+    json_begin_array(json, "list");
+    for (uint32_t i = 0; i < record->list_count; i++)
+        json_string(json, NULL, name_of(&dump->items.ids, user_list(record)[i]));
+    json_end_array(json);
+    return end_line(dump);
+}
+
+static int visit_user(struct slice key, struct slice value, void *arg)
+{
+    struct dump *dump = arg;
+    struct state_key parts;
+    const struct user_record *record;
+    if (!state_key_parse(key, &parts))
+        return refuse(dump, "users");
+    if (dump->user.data != NULL && !slice_equal(dump->user, parts.rest))
+        return 0;
+    if (user_record_parse(&record, value, dump->err) != 0)
+        return error_wrap(dump->err, "user %.*s", SLICE_ARG(parts.rest));
+    int status = write_user(dump, &parts, record);
+    user_record_unref(record);
+    return status;
+}
+
+/* -- the rest ---------------------------------------------------------------------------------- */
+
+static int visit_sums(struct slice key, struct slice value, void *arg)
+{
+    struct dump *dump = arg;
+    struct state_key parts;
+    uint32_t item;
+    struct item_sums sums;
+    if (!state_key_parse(key, &parts) || !state_key_number(parts.rest, &item) ||
+        value.length != sizeof sums)
+        return refuse(dump, "sums");
+    memcpy(&sums, value.data, sizeof sums);
+    struct json_writer *json = begin_line(dump);
+    json_string(json, "sums", name_of(&dump->items.ids, item));
+    json_int(json, "partition", parts.partition);
+    json_int(json, "ts", sums.ts_ms);
+    json_int(json, "count", (int64_t)sums.count);
+    json_begin_object(json, "decayed");
+    for (int h = 0; h < HALF_LIFE_COUNT; h++)
+        json_real(json, half_life_names[h], sums.decayed[h]);
+    json_end_object(json);
+    return end_line(dump);
+}
+
+static void write_time(struct json_writer *json, const char *key, int64_t ts_ms)
+{
+    if (ts_ms == INT64_MIN || ts_ms == INT64_MAX)
+        json_text(json, key, NULL);
+    else
+        json_int(json, key, ts_ms);
+}
+
+static int write_item(struct dump *dump, uint32_t item, const struct item_info *info)
+{
+    struct json_writer *json = begin_line(dump);
+    json_string(json, "item", ids_text(&dump->items.ids, item));
+    json_bool(json, "blocked", info->blocked);
+    write_time(json, "from", info->from_ms);
+    write_time(json, "until", info->until_ms);
+    json_string(json, "title", info->title);
+    json_begin_array(json, "categories");
+    for (uint32_t i = 0; i < info->category_count; i++)
+        json_string(json, NULL, ids_text(&dump->items.categories, info->categories[i]));
+    json_end_array(json);
+    return end_line(dump);
+}
+
+static int write_items(struct dump *dump)
+{
+    int status = 0;
+    for (uint32_t item = 0; item < items_count(&dump->items) && status == 0; item++) {
+        const struct item_info *info = items_info(&dump->items, item);
+        if (info != NULL)
+            status = write_item(dump, item, info);
+    }
+    return status;
+}
+
+static int visit_partition(struct slice key, struct slice value, void *arg)
+{
+    struct dump *dump = arg;
+    struct state_key parts;
+    struct partition_record record;
+    if (!state_key_parse(key, &parts) || !partition_record_parse(&record, value))
+        return refuse(dump, "partitions");
+    struct json_writer *json = begin_line(dump);
+    json_string(json, "topic", parts.topic);
+    json_int(json, "partition", parts.partition);
+    json_int(json, "next_offset", record.next_offset);
+    write_time(json, "stream_ts", record.stream_ts_ms);
+    json_begin_object(json, "counters");
+    for (int counter = 0; counter < COUNTER_COUNT; counter++)
+        json_int(json, counter_names[counter], (int64_t)record.counters[counter]);
+    json_end_object(json);
+    return end_line(dump);
+}
+
+static int write_state(struct dump *dump)
+{
+    struct state_meta meta = {0};
+    int status = load_meta(dump->view, &meta, dump->err);
+    if (status != 0)
+        return status;
+    struct json_writer *json = begin_line(dump);
+    json_begin_object(json, "state");
+    json_int(json, "format", STATE_FORMAT); /* the only one that opens */
+    json_int(json, "epoch", meta.epoch);
+    json_int(json, "swap", meta.swap);
+    json_int(json, "generation", (int64_t)meta.generation);
+    json_int(json, "newest_generation", (int64_t)meta.newest_generation);
+    json_text(json, "cluster", meta.cluster_id);
+    json_int(json, "partitions", meta.partition_count);
+    json_end_object(json);
+    return end_line(dump);
+}
+
+static int scan(struct dump *dump, enum state_db db, state_visit visit)
+{
+    return state_view_scan(dump->view, db, SLICE(""), visit, dump, dump->err);
+}
+
+static int write_all(struct dump *dump)
+{
+    int status = load_items(dump->view, &dump->items, dump->err);
+    if (status == 0)
+        status = load_types(dump->view, &dump->types, dump->err);
+    if (status == 0)
+        status = scan(dump, STATE_USERS, visit_user);
+    if (dump->user.data != NULL)
+        return status;
+    if (status == 0)
+        status = scan(dump, STATE_SUMS, visit_sums);
+    if (status == 0)
+        status = write_items(dump);
+    if (status == 0)
+        status = scan(dump, STATE_PARTITIONS, visit_partition);
+    return status == 0 ? write_state(dump) : status;
+}
+
+int history_dump(const struct state_settings *settings, struct slice user, FILE *out,
+                 struct error *err)
+{
+    struct state *state;
+    int status = state_open_reader(&state, settings, err);
+    if (status != 0)
+        return status;
+    struct dump dump = {.user = user, .out = out, .err = err};
+    status = state_view_open(&dump.view, state, err);
+    if (status == 0)
+        status = write_all(&dump);
+    if (status == 0 && fflush(out) != 0)
+        status = error_set(err, ERR_IO, "the dump cannot be written");
+    state_view_close(dump.view);
+    state_close(state);
+    items_deinit(&dump.items);
+    ids_deinit(&dump.types);
+    buffer_deinit(&dump.line);
+    return status;
+}

@@ -1,0 +1,92 @@
+/* The held-out tail: how good would the lists have been, and which weights make them best?
+ *
+ * A corpus's interactions, merged by (time, user id), are cut at TRAIN_TAIL. Item factors trained
+ * before the cut are judged on a sample of the events after it: each is ranked in the list that
+ * would have been live just before it, by  a x_u.y_i + b T_i(t)  with x_u folded in from the user's
+ * history so far and T the live trend (model/trend.h), and then learned. Only first interactions of
+ * a user with an item, of a positive weight, are sampled. Among the items seen by anybody so far,
+ * less those seen by this user,
+ *
+ *   rank = 1 + items scored above + half the items scored the same,
+ *   NDCG@20 = 1 / log2(1 + rank) if rank <= 20, else 0;
+ *
+ * an item that nobody has seen before is a miss. Means weigh events alike, their standard errors
+ * treat a user's events as one (clustered by user), since they come in bursts.
+ *
+ * A running generation was trained on part of the tail. It is judged on events it does not cover or
+ * not at all: if there are TAIL_FRESH_MIN of them, the sample is drawn from those alone.
+ * Any one thread. */
+#ifndef FRESHET_MODEL_TAIL_H
+#define FRESHET_MODEL_TAIL_H
+
+#include "model/corpus.h"
+
+#define TAIL_EVENTS_MIN 50 /* fewer sampled events say nothing */
+#define TAIL_FRESH_MIN 200 /* unknown to the running generation, so that it can be judged */
+#define TAIL_WORK_MAX 2e10 /* scores looked at in one fit: minutes at the most */
+#define TAIL_WEIGHTS_MAX 512
+
+struct tail_event {
+    size_t at;   /* in corpus->log */
+    size_t user; /* in corpus */
+};
+
+struct tail {
+    const struct corpus *corpus; /* borrowed */
+    size_t *cut;                 /* [users]: where each user's tail begins in the log */
+    int64_t cut_ms;              /* time of the last event before the cut */
+    size_t *order;               /* [order_count]: the whole tail, in stream order */
+    size_t order_count;
+    struct tail_event *events; /* [count]: the sample, in stream order */
+    size_t count;
+    size_t *by_user; /* [count]: the sample's numbers, a user's together */
+    bool fresh;      /* the sample is unknown to the running generation */
+};
+
+/* `live`: the running generation or NULL. At most `events_max` events are sampled. */
+int tail_init(struct tail *tail, const struct corpus *corpus, const struct generation *live,
+              size_t events_max, uint64_t seed, struct error *err);
+void tail_deinit(struct tail *tail);
+
+/* ndcg: [weight_count, tail->count]. basis: rows are the corpus's. `together` counts for nothing
+ * here. ERR_DOWN if memory lacks. */
+int tail_rank(const struct tail *tail, const struct basis *basis,
+              const struct hyperparameters *hyper, const struct score_weights *weights,
+              size_t weight_count, float *ndcg, struct error *err);
+
+struct tail_mean {
+    double mean, se; /* se: clustered by user */
+};
+
+/* Of ndcg: [tail->count], or of its difference to `base` if that is not NULL. */
+struct tail_mean tail_mean(const struct tail *tail, const float *ndcg, const float *base);
+
+struct tail_choice { /* what is not to be fitted, else 0, negative and negative */
+    double rho;
+    double trend_weight;
+    int trend_half_life;
+};
+
+/* The coarse grid with its corners; returns how many, at most TAIL_WEIGHTS_MAX. */
+size_t tail_grid(const struct tail_choice *choice, struct score_weights *grid);
+
+/* `weights` with what is not to be fitted put in place. */
+struct score_weights tail_settle(const struct tail_choice *choice, struct score_weights weights);
+
+/* How many events the work of ranking `weight_count` weights among `items` items allows. */
+size_t tail_events_max(size_t items, size_t weight_count);
+
+struct tail_fit {
+    struct score_weights weights;
+    struct tail_mean fitted; /* NDCG@20 of these */
+    double recent;           /* of the best trend list alone */
+    float *ndcg;             /* [tail->count], of the weights; owned, free() */
+};
+
+/* The best weights of the grid; `current` (may be NULL) stays unless it is beaten by more than one
+ * standard error of the paired difference. */
+int tail_fit(const struct tail *tail, const struct basis *basis,
+             const struct hyperparameters *hyper, const struct tail_choice *choice,
+             const struct score_weights *current, struct tail_fit *fit, struct error *err);
+
+#endif
