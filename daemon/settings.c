@@ -127,7 +127,11 @@ static void read_members(struct loading *loading, const char *prefix, const stru
     for (size_t i = 0; i < map->count; i++) {
         const struct yaml_tree *member = &map->children[i];
         char path[PATH_MAX_BYTES];
-        snprintf(path, sizeof path, "%s%s%s", prefix, *prefix ? "." : "", member->key);
+        int length = snprintf(path, sizeof path, "%s%s%s", prefix, *prefix ? "." : "", member->key);
+        if (length < 0 || (size_t)length >= sizeof path) {
+            complain(loading, member->line, prefix, "a key that is too long");
+            continue;
+        }
         size_t first = 0;
         while (strcmp(map->children[first].key, member->key) != 0)
             first++;
@@ -221,7 +225,8 @@ static void read_file(struct loading *loading)
     }
     if (tree->kind == YAML_TEXT || tree->kind == YAML_LIST)
         complain(loading, tree->line, "settings", "must be keys and values, like state: ...");
-    read_members(loading, "", tree, read_section);
+    else
+        read_members(loading, "", tree, read_section);
     yaml_tree_free(tree);
 }
 

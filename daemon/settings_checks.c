@@ -79,7 +79,7 @@ static void check_expiry(struct loading *loading)
 {
     const struct settings *settings = loading->settings;
     double earliest_ms = (double)settings->lists.expiry_ms * (1 - settings->lists.expiry_jitter);
-    if (settings->lists.sweep_ms == 0 || (double)settings->lists.sweep_ms < earliest_ms)
+    if ((double)settings->lists.sweep_ms < earliest_ms)
         return;
     static const char *const paths[] = {"lists.sweep", "lists.expiry", "lists.expiry_jitter"};
     size_t given = 0;

@@ -128,7 +128,7 @@ static bool parse_real(const char *text, double *value)
 static bool parse_whole(const char *text, const char **rest, double *value)
 {
     char *end;
-    if (!starts_like_a_number(text) || strchr(text, '.') != NULL)
+    if (!starts_like_a_number(text))
         return false;
     errno = 0;
     long long whole = strtoll(text, &end, 10);

@@ -167,16 +167,23 @@ DEFINE_ITERATE(iterate_avx512, __attribute__((target("avx512f,avx512vl,avx512dq,
 
 #define VECTORS 7 /* of lanes in a scratch */
 
-static void choose_kernel(struct foldin_scratch *s)
+bool foldin_scratch_choose(struct foldin_scratch *scratch, enum foldin_kernel kernel)
 {
-    s->iterate = iterate_plain;
 #if defined(__x86_64__)
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
-        __builtin_cpu_supports("avx512dq"))
-        s->iterate = iterate_avx512;
-    else if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
-        s->iterate = iterate_avx2;
+    if (kernel == FOLDIN_AVX512 && __builtin_cpu_supports("avx512f") &&
+        __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq")) {
+        scratch->iterate = iterate_avx512;
+        return true;
+    }
+    if (kernel == FOLDIN_AVX2 && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
+        scratch->iterate = iterate_avx2;
+        return true;
+    }
 #endif
+    if (kernel != FOLDIN_PLAIN)
+        return false;
+    scratch->iterate = iterate_plain;
+    return true;
 }
 
 struct foldin_scratch *foldin_scratch_new(int rank)
@@ -189,7 +196,8 @@ struct foldin_scratch *foldin_scratch_new(int rank)
     struct lanes **vectors[VECTORS] = {&s->D, &s->inverse, &s->b, &s->x, &s->r, &s->d, &s->Ad};
     for (size_t i = 0; i < VECTORS; i++)
         *vectors[i] = at + i * s->blocks;
-    choose_kernel(s);
+    for (int kernel = FOLDIN_AVX512; !foldin_scratch_choose(s, (enum foldin_kernel)kernel);)
+        kernel--;
     return s;
 }
 

@@ -25,6 +25,10 @@ struct basis {       /* fixed factors in their eigenbasis; borrowed */
 
 struct foldin_scratch; /* one per thread */
 struct foldin_scratch *foldin_scratch_new(int rank);
+
+/* Another kernel than the best there is, for tests and bench. False if the processor lacks it. */
+enum foldin_kernel { FOLDIN_PLAIN, FOLDIN_AVX2, FOLDIN_AVX512 };
+bool foldin_scratch_choose(struct foldin_scratch *scratch, enum foldin_kernel kernel);
 void foldin_scratch_free(struct foldin_scratch *scratch);
 
 /* x: [stride]; its value on entry is the starting point (zero it for a cold start). No pairs: x =

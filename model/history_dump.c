@@ -11,7 +11,8 @@
  *   {"state":{"format":1,"epoch":1,"swap":0,"generation":0,"newest_generation":0,
  *    "cluster":"...","partitions":4}}
  *
- * Interactions are oldest first, seen items least recently touched first, the list best first. */
+ * Interactions are oldest first, seen items least recently touched first, the list best first.
+ * Lines of a kind come in the order of the state's keys. */
 #include "base/json.h"
 #include "model/history_internal.h"
 

@@ -56,13 +56,11 @@ static int cut(struct tail *tail, struct error *err)
     return 0;
 }
 
-/* A first interaction of its user with its item, and one that says yes. */
+/* A first interaction of its user with its item, and one that says yes. (Items of corpus->older are
+ * none of the log's.) */
 static bool is_new_to_user(const struct corpus *corpus, size_t user, size_t at)
 {
     uint32_t item = corpus->log[at].item;
-    for (size_t i = corpus->older_begin[user]; i < corpus->older_begin[user + 1]; i++)
-        if (corpus->older[i] == item)
-            return false;
     for (size_t i = corpus->user_begin[user]; i < at; i++)
         if (corpus->log[i].item == item)
             return false;

@@ -3,7 +3,8 @@
 /* A list begins {"v":"EEEEEEEE.PPPP.OOOOOOOOOOOOOOOO.SSSSSSSS" (model/slate.h): 46 bytes, of which
  * the version is the 7th to the 45th. pcall, because an error that is returned keeps its first word
  * (OOM, READONLY) in every release of Redis, and one that is raised does not. Numbers are read 32
- * bits at a time, which a double holds exactly; Lua would compare strings by the server's locale. */
+ * bits at a time, which a double holds exactly; Lua would compare strings by the server's locale.
+ */
 const char fence_script[] =
     "local head = redis.pcall('GETRANGE', KEYS[1], 0, 45)\n"
     "if type(head) == 'table' then\n"

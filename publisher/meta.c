@@ -111,14 +111,23 @@ int meta_write(struct meta *meta, bool ours, void (*wrote)(void *arg), void *arg
     snprintf(schema, sizeof schema, "%d", LIST_SCHEMA);
     snprintf(heartbeat, sizeof heartbeat, "%" PRId64, now_ms);
     struct slice words[] = {
-        SLICE("HSET"),       slice_of(meta->key),         SLICE("generation"),
-        slice_of(generation), SLICE("schema"),            slice_of(schema),
-        SLICE("nonce"),      slice_of(meta->nonce),       SLICE("heartbeat"),
-        slice_of(heartbeat), slice_of(meta->nonce_field), slice_of(meta->nonce),
-        slice_of(meta->heartbeat_field), slice_of(heartbeat),
+        SLICE("HSET"),
+        slice_of(meta->key),
+        SLICE("generation"),
+        slice_of(generation),
+        SLICE("schema"),
+        slice_of(schema),
+        SLICE("nonce"),
+        slice_of(meta->nonce),
+        SLICE("heartbeat"),
+        slice_of(heartbeat),
+        slice_of(meta->nonce_field),
+        slice_of(meta->nonce),
+        slice_of(meta->heartbeat_field),
+        slice_of(heartbeat),
     };
-    int rc = redis_command(meta->redis, words, ours ? 14 : 10, ours ? on_wrote_ours : on_wrote,
-                           meta);
+    int rc =
+        redis_command(meta->redis, words, ours ? 14 : 10, ours ? on_wrote_ours : on_wrote, meta);
     if (rc != 0)
         return rc;
     meta->written_ms = now_ms;

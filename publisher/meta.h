@@ -4,7 +4,8 @@
  * the nonce's first 8 bytes, so that instances that share a prefix do not take each other for a
  * loss. A nonce that is gone or different, or a heartbeat older than the last that was acknowledged
  * here, means that the lists are gone or old. For people and readers, generation, schema, nonce and
- * heartbeat also lie there plainly, of whoever wrote last. Loop thread; belongs to the publisher. */
+ * heartbeat also lie there plainly, of whoever wrote last. Loop thread; belongs to the publisher.
+ */
 #ifndef FRESHET_PUBLISHER_META_H
 #define FRESHET_PUBLISHER_META_H
 
@@ -13,9 +14,9 @@
 #define META_FIELD_BYTES 32
 
 struct meta {
-    struct redis *redis;               /* borrowed */
-    char *key;                         /* owned */
-    char *nonce;                       /* owned */
+    struct redis *redis;                /* borrowed */
+    char *key;                          /* owned */
+    char *nonce;                        /* owned */
     char nonce_field[META_FIELD_BYTES]; /* "nonce:XXXXXXXX" */
     char heartbeat_field[META_FIELD_BYTES];
     uint64_t generation;
@@ -34,8 +35,8 @@ void meta_deinit(struct meta *meta);
  * as redis_command. */
 int meta_look(struct meta *meta, void (*looked)(bool lost, void *arg), void *arg);
 
-/* Writes the plain fields, and with `ours` those of this state as well; `wrote`, which may be NULL,
- * as `looked`. */
+/* Writes the plain fields, and with `ours` those of this state as well; `wrote` comes as `looked`
+ * does. */
 int meta_write(struct meta *meta, bool ours, void (*wrote)(void *arg), void *arg);
 
 #endif

@@ -8,11 +8,11 @@
  *
  * A user whose id is "popular", "meta" or "changes" would collide; such users' keys get the prefix
  * "PREFIX" "user:" in front, as do ids that begin with "user:" (publisher_key).
- * Each list is written by one Lua script on one key (publisher/fence.h), which replaces only what is
- * not newer (struct version compared field by field, by GETRANGE of the value's head) and of the
+ * Each list is written by one Lua script on one key (publisher/fence.h), which replaces only what
+ * is not newer (struct version compared field by field, by GETRANGE of the value's head) and of the
  * same epoch's partition. Tombstones of forgotten users are
- * {"v","user","forgotten":true,"items":[]}. Lists carry an expiry with jitter, which depends on user
- * and version alone.
+ * {"v","user","forgotten":true,"items":[]}. Lists carry an expiry with jitter, which depends on
+ * user and version alone.
  *
  * Up means that the server has taken a write, to PREFIX meta, on this connection. If the nonce of
  * our state is gone from there, or its heartbeat has gone back (flush, failover, a restart from an
@@ -45,8 +45,8 @@ struct publisher_hooks {
     void (*lost)(void *arg); /* this Redis does not hold our lists; after up */
 };
 
-/* `settings` are copied, `hooks` borrowed. ERR_SETTINGS if the address is none; that Redis is away is
- * told by `down`, for each try. */
+/* `settings` are copied, `hooks` borrowed. ERR_SETTINGS if the address is none; that Redis is away
+ * is told by `down`, for each try. */
 int publisher_open(struct publisher **publisher, uv_loop_t *loop,
                    const struct publisher_settings *settings, const struct publisher_hooks *hooks,
                    void *arg, struct error *err);
@@ -55,9 +55,9 @@ int publisher_open(struct publisher **publisher, uv_loop_t *loop,
 bool publisher_is_up(const struct publisher *publisher);
 
 /* Sends a slate (lent until `sent`, which comes exactly once, from the loop) and sets each list's
- * outcome. It goes out in portions as the cap on commands in flight allows. A connection lost on the
- * way leaves lists SLATE_UNSENT, as does one that is not up, or a server that has lost the script.
- * Only when none is under way. */
+ * outcome. It goes out in portions as the cap on commands in flight allows. A connection lost on
+ * the way leaves lists SLATE_UNSENT, as does one that is not up, or a server that has lost the
+ * script. Only when none is under way. */
 typedef void (*publisher_sent_cb)(struct slate *slate, void *arg);
 void publisher_send(struct publisher *publisher, struct slate *slate, publisher_sent_cb sent,
                     void *arg);

@@ -51,7 +51,8 @@ static void *create_string(const redisReadTask *task, char *text, size_t length)
 {
     bool failed = task->type == REDIS_REPLY_ERROR;
     char *copy = malloc(length + 1);
-    struct redis_reply *reply = copy != NULL ? place(task, failed ? REDIS_FAILED : REDIS_TEXT) : NULL;
+    struct redis_reply *reply =
+        copy != NULL ? place(task, failed ? REDIS_FAILED : REDIS_TEXT) : NULL;
     if (reply == NULL) {
         free(copy);
         return NULL;
@@ -177,7 +178,8 @@ size_t redis_room(const struct redis *redis)
 {
     if (redis->state != STATE_UP)
         return 0;
-    return redis->in_flight_max + redis->reloading - redis->count; /* a reload is not the caller's */
+    return redis->in_flight_max + redis->reloading -
+           redis->count; /* a reload is not the caller's */
 }
 
 int redis_command(struct redis *redis, const struct slice *words, size_t count,

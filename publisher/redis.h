@@ -11,8 +11,9 @@
  *
  * Replies come in the order of commands, each exactly once, from the loop and never before
  * redis_command has returned; when the connection is lost each outstanding one gets reply NULL, and
- * then `down` is called. An error that concerns one command alone is a reply, REDIS_FAILED; NOSCRIPT
- * is one of these, and has the script loaded again ahead of any later command. Loop thread. */
+ * then `down` is called. An error that concerns one command alone is a reply, REDIS_FAILED;
+ * NOSCRIPT is one of these, and has the script loaded again ahead of any later command. Loop
+ * thread. */
 #ifndef FRESHET_PUBLISHER_REDIS_H
 #define FRESHET_PUBLISHER_REDIS_H
 
@@ -27,8 +28,8 @@
 #define REDIS_REPLY_BYTES_MAX (64 << 20)
 #define REDIS_REPLY_ITEMS_MAX 65536 /* values in one reply, those of nested arrays counted */
 #define REDIS_WORDS_MAX 16          /* of one command */
-#define REDIS_PAUSE_MIN_MS 50       /* before the first new try; doubles with each, halved by chance */
-#define REDIS_PAUSE_MAX_MS 5000     /* a connection that was up this long starts over at the first */
+#define REDIS_PAUSE_MIN_MS 50   /* before the first new try; doubles with each, halved by chance */
+#define REDIS_PAUSE_MAX_MS 5000 /* a connection that was up this long starts over at the first */
 
 struct redis_settings {
     const char *address;  /* "127.0.0.1:6379", "[::1]:6379", or "/path/to/socket" */

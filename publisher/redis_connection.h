@@ -7,7 +7,7 @@
 #include "publisher/redis.h"
 #include "publisher/transport.h"
 
-#define REDIS_SHA_BYTES 41  /* with the closing NUL */
+#define REDIS_SHA_BYTES 41   /* with the closing NUL */
 #define REDIS_OWN_COMMANDS 8 /* of the greeting, or a reload; on top of in_flight_max */
 
 enum redis_state {
@@ -47,8 +47,8 @@ struct redis {
 
     struct redis_pending *pending; /* [capacity] ring */
     size_t head, count, capacity;
-    bool overdue;    /* the oldest command was, when the timer last looked */
-    bool reloading;  /* a SCRIPT LOAD is among the pending */
+    bool overdue;      /* the oldest command was, when the timer last looked */
+    bool reloading;    /* a SCRIPT LOAD is among the pending */
     struct buffer out; /* formatted, not yet written */
 
     struct redisReader *reader;

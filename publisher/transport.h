@@ -2,8 +2,8 @@
  *
  * The one place that knows how bytes travel, so that another way (TLS) is another set of these
  * functions. Names are resolved on libuv's threads, never on the loop, and the addresses found are
- * tried in turn. One transport is one connection: after `failed`, which comes at most once, all that
- * is left is to close it and open the next. Hooks are called from the loop, never before
+ * tried in turn. One transport is one connection: after `failed`, which comes at most once, all
+ * that is left is to close it and open the next. Hooks are called from the loop, never before
  * transport_open has returned and never after transport_close has been called. Loop thread. */
 #ifndef FRESHET_PUBLISHER_TRANSPORT_H
 #define FRESHET_PUBLISHER_TRANSPORT_H

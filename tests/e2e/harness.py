@@ -198,7 +198,6 @@ class Freshet:
             and s["redis"]["up"]
             and s["owed"] == 0
             and s["queued"] == 0
-            and s["dead_pending"] == 0
             and not s["trainer"]["running"],
             f"{records} records consumed, all lists sent",
         )

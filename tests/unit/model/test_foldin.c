@@ -2,7 +2,7 @@
  * no line of product code is shared. */
 #include "model/foldin.h"
 
-#include <float.h>
+#include <limits.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -161,6 +161,17 @@ static double score_error(const struct problem *problem)
     return worst / largest;
 }
 
+static int solve_by(enum foldin_kernel kernel, struct problem *problem)
+{
+    struct foldin_scratch *scratch = foldin_scratch_new(problem->basis.rank);
+    int steps = INT_MIN;
+    if (foldin_scratch_choose(scratch, kernel))
+        steps = foldin_solve(&problem->basis, &problem->hyper, problem->pairs, problem->count,
+                             problem->x, scratch);
+    foldin_scratch_free(scratch);
+    return steps;
+}
+
 static int solve(struct problem *problem)
 {
     struct foldin_scratch *scratch = foldin_scratch_new(problem->basis.rank);
@@ -307,6 +318,23 @@ static void test_an_unsolvable_row_is_zero_and_finite(void **state)
     problem_free(&problem);
 }
 
+static void test_every_kernel_of_this_processor_is_right(void **state)
+{
+    static const int ranks[] = {1, 16, 40, 64, 96, 128};
+    for (size_t r = 0; r < sizeof ranks / sizeof *ranks; r++)
+        for (int kernel = FOLDIN_PLAIN; kernel <= FOLDIN_AVX512; kernel++) {
+            struct problem problem = problem_new(ranks[r], 509, 70, 0.3, 1);
+            int steps = solve_by((enum foldin_kernel)kernel, &problem);
+            assert_true(kernel != FOLDIN_PLAIN || steps >= 0);
+            solve_exactly(&problem);
+            if (steps == INT_MIN)
+                print_message("kernel %d is not of this processor\n", kernel);
+            else
+                assert_true(score_error(&problem) < 1e-4);
+            problem_free(&problem);
+        }
+}
+
 static void test_a_vector_off_the_boundary_is_taken(void **state)
 {
     struct problem problem = problem_new(32, 307, 30, 0.3, 1);
@@ -334,6 +362,7 @@ int main(void)
         cmocka_unit_test(test_lambda_is_not_scaled_unless_asked),
         cmocka_unit_test(test_an_item_of_zeros_says_nothing),
         cmocka_unit_test(test_an_unsolvable_row_is_zero_and_finite),
+        cmocka_unit_test(test_every_kernel_of_this_processor_is_right),
         cmocka_unit_test(test_a_vector_off_the_boundary_is_taken),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

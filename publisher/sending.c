@@ -1,0 +1,181 @@
+#include "publisher/sending.h"
+
+#include "publisher/fence.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+
+void sending_init(struct sending *sending, struct redis *redis,
+                  const struct publisher_settings *settings, void (*progress)(void *arg), void *arg)
+{
+    *sending = (struct sending){
+        .redis = redis, .settings = settings, .progress = progress, .progress_arg = arg};
+    buffer_printf(&sending->changes_key, "%schanges", settings->prefix);
+}
+
+void sending_deinit(struct sending *sending)
+{
+    buffer_deinit(&sending->key);
+    buffer_deinit(&sending->json);
+    buffer_deinit(&sending->changes_key);
+}
+
+void sending_begin(struct sending *sending, struct slate *slate, publisher_sent_cb sent, void *arg)
+{
+    assert(sending->slate == NULL);
+    sending->slate = slate;
+    sending->sent = sent;
+    sending->arg = arg;
+    sending->next = sending->answered = 0;
+    sending->change_due = false;
+    for (size_t i = 0; i < slate->count; i++)
+        slate->lists[i].outcome = SLATE_UNSENT;
+}
+
+/* ---- answers ---- */
+
+/* An error that no other list would be spared: better to pause and say so than to go on. */
+static void drop(struct sending *sending, const struct redis_reply *reply)
+{
+    struct error why;
+    error_set(&why, ERR_DOWN, "writing a list: %.*s", SLICE_ARG(reply->text));
+    redis_drop(sending->redis, &why);
+}
+
+static bool begins(struct slice text, const char *word)
+{
+    size_t length = strlen(word);
+    return text.length >= length && memcmp(text.data, word, length) == 0;
+}
+
+static enum slate_outcome outcome_of(const struct redis_reply *reply)
+{
+    if (reply == NULL)
+        return SLATE_UNSENT;
+    if (reply->type == REDIS_FAILED)
+        return begins(reply->text, "WRONGTYPE") ? SLATE_REFUSED : SLATE_UNSENT;
+    if (slice_equal(reply->text, SLICE(FENCE_STORED)))
+        return SLATE_STORED;
+    if (slice_equal(reply->text, SLICE(FENCE_OLDER)))
+        return SLATE_OLDER;
+    return SLATE_REFUSED; /* FENCE_PARTITION, FENCE_FOREIGN */
+}
+
+static void on_list(const struct redis_reply *reply, void *arg)
+{
+    struct sending *sending = arg;
+    enum slate_outcome outcome = outcome_of(reply);
+    sending->in_flight--;
+    sending->slate->lists[sending->answered++].outcome = outcome;
+    if (reply != NULL && outcome == SLATE_UNSENT && !begins(reply->text, "NOSCRIPT"))
+        drop(sending, reply);
+    sending->progress(sending->progress_arg);
+}
+
+static void on_change(const struct redis_reply *reply, void *arg)
+{
+    struct sending *sending = arg;
+    sending->in_flight--;
+    if (reply != NULL && reply->type == REDIS_FAILED)
+        sending->figures.changes_refused++;
+    sending->progress(sending->progress_arg);
+}
+
+/* ---- commands ---- */
+
+static void send_list(struct sending *sending)
+{
+    const struct slate_list *list = &sending->slate->lists[sending->next];
+    char version[VERSION_TEXT_BYTES], expiry[24];
+    version_format(version, &list->version);
+    snprintf(expiry, sizeof expiry, "%" PRId64, list_expiry_ms(sending->settings, list));
+    buffer_clear(&sending->key);
+    buffer_clear(&sending->json);
+    publisher_key(&sending->key, sending->settings->prefix, list_user(list));
+    list_write(&sending->json, sending->slate, list);
+    struct slice words[] = {SLICE("EVALSHA"),
+                            slice_of(redis_script_sha(sending->redis)),
+                            SLICE("1"),
+                            buffer_slice(&sending->key),
+                            buffer_slice(&sending->json),
+                            slice_of(expiry),
+                            slice_of(version)};
+    redis_command(sending->redis, words, 7, on_list, sending);
+    sending->in_flight++;
+    sending->next++;
+    sending->change_due =
+        list->changed && list_user(list).data != NULL && sending->settings->changes_max > 0;
+    sending->figures.sent++;
+    sending->figures.bytes += sending->json.length;
+}
+
+static void send_change(struct sending *sending)
+{
+    const struct slate_list *list = &sending->slate->lists[sending->next - 1];
+    char version[VERSION_TEXT_BYTES], length[24];
+    version_format(version, &list->version);
+    snprintf(length, sizeof length, "%" PRId64, sending->settings->changes_max);
+    struct slice words[] = {SLICE("XADD"),    buffer_slice(&sending->changes_key),
+                            SLICE("MAXLEN"),  SLICE("~"),
+                            slice_of(length), SLICE("*"),
+                            SLICE("user"),    list->user_id,
+                            SLICE("v"),       slice_of(version)};
+    redis_command(sending->redis, words, 10, on_change, sending);
+    sending->in_flight++;
+    sending->change_due = false;
+}
+
+static bool is_sent(const struct sending *sending)
+{
+    return !sending->change_due && sending->next == sending->slate->count;
+}
+
+void sending_continue(struct sending *sending)
+{
+    while (sending->slate != NULL && !is_sent(sending) && redis_room(sending->redis) > 0) {
+        if (sending->change_due)
+            send_change(sending);
+        else
+            send_list(sending);
+    }
+}
+
+/* ---- ends ---- */
+
+void sending_give_up(struct sending *sending)
+{
+    if (sending->slate == NULL)
+        return;
+    sending->next = sending->slate->count;
+    sending->change_due = false;
+}
+
+void sending_forget(struct sending *sending)
+{
+    if (sending->slate == NULL)
+        return;
+    for (size_t i = 0; i < sending->answered; i++)
+        sending->slate->lists[i].outcome = SLATE_UNSENT;
+}
+
+static void count_outcomes(struct publisher_figures *figures, const struct slate *slate)
+{
+    for (size_t i = 0; i < slate->count; i++) {
+        enum slate_outcome outcome = slate->lists[i].outcome;
+        figures->stored += outcome == SLATE_STORED;
+        figures->older += outcome == SLATE_OLDER;
+        figures->refused += outcome == SLATE_REFUSED;
+        figures->unsent += outcome == SLATE_UNSENT;
+    }
+}
+
+void sending_finish(struct sending *sending)
+{
+    struct slate *slate = sending->slate;
+    if (slate == NULL || sending->in_flight > 0 || !is_sent(sending))
+        return;
+    count_outcomes(&sending->figures, slate);
+    sending->slate = NULL;
+    sending->sent(slate, sending->arg);
+}

@@ -1,0 +1,441 @@
+/* State is a view of the log: the same log makes the same state, whatever crashed, was evicted,
+ * could not be written, or was committed when. */
+#include "history_fixture.h"
+#include "model/history_internal.h"
+
+#define SEED 90210u
+#define PARTITIONS 3
+#define EVENTS 900
+#define BATCH 30
+#define BATCHES (EVENTS / BATCH)
+#define USERS 40
+#define ITEMS 60
+#define IDS 40 /* few, so that they come twice and retractions hit */
+
+/* A log with everything in it: ids that come twice, late events, retractions, forgetting, dead
+ * letters and item records; each record an event with texts of its own. */
+struct record {
+    struct event event;
+    struct item_record item_record;
+    char user[16], item[16], id[16], ref[16];
+};
+
+struct log {
+    uint64_t random;
+    int64_t next[PARTITIONS], next_item;
+    struct record records[EVENTS];
+};
+
+static uint32_t draw(struct log *log, uint32_t below)
+{
+    log->random = log->random * 6364136223846793005u + 1442695040888963407u; /* Knuth's LCG */
+    return (uint32_t)(log->random >> 33) % below;
+}
+
+static void make_item_record(struct log *log, struct record *record)
+{
+    record->event.kind = EVENT_ITEM;
+    record->event.from_items = true;
+    record->event.partition = 0;
+    record->event.offset = log->next_item++;
+    record->item_record = (struct item_record){.present = draw(log, 4) > 0,
+                                               .blocked = draw(log, 2) == 0,
+                                               .available_from_ms = INT64_MIN,
+                                               .available_until_ms = INT64_MAX};
+    record->item_record.title = slice_of(record->item);
+    record->event.record = &record->item_record;
+}
+
+static enum event_kind draw_kind(struct log *log)
+{
+    uint32_t drawn = draw(log, 100);
+    return drawn < 82   ? EVENT_INTERACTION
+           : drawn < 90 ? EVENT_RETRACT
+           : drawn < 94 ? EVENT_FORGET_USER
+                        : EVENT_DEAD;
+}
+
+static void make_record(struct log *log, struct record *record, int at)
+{
+    uint32_t user = draw(log, USERS);
+    snprintf(record->user, sizeof record->user, "u%u", user);
+    snprintf(record->item, sizeof record->item, "i%u", draw(log, ITEMS));
+    snprintf(record->id, sizeof record->id, "e%u", draw(log, IDS));
+    snprintf(record->ref, sizeof record->ref, "e%u", draw(log, IDS));
+    struct event *event = &record->event;
+    *event = (struct event){
+        .partition = (int32_t)(user % PARTITIONS),
+        .record_ts_ms = 1000 * at,
+        .ts_ms = INT64_C(1000) * at - (draw(log, 5) == 0 ? draw(log, 300000) : 0),
+        .type = (uint16_t)draw(log, 3),
+        .value = draw(log, 4),
+        .user = slice_of(record->user),
+        .item = slice_of(record->item),
+        .id = slice_of(draw(log, 3) == 0 ? "" : record->id),
+        .ref = slice_of(record->ref),
+        .reason = DEAD_BAD_JSON,
+        .key = slice_of(record->user),
+        .bytes = SLICE("{}"),
+    };
+    if (draw(log, 12) == 0) {
+        make_item_record(log, record);
+        return;
+    }
+    event->kind = draw_kind(log);
+    event->offset = log->next[event->partition];
+    log->next[event->partition] += 1 + draw(log, 2); /* logs have gaps */
+}
+
+static struct log *make_log(void)
+{
+    print_message("seed %u\n", SEED);
+    struct log *log = calloc(1, sizeof *log);
+    log->random = SEED;
+    for (int at = 0; at < EVENTS; at++)
+        make_record(log, &log->records[at], at);
+    return log;
+}
+
+static int set_up_replay(void **at)
+{
+    int status = set_up(at);
+    struct place *place = *at;
+    place->settings.max_age_ms = 200000;
+    place->settings.limits = (struct user_limits){8, 12, 10};
+    place->settings.dead_pending_max = EVENTS;
+    return status;
+}
+
+static void learn_range(struct place *place, const struct log *log, int from, int to)
+{
+    for (int at = from; at < to; at++)
+        *batch_add(&place->batch) = log->records[at].event;
+    learn(place);
+}
+
+static void learn_batch(struct place *place, const struct log *log, int batch)
+{
+    learn_range(place, log, batch * BATCH, (batch + 1) * BATCH);
+}
+
+/* All of the log in memory, one commit at the end. */
+static char *plain_dump(struct place *place, const struct log *log)
+{
+    open_history(place);
+    assign(place, PARTITIONS);
+    for (int batch = 0; batch < BATCHES; batch++)
+        learn_batch(place, log, batch);
+    commit(place);
+    char *text = dump(place);
+    remove_state(place);
+    return text;
+}
+
+static void assert_same_dump(struct place *place, const char *expected)
+{
+    char *text = dump(place);
+    assert_string_equal(text, expected);
+    free(text);
+    remove_state(place);
+}
+
+/* -- the log makes the state ------------------------------------------------------------------- */
+
+static void test_the_log_has_something_of_everything(void **at)
+{
+    struct place *place = *at;
+    struct log *log = make_log();
+    open_history(place);
+    assign(place, PARTITIONS);
+    learn_range(place, log, 0, EVENTS);
+    uint64_t sum = 0;
+    for (int counter = 0; counter < COUNTER_COUNT; counter++) {
+        uint64_t count = history_counter(place->history, counter);
+        if (count == 0)
+            fail_msg("nothing %s", counter_names[counter]);
+        sum += count;
+    }
+    assert_int_equal(sum, EVENTS);
+    free(log);
+}
+
+static void test_batches_of_any_size_make_the_same_state(void **at)
+{
+    struct place *place = *at;
+    struct log *log = make_log();
+    char *expected = plain_dump(place, log);
+    static const int sizes[] = {1, 7, EVENTS};
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        open_history(place);
+        assign(place, PARTITIONS);
+        for (int from = 0; from < EVENTS; from += sizes[i])
+            learn_range(place, log, from, from + sizes[i] < EVENTS ? from + sizes[i] : EVENTS);
+        commit(place);
+        assert_same_dump(place, expected);
+    }
+    free(expected);
+    free(log);
+}
+
+/* Commits after `committed` batches, learns some more and crashes; then the log comes again, as
+ * Kafka gives it: from the stored offsets on, or from further back. */
+static void crash_and_replay(struct place *place, const struct log *log, int committed, int lost)
+{
+    open_history(place);
+    assign(place, PARTITIONS);
+    for (int batch = 0; batch < committed; batch++)
+        learn_batch(place, log, batch);
+    commit(place);
+    for (int batch = committed; batch < committed + lost && batch < BATCHES; batch++)
+        learn_batch(place, log, batch);
+    reopen(place, PARTITIONS);
+    for (int batch = 0; batch < BATCHES; batch++)
+        learn_batch(place, log, batch);
+    commit(place);
+}
+
+static void test_a_crash_at_any_commit_is_healed_by_replay(void **at)
+{
+    struct place *place = *at;
+    struct log *log = make_log();
+    char *expected = plain_dump(place, log);
+    for (int committed = 0; committed <= BATCHES; committed++) {
+        crash_and_replay(place, log, committed, committed % 4);
+        assert_same_dump(place, expected);
+    }
+    free(expected);
+    free(log);
+}
+
+static void test_a_restart_after_every_batch_changes_nothing(void **at)
+{
+    struct place *place = *at;
+    struct log *log = make_log();
+    char *expected = plain_dump(place, log);
+    open_history(place);
+    assign(place, PARTITIONS);
+    for (int batch = 0; batch < BATCHES; batch++) {
+        learn_batch(place, log, batch);
+        commit(place);
+        reopen(place, PARTITIONS);
+    }
+    assert_same_dump(place, expected);
+    free(expected);
+    free(log);
+}
+
+static void test_users_evicted_at_once_make_the_same_state(void **at)
+{
+    struct place *place = *at;
+    struct log *log = make_log();
+    char *expected = plain_dump(place, log);
+    place->settings.hot_bytes = 1;
+    open_history(place);
+    assign(place, PARTITIONS);
+    for (int batch = 0; batch < BATCHES; batch++) {
+        learn_batch(place, log, batch);
+        commit(place);
+        assert_int_equal(place->history->users.count, 0);
+    }
+    assert_same_dump(place, expected);
+    free(expected);
+    free(log);
+}
+
+static void test_partitions_that_come_and_go_make_the_same_state(void **at)
+{
+    struct place *place = *at;
+    struct log *log = make_log();
+    char *expected = plain_dump(place, log);
+    open_history(place);
+    assign(place, PARTITIONS);
+    for (int batch = 0; batch < BATCHES; batch++) {
+        int32_t gone = batch % PARTITIONS;
+        struct outcome outcome = {0};
+        learn_batch(place, log, batch);
+        history_revoke(place->history, &gone, 1);
+        if (batch % 2 == 0)
+            assert_true(history_commit(place->history, note_commit, &outcome));
+        assign(place, PARTITIONS); /* while the commit is under way, or without any */
+        uv_run(&place->loop, UV_RUN_DEFAULT);
+    }
+    commit(place);
+    assert_same_dump(place, expected);
+    free(expected);
+    free(log);
+}
+
+/* -- commits under way ------------------------------------------------------------------------- */
+
+/* The writer thread reads records that the loop thread is replacing: to be run under the thread
+ * sanitizer, too. */
+static void test_learning_goes_on_while_a_commit_is_written(void **at)
+{
+    struct place *place = *at;
+    struct log *log = make_log();
+    char *expected = plain_dump(place, log);
+    place->settings.hot_bytes = 1;
+    open_history(place);
+    assign(place, PARTITIONS);
+    struct outcome outcome = {0};
+    int commits = 0;
+    for (int batch = 0; batch < BATCHES; batch++) {
+        learn_batch(place, log, batch);
+        commits += history_commit(place->history, note_commit, &outcome);
+        uv_run(&place->loop, UV_RUN_NOWAIT);
+    }
+    assert_true(commits > 0);
+    uv_run(&place->loop, UV_RUN_DEFAULT);
+    assert_int_equal(outcome.calls, commits);
+    commit(place);
+    assert_same_dump(place, expected);
+    free(expected);
+    free(log);
+}
+
+struct scanning {
+    struct place *place;
+    uv_work_t work;
+    int status;
+    size_t found;
+};
+
+static void scan(uv_work_t *work)
+{
+    struct scanning *scanning = work->data;
+    struct owed_list owed;
+    scanning->status = history_scan_owed(scanning->place->history, true, INT64_MIN, 0, &owed, NULL);
+    scanning->found = owed.count;
+    owed_list_deinit(&owed);
+}
+
+static void scanned(uv_work_t *work, int status)
+{
+    (void)work;
+    (void)status;
+}
+
+static void test_a_worker_scans_while_the_loop_learns_commits_and_reassigns(void **at)
+{
+    struct place *place = *at;
+    struct log *log = make_log();
+    struct scanning scanning = {.place = place};
+    struct outcome outcome = {0};
+    scanning.work.data = &scanning;
+    open_history(place);
+    assign(place, PARTITIONS);
+    for (int batch = 0; batch < BATCHES / 2; batch++)
+        learn_batch(place, log, batch);
+    commit(place);
+    uv_queue_work(&place->loop, &scanning.work, scan, scanned);
+    for (int batch = BATCHES / 2; batch < BATCHES; batch++) {
+        learn_batch(place, log, batch);
+        history_commit(place->history, note_commit, &outcome);
+        assign(place, PARTITIONS);
+    }
+    uv_run(&place->loop, UV_RUN_DEFAULT);
+    assert_int_equal(scanning.status, 0);
+    assert_true(scanning.found > 0);
+    free(log);
+}
+
+/* -- commits that fail ------------------------------------------------------------------------- */
+
+#define SMALL_MAP (1 << 20)
+#define BALLAST 8
+
+static void change_ballast(struct place *place, bool present)
+{
+    size_t bytes = SMALL_MAP / (BALLAST + 2);
+    char *nothing = calloc(1, bytes);
+    struct error err = {0};
+    for (int i = 0; i < BALLAST; i++) {
+        char key[] = {'b', (char)('0' + i), '\0'};
+        struct state_commit *change = state_commit_new(place->history->state);
+        if (present)
+            state_commit_put(change, STATE_PAIRS, slice_of(key),
+                             (struct slice){nothing, (uint32_t)bytes});
+        else
+            state_commit_delete(change, STATE_PAIRS, slice_of(key));
+        if (state_commit_now(change, &err) != 0)
+            fail_msg("%s", err.text);
+    }
+    free(nothing);
+}
+
+/* The disk is full for a while: commits fail, learning goes on, and in the end all is there. */
+static void test_what_a_failed_commit_held_is_in_the_next_one(void **at)
+{
+    struct place *place = *at;
+    struct log *log = make_log();
+    place->settings.state.map_bytes = SMALL_MAP;
+    char *expected = plain_dump(place, log);
+    open_history(place);
+    assign(place, PARTITIONS);
+    change_ballast(place, true);
+    int failures = 0;
+    for (int batch = 0; batch < BATCHES; batch++) {
+        learn_batch(place, log, batch);
+        struct outcome outcome = try_commit(place);
+        if (outcome.err.code == 0)
+            continue;
+        failures++;
+        assert_int_equal(outcome.err.code, ERR_IO);
+        assert_non_null(strstr(outcome.err.text, "state.map_bytes"));
+        assert_int_equal(outcome.count, 0);
+        assert_true(history_is_dirty(place->history));
+    }
+    assert_true(failures > 1);
+    change_ballast(place, false);
+    commit(place);
+    assert_false(history_is_dirty(place->history));
+    assert_same_dump(place, expected);
+    free(expected);
+    free(log);
+}
+
+/* The same with changes between the commit's begin and its failure. */
+static void test_what_changed_during_a_failing_commit_is_not_lost(void **at)
+{
+    struct place *place = *at;
+    struct log *log = make_log();
+    place->settings.state.map_bytes = SMALL_MAP;
+    char *expected = plain_dump(place, log);
+    open_history(place);
+    assign(place, PARTITIONS);
+    change_ballast(place, true);
+    int failures = 0;
+    for (int batch = 0; batch + 1 < BATCHES; batch += 2) {
+        struct outcome outcome = {0};
+        learn_batch(place, log, batch);
+        assert_true(history_commit(place->history, note_commit, &outcome));
+        learn_batch(place, log, batch + 1);
+        uv_run(&place->loop, UV_RUN_DEFAULT);
+        failures += outcome.err.code != 0;
+    }
+    assert_true(failures > 1);
+    change_ballast(place, false);
+    commit(place);
+    assert_same_dump(place, expected);
+    free(expected);
+    free(log);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up_replay, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_the_log_has_something_of_everything),
+        TEST(test_batches_of_any_size_make_the_same_state),
+        TEST(test_a_crash_at_any_commit_is_healed_by_replay),
+        TEST(test_a_restart_after_every_batch_changes_nothing),
+        TEST(test_users_evicted_at_once_make_the_same_state),
+        TEST(test_partitions_that_come_and_go_make_the_same_state),
+        TEST(test_learning_goes_on_while_a_commit_is_written),
+        TEST(test_a_worker_scans_while_the_loop_learns_commits_and_reassigns),
+        TEST(test_what_a_failed_commit_held_is_in_the_next_one),
+        TEST(test_what_changed_during_a_failing_commit_is_not_lost),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
