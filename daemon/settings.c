@@ -57,7 +57,7 @@ static void read_property(struct loading *loading, const char *path, const struc
     struct error err;
     const char *denied = kafka_property_denied(tree->key);
     if (denied != NULL) {
-        complain(loading, tree->line, path, "%s", denied);
+        complain(loading, tree->line, path, "may not be set: %s", denied);
         return;
     }
     if (tree->kind != YAML_TEXT) {

@@ -122,23 +122,31 @@ static void write_markdown_denied(struct buffer *out)
 {
     static const char *const tried[] = {"group.id",
                                         "group.instance.id",
-                                        "group.protocol",
+                                        "group.protocol.type",
+                                        "partition.assignment.strategy",
                                         "enable.auto.commit",
-                                        "enable.auto.offset.store",
                                         "auto.commit.enable",
                                         "auto.commit.interval.ms",
+                                        "enable.auto.offset.store",
                                         "auto.offset.reset",
-                                        "partition.assignment.strategy",
+                                        "offset.store.method",
+                                        "offset.store.path",
+                                        "offset.store.sync.interval.ms",
                                         "enable.partition.eof",
+                                        "allow.auto.create.topics",
                                         "enable.idempotence",
+                                        "enable.gapless.guarantee",
+                                        "transactional.id",
                                         "acks",
                                         "request.required.acks",
+                                        "delivery.report.only.error",
+                                        "enabled_events",
                                         "log.queue",
+                                        "debug",
                                         "plugin.library.paths",
-                                        "interceptors",
-                                        "test.mock.num.brokers",
-                                        "opaque"};
-    buffer_text(out, "\nRefused, because Freshet decides them:\n\n| property | why |\n|---|---|\n");
+                                        "internal.termination.signal",
+                                        "test.mock.num.brokers"};
+    buffer_text(out, "\nRefused:\n\n| property | why |\n|---|---|\n");
     for (size_t i = 0; i < sizeof tried / sizeof tried[0]; i++) {
         const char *why = kafka_property_denied(tried[i]);
         if (why != NULL)

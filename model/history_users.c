@@ -311,9 +311,9 @@ void history_acknowledge(struct history *history, struct user *user, const struc
     const struct user_record *record = user->record;
     if (version->epoch != history->meta.epoch || is_older(version, record))
         return;
-    if (record->forgotten && version->next_offset < record->wanted_offset)
-        return; /* a list from before the forgetting: nothing of it may come back */
+    /* a list from before the forgetting may still be acknowledged: nothing of it may come back */
+    if (record->forgotten)
+        count = 0;
     users_replace(history, user,
-                  user_acknowledge(record, version->next_offset, version->swap, items,
-                                   record->forgotten ? 0 : count));
+                  user_acknowledge(record, version->next_offset, version->swap, items, count));
 }

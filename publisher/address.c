@@ -36,7 +36,7 @@ int address_parse(struct address *address, const char *text, struct error *err)
     const char *colon = strrchr(text, ':');
     const char *host = text;
     size_t length = colon != NULL ? (size_t)(colon - text) : 0;
-    if (text[0] == '[' && length > 2 && text[length - 1] == ']') {
+    if (text[0] == '[' && length >= 2 && text[length - 1] == ']') {
         host++;
         length -= 2;
     } else if (memchr(text, ':', length) != NULL) {

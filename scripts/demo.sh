@@ -43,6 +43,7 @@ wait_for 10 broker test -s "$dir/broker"
 cat >"$dir/freshet.yaml" <<YAML
 kafka:
   bootstrap.servers: $(cat "$dir/broker")
+  fetch.wait.max.ms: 2   # the embedded broker answers an empty fetch only after this time
 consumer:
   topic: purchases
   items_topic: products
@@ -60,10 +61,12 @@ YAML
 "$freshet" run --config "$dir/freshet.yaml" 2>"$dir/freshet.log" &
 daemon_pid=$!
 wait_for 20 freshet "$freshet" status --config "$dir/freshet.yaml"
+has_partitions() { "$freshet" status --config "$dir/freshet.yaml" --json | grep -q '"partitions":\[{'; }
+wait_for 30 partitions has_partitions
 "$freshet" items "$top/data/online-retail-items.tsv.zst" --config "$dir/freshet.yaml" >/dev/null
 
 say "replaying Online Retail (316,075 purchases, December 2010 to October 2011)"
-"$freshet" replay "$top/data/online-retail.tsv.zst" --config "$dir/freshet.yaml" --shuffle-ties 1 --rate 2400 \
+"$freshet" replay "$top/data/online-retail.tsv.zst" --config "$dir/freshet.yaml" --shuffle-ties 1 --rate 2100 \
     >"$dir/produced" 2>"$dir/replay.log" &
 replay_pid=$!
 status=0

@@ -51,7 +51,7 @@ form() {
 need_packages scripts/packages-build.txt scripts/packages-test.txt
 check "Apache Kafka from Maven" tests/kafka/fetch.sh
 check "form (clang-format)" form
-check "layers" python3 tests/check_layers.py
+check "layers" /usr/bin/python3 tests/check_layers.py
 check "compose file" tests/check_compose.sh
 check "build: gcc, release, warnings are errors" build release
 check "build: clang" build clang

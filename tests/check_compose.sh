@@ -3,7 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 docker-compose config >/dev/null
-python3 - <<'PY'
+/usr/bin/python3 - <<'PY'
 import sys
 import yaml
 

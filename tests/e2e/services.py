@@ -181,7 +181,9 @@ class Kafka:
             return {p: wire.log_end(topic, p) for p in range(partitions)}
 
     def _kcat(self, *arguments, **options):
-        command = ["kcat", "-b", self.bootstrap, "-X", "message.max.bytes=64000000", *arguments]
+        # Keys go where Java clients and freshet itself send them.
+        properties = ["-X", "partitioner=murmur2_random", "-X", "message.max.bytes=64000000"]
+        command = ["kcat", "-b", self.bootstrap, *properties, *arguments]
         done = subprocess.run(command, capture_output=True, check=False, **options)
         if done.returncode:
             raise ChildProcessError(f"kcat {arguments}: {done.stderr.decode(errors='replace')}")

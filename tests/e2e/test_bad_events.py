@@ -51,7 +51,7 @@ BAD = {
     "user as a fraction": (b"u", event(user=1.5), "bad_field"),
     "an empty user": (b"", event(user=""), "bad_field"),
     "an empty item": (b"u", event(item=""), "bad_field"),
-    "U+0000 in an item": (b"u", b'{"user":"u","item":"i\\u0000","type":"played"}', "bad_field"),
+    "U+0000 in an item": (b"u", b'{"user":"u","item":"i\\u0000","type":"played"}', "bad_json"),
     "an item too long": (b"u", event(item="i" * 129), "bad_field"),
     "ts as text": (b"u", event(ts="yesterday"), "bad_field"),
     "negative ts": (b"u", event(ts=-1), "bad_field"),

@@ -14,13 +14,15 @@ static bool refused_as_json(const struct event *event)
             event->reason == DEAD_NO_VALUE);
 }
 
-/* json_parse refuses any second key, the decoder only those it reads; and it allows less depth. */
+/* json_parse refuses any second key, the decoder only those it reads; json_parse allows more depth,
+ * and loses a byte 0 that follows a number or a word. */
 static bool may_differ(const struct error *err, struct slice bytes)
 {
-    int depth = 0;
+    int opened = 0;
     for (uint32_t i = 0; i < bytes.length; i++)
-        depth += bytes.data[i] == '[' || bytes.data[i] == '{';
-    return strstr(err->text, "duplicate") != NULL || depth > DECODE_DEPTH_MAX;
+        opened += bytes.data[i] == '[' || bytes.data[i] == '{';
+    return strstr(err->text, "duplicate") != NULL || opened > DECODE_DEPTH_MAX ||
+           (bytes.length > 0 && memchr(bytes.data, 0, bytes.length) != NULL);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

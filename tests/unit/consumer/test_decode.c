@@ -467,10 +467,12 @@ static size_t mutate(char *text, size_t length, size_t size)
     return length;
 }
 
-/* Ours refuses a second key only where it reads it, jansson refuses any. */
-static bool is_about_duplicates(const struct error *err)
+/* Where jansson is known to judge otherwise: it refuses any second key, ours only of those that it
+ * reads; and it loses a byte 0 that follows a number or a word. */
+static bool may_differ(struct slice text, bool ours, const struct error *err)
 {
-    return strstr(err->text, "duplicate") != NULL;
+    return ours ? strstr(err->text, "duplicate") != NULL
+                : memchr(text.data, 0, text.length) != NULL;
 }
 
 static void compare_with_jansson(struct batch *batch, struct slice text, size_t *accepted)
@@ -486,7 +488,7 @@ static void compare_with_jansson(struct batch *batch, struct slice text, size_t 
     bool ours = event->kind != EVENT_DEAD ||
                 (event->reason != DEAD_BAD_JSON && event->reason != DEAD_BAD_UTF8 &&
                  event->reason != DEAD_NO_VALUE);
-    if (ours != theirs && !(json == NULL && is_about_duplicates(&err)))
+    if (ours != theirs && !may_differ(text, ours, &err))
         fail_msg("ours %d, jansson %d (%s) on: %.*s", ours, theirs, err.text, SLICE_ARG(text));
     if (event->kind == EVENT_INTERACTION) {
         assert_true(event->value == json_get_number(json, "value", 1));
@@ -520,8 +522,8 @@ static void test_reals_are_read_as_strtod_reads_them(void **state)
     random_state = 4711;
     for (int i = 0; i < 100000; i++) {
         char digits[64], json[128];
-        snprintf(digits, sizeof digits, "%u%u.%u%ue%d", draw(1000), draw(1u << 30), draw(1u << 30),
-                 draw(1000), (int)draw(60) - 30);
+        snprintf(digits, sizeof digits, "%u%u.%u%ue%d", 1 + draw(999), draw(1u << 30),
+                 draw(1u << 30), draw(1000), (int)draw(60) - 30);
         snprintf(json, sizeof json,
                  "{\"user\":\"u\",\"item\":\"i\",\"type\":\"click\",\"value\":%s}", digits);
         struct event *event = decode(state, "u", json);

@@ -536,7 +536,7 @@ static void test_kafka_properties_are_handed_on_as_they_are(void **state)
 
 static void test_kafka_properties_that_are_ours_to_set_are_refused(void **state)
 {
-    assert_complains("kafka:\n  group.id: mine\n", "FILE:2: kafka.group.id: ");
+    assert_complains("kafka:\n  group.id: mine\n", "FILE:2: kafka.group.id: may not be set: ");
 }
 
 static void test_a_kafka_property_is_one_text(void **state)

@@ -241,6 +241,17 @@ static void test_what_cg_cannot_do_cholesky_does(void **state)
     problem_free(&problem);
 }
 
+static void test_a_few_steps_are_enough(void **state)
+{
+    /* In the eigenbasis steps grow with the number of eigenvalues that pairs lift out of D's, and
+     * far slower: a conjugate direction gone wrong costs two or three times this. */
+    for (int trial = 0; trial < 50; trial++) {
+        struct problem problem = problem_new(64, 2003, 30, 0.3, 1);
+        assert_in_range(solve(&problem), 1, 15);
+        problem_free(&problem);
+    }
+}
+
 static void test_a_warm_start_at_the_solution_takes_no_step(void **state)
 {
     struct problem problem = problem_new(64, 307, 30, 0.3, 1);
@@ -355,6 +366,7 @@ int main(void)
         cmocka_unit_test(test_the_residual_is_what_was_promised),
         cmocka_unit_test(test_scales_from_tiny_to_huge_are_solved),
         cmocka_unit_test(test_what_cg_cannot_do_cholesky_does),
+        cmocka_unit_test(test_a_few_steps_are_enough),
         cmocka_unit_test(test_a_warm_start_at_the_solution_takes_no_step),
         cmocka_unit_test(test_the_starting_point_does_not_matter),
         cmocka_unit_test(test_no_pairs_are_the_zero_vector),

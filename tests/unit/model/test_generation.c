@@ -309,7 +309,7 @@ static void test_ids_that_point_outside_are_refused(void **state)
 {
     struct fixture *f = *state;
     static const uint32_t begins[][4] = {
-        {0, 2, 5, 4000000000u}, {0, 5, 2, 7}, {1, 2, 5, 7}, {0, 2, 2, 7}};
+        {0, 2, 5, 4000000000u}, {0, 2, 5, 100}, {0, 5, 2, 7}, {1, 2, 5, 7}, {0, 2, 2, 7}};
     for (size_t i = 0; i < sizeof begins / sizeof *begins; i++) {
         write_sample(f);
         forge(f, header_u64(f, AT_IDS), begins[i], sizeof begins[i]);

@@ -36,8 +36,7 @@ struct server {
 static inline int free_port(void)
 {
     int fd = socket(AF_INET, SOCK_STREAM, 0);
-    struct sockaddr_in address = {.sin_family = AF_INET,
-                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t length = sizeof address;
     assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof address), 0);
     assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &length), 0);
@@ -89,16 +88,24 @@ static inline void server_start(struct server *server, bool tcp)
     server_run(server);
 }
 
-static inline void server_signal(struct server *server, int number)
+/* Stops it in its tracks; it does nothing more once this has returned. */
+static inline void server_freeze(struct server *server)
 {
-    assert_int_equal(kill(server->pid, number), 0);
+    int status = 0;
+    assert_int_equal(kill(server->pid, SIGSTOP), 0);
+    assert_int_equal(waitpid(server->pid, &status, WUNTRACED), server->pid);
+    assert_true(WIFSTOPPED(status));
+}
+
+static inline void server_thaw(struct server *server)
+{
+    assert_int_equal(kill(server->pid, SIGCONT), 0);
 }
 
 static inline void server_kill(struct server *server)
 {
     if (server->pid <= 0)
         return;
-    kill(server->pid, SIGCONT);
     kill(server->pid, SIGKILL);
     waitpid(server->pid, NULL, 0);
     server->pid = 0;
@@ -191,16 +198,14 @@ static inline bool reaches_within(uv_loop_t *loop, const int *count, int wanted,
     while (*count < wanted && !over)
         uv_run(loop, UV_RUN_ONCE);
     uv_close((uv_handle_t *)&timer, ignore_close);
-    while (uv_is_active((uv_handle_t *)&timer))
-        uv_run(loop, UV_RUN_NOWAIT);
     uv_run(loop, UV_RUN_NOWAIT); /* the timer's memory ends with this call */
     return *count >= wanted;
 }
 
-#define wait_for(loop, count, wanted)                                              \
-    do {                                                                           \
-        if (!reaches_within(loop, count, wanted, DEADLINE_MS))                     \
-            fail_msg("%s is still %d, not %d", #count, *(count), (int)(wanted));   \
+#define wait_for(loop, count, wanted)                                            \
+    do {                                                                         \
+        if (!reaches_within(loop, count, wanted, DEADLINE_MS))                   \
+            fail_msg("%s is still %d, not %d", #count, *(count), (int)(wanted)); \
     } while (0)
 
 /* The loop has nothing left, which only a module that closed all it opened can achieve. */

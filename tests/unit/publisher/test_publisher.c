@@ -1,0 +1,810 @@
+/* The publisher against a real redis-server, which is started, stopped, emptied and killed. */
+#include "publisher/publisher.h"
+
+#include "harness.h"
+#include "publisher/sending.h"
+
+#define NONCE "0123456789abcdef"
+#define STATE_NONCE "nonce:01234567"
+#define STATE_HEARTBEAT "heartbeat:01234567"
+#define LISTS_MAX 2000
+
+struct client {
+    struct server server;
+    uv_loop_t loop;
+    struct publisher *publisher;
+    struct publisher_settings settings;
+    int ups, downs, losses, sents, gots, closed;
+    int ups_at_loss; /* how often `up` had come when `lost` last did */
+    bool lied;       /* publisher_is_up was wrong in a hook */
+    struct error why;
+    char got[2048]; /* the last list got, "absent", or "error: ..." */
+    struct slate slate;
+    struct slate_list lists[LISTS_MAX];
+    char ids[LISTS_MAX][16];
+};
+
+static char a_user; /* the publisher only asks whether there is one */
+static struct slate_item items[] = {{.score = 0.5f, .id = {"i1", 2}},
+                                    {.score = 0.25f, .id = {"i2", 2}}};
+
+static void on_up(void *arg)
+{
+    struct client *client = arg;
+    client->ups++;
+    client->lied |= !publisher_is_up(client->publisher);
+}
+
+static void on_down(const struct error *why, void *arg)
+{
+    struct client *client = arg;
+    client->downs++;
+    client->why = *why;
+    client->lied |= publisher_is_up(client->publisher);
+}
+
+static void on_lost(void *arg)
+{
+    struct client *client = arg;
+    client->losses++;
+    client->ups_at_loss = client->ups;
+}
+
+static const struct publisher_hooks hooks = {on_up, on_down, on_lost};
+
+static void on_sent(struct slate *slate, void *arg)
+{
+    struct client *client = arg;
+    assert_ptr_equal(slate, &client->slate);
+    client->sents++;
+}
+
+static void on_got(struct slice json, const struct error *err, void *arg)
+{
+    struct client *client = arg;
+    client->gots++;
+    if (err != NULL)
+        snprintf(client->got, sizeof client->got, "error: %s", err->text);
+    else if (json.data == NULL)
+        snprintf(client->got, sizeof client->got, "absent");
+    else
+        snprintf(client->got, sizeof client->got, "%.*s", SLICE_ARG(json));
+}
+
+static void on_closed(void *arg)
+{
+    ((struct client *)arg)->closed++;
+}
+
+/* ---- beginning and end of each test ---- */
+
+static struct client *new_client(bool tcp)
+{
+    struct client *client = calloc(1, sizeof *client);
+    server_start(&client->server, tcp);
+    assert_int_equal(uv_loop_init(&client->loop), 0);
+    client->settings = (struct publisher_settings){
+        .redis = {.address = client->server.socket,
+                  .username = "",
+                  .password = "",
+                  .timeout_ms = 5000,
+                  .in_flight_max = 256},
+        .prefix = "rec:",
+        .expiry_ms = 1000000,
+        .expiry_jitter = 0.1,
+        .changes_max = 1000,
+        .nonce = NONCE,
+    };
+    client->slate = (struct slate){.lists = client->lists, .arm = "default", .generation = 7};
+    return client;
+}
+
+static int set_up(void **state)
+{
+    *state = new_client(false);
+    return 0;
+}
+
+static int set_up_tcp(void **state)
+{
+    *state = new_client(true);
+    return 0;
+}
+
+static void close_publisher(struct client *client)
+{
+    client->closed = 0;
+    publisher_close(client->publisher, on_closed, client);
+    wait_for(&client->loop, &client->closed, 1);
+    client->publisher = NULL;
+}
+
+static int tear_down(void **state)
+{
+    struct client *client = *state;
+    if (client->publisher != NULL)
+        close_publisher(client);
+    server_stop(&client->server);
+    assert_loop_empties(&client->loop);
+    assert_false(client->lied);
+    free(client);
+    return 0;
+}
+
+static void open_publisher(struct client *client)
+{
+    struct error err;
+    if (publisher_open(&client->publisher, &client->loop, &client->settings, &hooks, client,
+                       &err) != 0)
+        fail_msg("%s", err.text);
+}
+
+/* Also waits for our nonce to be in meta, so that what comes next finds nothing under way. */
+static void open_and_wait(struct client *client)
+{
+    open_publisher(client);
+    wait_for(&client->loop, &client->ups, 1);
+    publisher_get(client->publisher, SLICE("nobody"), on_got, client);
+    wait_for(&client->loop, &client->gots, 1);
+}
+
+/* ---- slates ---- */
+
+static struct slate_list *add_list(struct client *client, int64_t offset)
+{
+    size_t i = client->slate.count++;
+    assert_true(i < LISTS_MAX);
+    int length = snprintf(client->ids[i], sizeof client->ids[i], "u%zu", i);
+    client->lists[i] = (struct slate_list){
+        .user = (struct user *)&a_user,
+        .user_id = {client->ids[i], (uint32_t)length},
+        .version = {.epoch = 1, .partition = 0, .next_offset = offset},
+        .items = items,
+        .count = 2,
+        .outcome = SLATE_REFUSED, /* so that "not touched" shows */
+    };
+    return &client->lists[i];
+}
+
+static void fill(struct client *client, size_t count, int64_t offset)
+{
+    client->slate.count = 0;
+    for (size_t i = 0; i < count; i++)
+        add_list(client, offset);
+}
+
+static void send_slate(struct client *client)
+{
+    int before = client->sents;
+    publisher_send(client->publisher, &client->slate, on_sent, client);
+    assert_int_equal(client->sents, before);
+    wait_for(&client->loop, &client->sents, before + 1);
+    assert_int_equal(client->sents, before + 1);
+}
+
+static void assert_outcomes(const struct client *client, enum slate_outcome outcome)
+{
+    for (size_t i = 0; i < client->slate.count; i++)
+        assert_int_equal(client->lists[i].outcome, outcome);
+}
+
+static void send_one(struct client *client, int64_t offset, enum slate_outcome expected)
+{
+    fill(client, 1, offset);
+    send_slate(client);
+    assert_int_equal(client->lists[0].outcome, expected);
+}
+
+static void get(struct client *client, struct slice user)
+{
+    int before = client->gots;
+    publisher_get(client->publisher, user, on_got, client);
+    assert_int_equal(client->gots, before);
+    wait_for(&client->loop, &client->gots, before + 1);
+}
+
+#define STORED_U0                                                                 \
+    "{\"v\":\"00000001.0000.0000000000000005.00000000\",\"user\":\"u0\",\"arm\":" \
+    "\"default\",\"gen\":7,\"ts\":0,\"cause\":\"event\",\"items\":[[\"i1\",0.5],[\"i2\",0.25]]}"
+
+/* ---- lists ---- */
+
+static void test_publisher_stores_a_list_and_gets_it_back(void **state)
+{
+    struct client *client = *state;
+    open_and_wait(client);
+    send_one(client, 5, SLATE_STORED);
+    assert_answer(&client->server, "GET rec:u0", STORED_U0);
+    get(client, SLICE("u0"));
+    assert_string_equal(client->got, STORED_U0);
+}
+
+static void test_publisher_stores_over_tcp(void **state)
+{
+    struct client *client = *state;
+    char address[32];
+    snprintf(address, sizeof address, "127.0.0.1:%d", client->server.port);
+    client->settings.redis.address = address;
+    open_and_wait(client);
+    send_one(client, 5, SLATE_STORED);
+    assert_answer(&client->server, "GET rec:u0", STORED_U0);
+}
+
+static void test_publisher_gives_lists_an_expiry_within_the_jitter(void **state)
+{
+    struct client *client = *state;
+    open_and_wait(client);
+    fill(client, 50, 5);
+    send_slate(client);
+    for (int i = 0; i < 50; i++) {
+        char command[32];
+        snprintf(command, sizeof command, "PTTL rec:u%d", i);
+        long long left = ask_number(&client->server, command);
+        /* From 90% of 1000 s, less the time since it was sent, which DEADLINE_MS bounds. */
+        assert_true(left > 900000 - DEADLINE_MS && left <= 1000000);
+    }
+}
+
+static void test_publisher_tells_newer_lists_from_lists_replaced(void **state)
+{
+    struct client *client = *state;
+    open_and_wait(client);
+    send_one(client, 5, SLATE_STORED);
+    send_one(client, 5, SLATE_STORED);
+    send_one(client, 4, SLATE_OLDER);
+    assert_answer(&client->server, "GET rec:u0", STORED_U0);
+    assert_int_equal(publisher_figures(client->publisher)->stored, 2);
+    assert_int_equal(publisher_figures(client->publisher)->older, 1);
+}
+
+static void test_publisher_refuses_keys_that_are_not_its_own(void **state)
+{
+    struct client *client = *state;
+    open_and_wait(client);
+    tell(&client->server, "SET rec:u0 mine");
+    tell(&client->server, "RPUSH rec:u1 mine");
+    fill(client, 3, 5);
+    send_slate(client);
+    assert_int_equal(client->lists[0].outcome, SLATE_REFUSED);
+    assert_int_equal(client->lists[1].outcome, SLATE_REFUSED);
+    assert_int_equal(client->lists[2].outcome, SLATE_STORED);
+    assert_answer(&client->server, "GET rec:u0", "mine");
+    assert_int_equal(publisher_figures(client->publisher)->refused, 2);
+}
+
+static void test_publisher_refuses_a_list_of_another_partition(void **state)
+{
+    struct client *client = *state;
+    open_and_wait(client);
+    send_one(client, 5, SLATE_STORED);
+    client->lists[0].version.partition = 1;
+    send_slate(client);
+    assert_int_equal(client->lists[0].outcome, SLATE_REFUSED);
+    assert_answer(&client->server, "GET rec:u0", STORED_U0);
+}
+
+static void test_publisher_leaves_a_fenced_tombstone_of_a_forgotten_user(void **state)
+{
+    struct client *client = *state;
+    open_and_wait(client);
+    send_one(client, 5, SLATE_STORED);
+    fill(client, 1, 6);
+    client->lists[0].forgotten = true;
+    send_slate(client);
+    assert_int_equal(client->lists[0].outcome, SLATE_STORED);
+    send_one(client, 5, SLATE_OLDER);
+    assert_answer(&client->server, "GET rec:u0",
+                  "{\"v\":\"00000001.0000.0000000000000006.00000000\",\"user\":\"u0\","
+                  "\"forgotten\":true,\"items\":[]}");
+}
+
+static void test_publisher_writes_the_popular_list_and_no_change_of_it(void **state)
+{
+    struct client *client = *state;
+    open_and_wait(client);
+    fill(client, 1, 5);
+    client->lists[0].user = NULL;
+    client->lists[0].user_id = (struct slice){NULL, 0};
+    client->lists[0].changed = true;
+    send_slate(client);
+    assert_int_equal(client->lists[0].outcome, SLATE_STORED);
+    get(client, (struct slice){NULL, 0});
+    assert_non_null(strstr(client->got, "\"user\":null"));
+    assert_int_equal(ask_number(&client->server, "XLEN rec:changes"), 0);
+}
+
+static void test_publisher_sends_a_slate_larger_than_the_cap_in_portions(void **state)
+{
+    struct client *client = *state;
+    client->settings.redis.in_flight_max = 3;
+    open_and_wait(client);
+    fill(client, LISTS_MAX, 5);
+    for (size_t i = 0; i < LISTS_MAX; i++)
+        client->lists[i].changed = true;
+    send_slate(client);
+    assert_outcomes(client, SLATE_STORED);
+    assert_int_equal(publisher_figures(client->publisher)->sent, LISTS_MAX);
+    assert_answer(&client->server, "GET rec:u0", STORED_U0);
+}
+
+static void test_publisher_sends_with_room_for_one_command(void **state)
+{
+    struct client *client = *state;
+    client->settings.redis.in_flight_max = 1;
+    open_and_wait(client);
+    fill(client, 20, 5);
+    client->lists[19].changed = true;
+    send_slate(client);
+    assert_outcomes(client, SLATE_STORED);
+    assert_int_equal(ask_number(&client->server, "XLEN rec:changes"), 1);
+}
+
+static void test_publisher_hands_an_empty_slate_back_from_the_loop(void **state)
+{
+    struct client *client = *state;
+    open_and_wait(client);
+    fill(client, 0, 5);
+    send_slate(client);
+}
+
+static void test_publisher_hands_a_slate_back_unsent_when_it_is_not_up(void **state)
+{
+    struct client *client = *state;
+    open_publisher(client);
+    fill(client, 3, 5);
+    send_slate(client);
+    assert_outcomes(client, SLATE_UNSENT);
+}
+
+/* ---- changes ---- */
+
+static void test_publisher_names_the_users_whose_lists_changed(void **state)
+{
+    struct client *client = *state;
+    open_and_wait(client);
+    fill(client, 3, 5);
+    client->lists[1].changed = true;
+    send_slate(client);
+    redisReply *reply = ask(&client->server, "XRANGE rec:changes - +");
+    assert_int_equal(reply->elements, 1);
+    redisReply *fields = reply->element[0]->element[1];
+    assert_string_equal(fields->element[0]->str, "user");
+    assert_string_equal(fields->element[1]->str, "u1");
+    assert_string_equal(fields->element[2]->str, "v");
+    assert_string_equal(fields->element[3]->str, "00000001.0000.0000000000000005.00000000");
+    freeReplyObject(reply);
+}
+
+static void test_publisher_caps_the_stream_of_changes(void **state)
+{
+    struct client *client = *state;
+    client->settings.changes_max = 100;
+    open_and_wait(client);
+    fill(client, LISTS_MAX, 5);
+    for (size_t i = 0; i < LISTS_MAX; i++)
+        client->lists[i].changed = true;
+    send_slate(client);
+    /* "~" keeps whole nodes, of 100 entries by default: at most one more than asked for. */
+    long long length = ask_number(&client->server, "XLEN rec:changes");
+    assert_true(length >= 100 && length <= 200);
+}
+
+static void test_publisher_writes_no_changes_when_none_are_wanted(void **state)
+{
+    struct client *client = *state;
+    client->settings.changes_max = 0;
+    open_and_wait(client);
+    fill(client, 1, 5);
+    client->lists[0].changed = true;
+    send_slate(client);
+    assert_int_equal(ask_number(&client->server, "EXISTS rec:changes"), 0);
+}
+
+static void test_publisher_stores_lists_though_the_stream_is_none(void **state)
+{
+    struct client *client = *state;
+    open_and_wait(client);
+    tell(&client->server, "SET rec:changes mine");
+    fill(client, 2, 5);
+    client->lists[0].changed = true;
+    send_slate(client);
+    assert_outcomes(client, SLATE_STORED);
+    assert_int_equal(publisher_figures(client->publisher)->changes_refused, 1);
+}
+
+/* ---- gets ---- */
+
+static void test_publisher_gets_absent_for_a_user_without_a_list(void **state)
+{
+    struct client *client = *state;
+    open_and_wait(client);
+    get(client, SLICE("stranger"));
+    assert_string_equal(client->got, "absent");
+}
+
+static void test_publisher_gets_an_error_from_a_key_of_another_type(void **state)
+{
+    struct client *client = *state;
+    open_and_wait(client);
+    tell(&client->server, "RPUSH rec:u0 mine");
+    get(client, SLICE("u0"));
+    assert_int_equal(strncmp(client->got, "error: WRONGTYPE", 16), 0);
+}
+
+static void test_publisher_gets_an_error_when_it_is_not_up(void **state)
+{
+    struct client *client = *state;
+    open_publisher(client);
+    get(client, SLICE("u0"));
+    assert_string_equal(client->got, "error: Redis is away");
+}
+
+static void test_publisher_answers_more_gets_than_its_cap(void **state)
+{
+    struct client *client = *state;
+    client->settings.redis.in_flight_max = 2;
+    open_and_wait(client);
+    for (int i = 0; i < 50; i++)
+        publisher_get(client->publisher, SLICE("u0"), on_got, client);
+    wait_for(&client->loop, &client->gots, 51);
+    assert_string_equal(client->got, "absent");
+}
+
+/* ---- meta ---- */
+
+static void test_publisher_finds_its_lists_lost_in_an_empty_redis(void **state)
+{
+    struct client *client = *state;
+    open_and_wait(client);
+    assert_int_equal(client->losses, 1);
+    assert_int_equal(client->ups_at_loss, 1); /* after up */
+    assert_answer(&client->server, "HGET rec:meta " STATE_NONCE, NONCE);
+    assert_answer(&client->server, "HGET rec:meta nonce", NONCE);
+    assert_answer(&client->server, "HGET rec:meta schema", "1");
+}
+
+static void reopen(struct client *client)
+{
+    close_publisher(client);
+    client->ups = client->losses = client->gots = 0;
+    open_and_wait(client);
+}
+
+static void test_publisher_finds_its_lists_again_after_a_restart(void **state)
+{
+    struct client *client = *state;
+    open_and_wait(client);
+    reopen(client);
+    assert_int_equal(client->losses, 0);
+}
+
+static void test_publisher_takes_another_states_redis_for_lost(void **state)
+{
+    struct client *client = *state;
+    open_and_wait(client);
+    client->settings.nonce = "fedcba9876543210";
+    reopen(client);
+    assert_int_equal(client->losses, 1);
+}
+
+static void test_publisher_takes_another_nonce_of_the_same_name_for_lost(void **state)
+{
+    struct client *client = *state;
+    open_and_wait(client);
+    client->settings.nonce = NONCE "0";
+    reopen(client);
+    assert_int_equal(client->losses, 1);
+}
+
+static void test_publisher_lives_with_another_state_in_one_prefix(void **state)
+{
+    struct client *client = *state;
+    open_and_wait(client);
+    struct client *other = calloc(1, sizeof *other);
+    other->settings = client->settings;
+    other->settings.nonce = "fedcba9876543210";
+    assert_int_equal(
+        publisher_open(&other->publisher, &client->loop, &other->settings, &hooks, other, NULL), 0);
+    wait_for(&client->loop, &other->losses, 1);
+    /* Neither is lost once more in the time of a heartbeat of both. */
+    assert_false(reaches_within(&client->loop, &client->losses, 2, PUBLISHER_HEARTBEAT_MS + 500));
+    assert_int_equal(other->losses, 1);
+    publisher_close(other->publisher, on_closed, other);
+    wait_for(&client->loop, &other->closed, 1);
+    free(other);
+}
+
+static void test_publisher_notices_a_flush(void **state)
+{
+    struct client *client = *state;
+    open_and_wait(client);
+    tell(&client->server, "FLUSHALL");
+    wait_for(&client->loop, &client->losses, 2);
+    assert_int_equal(client->ups, 1); /* on the same connection */
+    get(client, SLICE("nobody"));
+    assert_answer(&client->server, "HGET rec:meta " STATE_NONCE, NONCE);
+}
+
+static void test_publisher_notices_that_redis_went_back_in_time(void **state)
+{
+    struct client *client = *state;
+    open_and_wait(client);
+    tell(&client->server, "HSET rec:meta " STATE_HEARTBEAT " 1700000000000");
+    wait_for(&client->loop, &client->losses, 2);
+}
+
+static void test_publisher_writes_the_generation_with_a_heartbeat(void **state)
+{
+    struct client *client = *state;
+    open_and_wait(client);
+    assert_answer(&client->server, "HGET rec:meta generation", "0");
+    publisher_set_generation(client->publisher, 42);
+    reaches_within(&client->loop, &client->downs, 1, PUBLISHER_HEARTBEAT_MS + 500);
+    assert_int_equal(client->downs, 0);
+    assert_answer(&client->server, "HGET rec:meta generation", "42");
+}
+
+static void test_publisher_beats_while_a_slate_takes_all_the_room(void **state)
+{
+    struct client *client = *state;
+    client->settings.redis.in_flight_max = 1;
+    open_and_wait(client);
+    publisher_set_generation(client->publisher, 42);
+    uint64_t began = uv_hrtime();
+    while (uv_hrtime() - began < (PUBLISHER_HEARTBEAT_MS + 500) * UINT64_C(1000000)) {
+        fill(client, LISTS_MAX, 5);
+        send_slate(client);
+    }
+    assert_answer(&client->server, "HGET rec:meta generation", "42");
+}
+
+static void test_publisher_takes_back_what_was_acknowledged_before_a_loss(void **state)
+{
+    struct client *client = *state;
+    fill(client, 3, 5);
+    client->lists[0].outcome = client->lists[1].outcome = client->lists[2].outcome = SLATE_STORED;
+    struct sending sending = {.slate = &client->slate, .next = 3, .answered = 2};
+    sending_forget(&sending);
+    assert_int_equal(client->lists[0].outcome, SLATE_UNSENT);
+    assert_int_equal(client->lists[1].outcome, SLATE_UNSENT);
+    assert_int_equal(client->lists[2].outcome, SLATE_STORED);
+}
+
+static void test_publisher_is_not_up_where_meta_is_no_hash(void **state)
+{
+    struct client *client = *state;
+    tell(&client->server, "SET rec:meta mine");
+    open_publisher(client);
+    wait_for(&client->loop, &client->downs, 2);
+    assert_int_equal(client->ups, 0);
+    assert_non_null(strstr(client->why.text, "rec:meta: WRONGTYPE"));
+    assert_answer(&client->server, "GET rec:meta", "mine");
+    tell(&client->server, "DEL rec:meta");
+    wait_for(&client->loop, &client->ups, 1);
+}
+
+/* ---- users and passwords ---- */
+
+static void protect(struct client *client)
+{
+    tell(&client->server, "ACL SETUSER freshet on >s3cret ~rec:* +@all");
+    tell(&client->server, "ACL SETUSER default resetpass >other");
+    client->settings.redis.username = "freshet";
+    client->settings.redis.password = "s3cret";
+}
+
+static void test_publisher_signs_in_with_user_and_password(void **state)
+{
+    struct client *client = *state;
+    protect(client);
+    open_and_wait(client);
+    send_one(client, 5, SLATE_STORED);
+}
+
+static void test_publisher_says_that_the_password_is_wrong_but_not_which(void **state)
+{
+    struct client *client = *state;
+    protect(client);
+    client->settings.redis.password = "hunter2";
+    open_publisher(client);
+    wait_for(&client->loop, &client->downs, 2);
+    assert_int_equal(client->ups, 0);
+    assert_non_null(strstr(client->why.text, "WRONGPASS"));
+    assert_null(strstr(client->why.text, "hunter2"));
+}
+
+static void test_publisher_is_not_up_where_a_password_is_missing(void **state)
+{
+    struct client *client = *state;
+    protect(client);
+    client->settings.redis.username = client->settings.redis.password = "";
+    open_publisher(client);
+    wait_for(&client->loop, &client->downs, 1);
+    assert_non_null(strstr(client->why.text, "NOAUTH"));
+}
+
+static void test_publisher_says_what_the_user_may_not_do(void **state)
+{
+    struct client *client = *state;
+    protect(client);
+    client->settings.prefix = "elsewhere:";
+    open_publisher(client);
+    wait_for(&client->loop, &client->downs, 1);
+    assert_int_equal(client->ups, 0);
+    assert_non_null(strstr(client->why.text, "NOPERM"));
+}
+
+/* ---- a server in trouble ---- */
+
+static void test_publisher_keeps_lists_unsent_when_the_server_is_killed(void **state)
+{
+    struct client *client = *state;
+    open_and_wait(client);
+    server_freeze(&client->server); /* so that no list can be answered before the end */
+    fill(client, LISTS_MAX, 5);
+    publisher_send(client->publisher, &client->slate, on_sent, client);
+    assert_false(reaches_within(&client->loop, &client->sents, 1, 100));
+    server_kill(&client->server);
+    wait_for(&client->loop, &client->sents, 1);
+    assert_outcomes(client, SLATE_UNSENT);
+    wait_for(&client->loop, &client->downs, 1);
+    assert_int_equal(client->sents, 1);
+    assert_int_equal(publisher_figures(client->publisher)->unsent, LISTS_MAX);
+}
+
+static void test_publisher_owes_all_to_a_server_that_comes_back_empty(void **state)
+{
+    struct client *client = *state;
+    open_and_wait(client);
+    server_kill(&client->server);
+    wait_for(&client->loop, &client->downs, 1);
+    server_remove(&client->server, "redis.sock");
+    server_run(&client->server);
+    wait_for(&client->loop, &client->losses, 2);
+    assert_int_equal(client->ups, 2);
+    assert_int_equal(client->ups_at_loss, 2);
+    send_one(client, 5, SLATE_STORED);
+}
+
+static void test_publisher_gives_up_on_a_server_that_hangs(void **state)
+{
+    struct client *client = *state;
+    client->settings.redis.timeout_ms = 300;
+    open_and_wait(client);
+    server_freeze(&client->server);
+    fill(client, 3, 5);
+    send_slate(client);
+    assert_outcomes(client, SLATE_UNSENT);
+    wait_for(&client->loop, &client->downs, 1);
+    server_thaw(&client->server);
+    wait_for(&client->loop, &client->ups, 2);
+    assert_int_equal(client->losses, 1); /* it has kept its lists */
+}
+
+static void test_publisher_sends_again_after_a_lost_script(void **state)
+{
+    struct client *client = *state;
+    open_and_wait(client);
+    tell(&client->server, "SCRIPT FLUSH");
+    send_one(client, 5, SLATE_UNSENT);
+    send_one(client, 5, SLATE_STORED);
+    assert_int_equal(client->downs, 0);
+}
+
+static void test_publisher_is_down_while_the_server_is_full(void **state)
+{
+    struct client *client = *state;
+    open_and_wait(client);
+    tell(&client->server, "CONFIG SET maxmemory 1");
+    send_one(client, 5, SLATE_UNSENT);
+    wait_for(&client->loop, &client->downs, 2);
+    assert_non_null(strstr(client->why.text, "OOM"));
+    assert_int_equal(client->ups, 1);
+    tell(&client->server, "CONFIG SET maxmemory 0");
+    wait_for(&client->loop, &client->ups, 2);
+    send_one(client, 5, SLATE_STORED);
+}
+
+static void test_publisher_is_not_up_on_a_replica(void **state)
+{
+    struct client *client = *state;
+    tell(&client->server, "REPLICAOF 127.0.0.1 1");
+    open_publisher(client);
+    wait_for(&client->loop, &client->downs, 2);
+    assert_int_equal(client->ups, 0);
+    assert_non_null(strstr(client->why.text, "READONLY"));
+    tell(&client->server, "REPLICAOF NO ONE");
+    wait_for(&client->loop, &client->ups, 1);
+}
+
+/* ---- the end ---- */
+
+static void test_publisher_close_hands_back_what_is_under_way(void **state)
+{
+    struct client *client = *state;
+    open_and_wait(client);
+    server_freeze(&client->server);
+    fill(client, LISTS_MAX, 5);
+    publisher_send(client->publisher, &client->slate, on_sent, client);
+    publisher_get(client->publisher, SLICE("u0"), on_got, client);
+    assert_false(reaches_within(&client->loop, &client->sents, 1, 100));
+    close_publisher(client);
+    assert_int_equal(client->sents, 1);
+    assert_outcomes(client, SLATE_UNSENT);
+    assert_int_equal(strncmp(client->got, "error: ", 7), 0);
+    assert_int_equal(client->downs, 0);
+}
+
+static void test_publisher_close_hands_back_what_has_not_begun(void **state)
+{
+    struct client *client = *state;
+    open_and_wait(client);
+    fill(client, 3, 5);
+    publisher_send(client->publisher, &client->slate, on_sent, client);
+    publisher_get(client->publisher, SLICE("u0"), on_got, client);
+    close_publisher(client);
+    assert_int_equal(client->sents, 1);
+    assert_int_equal(client->gots, 2);
+    assert_outcomes(client, SLATE_UNSENT);
+}
+
+static void test_publisher_closes_before_it_was_up(void **state)
+{
+    struct client *client = *state;
+    open_publisher(client);
+    close_publisher(client);
+    assert_int_equal(client->ups, 0);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_publisher_stores_a_list_and_gets_it_back),
+        cmocka_unit_test_setup_teardown(test_publisher_stores_over_tcp, set_up_tcp, tear_down),
+        TEST(test_publisher_gives_lists_an_expiry_within_the_jitter),
+        TEST(test_publisher_tells_newer_lists_from_lists_replaced),
+        TEST(test_publisher_refuses_keys_that_are_not_its_own),
+        TEST(test_publisher_refuses_a_list_of_another_partition),
+        TEST(test_publisher_leaves_a_fenced_tombstone_of_a_forgotten_user),
+        TEST(test_publisher_writes_the_popular_list_and_no_change_of_it),
+        TEST(test_publisher_sends_a_slate_larger_than_the_cap_in_portions),
+        TEST(test_publisher_sends_with_room_for_one_command),
+        TEST(test_publisher_hands_an_empty_slate_back_from_the_loop),
+        TEST(test_publisher_hands_a_slate_back_unsent_when_it_is_not_up),
+        TEST(test_publisher_names_the_users_whose_lists_changed),
+        TEST(test_publisher_caps_the_stream_of_changes),
+        TEST(test_publisher_writes_no_changes_when_none_are_wanted),
+        TEST(test_publisher_stores_lists_though_the_stream_is_none),
+        TEST(test_publisher_gets_absent_for_a_user_without_a_list),
+        TEST(test_publisher_gets_an_error_from_a_key_of_another_type),
+        TEST(test_publisher_gets_an_error_when_it_is_not_up),
+        TEST(test_publisher_answers_more_gets_than_its_cap),
+        TEST(test_publisher_finds_its_lists_lost_in_an_empty_redis),
+        TEST(test_publisher_finds_its_lists_again_after_a_restart),
+        TEST(test_publisher_takes_another_states_redis_for_lost),
+        TEST(test_publisher_takes_another_nonce_of_the_same_name_for_lost),
+        TEST(test_publisher_lives_with_another_state_in_one_prefix),
+        TEST(test_publisher_notices_a_flush),
+        TEST(test_publisher_notices_that_redis_went_back_in_time),
+        TEST(test_publisher_writes_the_generation_with_a_heartbeat),
+        TEST(test_publisher_beats_while_a_slate_takes_all_the_room),
+        TEST(test_publisher_takes_back_what_was_acknowledged_before_a_loss),
+        TEST(test_publisher_is_not_up_where_meta_is_no_hash),
+        TEST(test_publisher_signs_in_with_user_and_password),
+        TEST(test_publisher_says_that_the_password_is_wrong_but_not_which),
+        TEST(test_publisher_is_not_up_where_a_password_is_missing),
+        TEST(test_publisher_says_what_the_user_may_not_do),
+        TEST(test_publisher_keeps_lists_unsent_when_the_server_is_killed),
+        TEST(test_publisher_owes_all_to_a_server_that_comes_back_empty),
+        TEST(test_publisher_gives_up_on_a_server_that_hangs),
+        TEST(test_publisher_sends_again_after_a_lost_script),
+        TEST(test_publisher_is_down_while_the_server_is_full),
+        TEST(test_publisher_is_not_up_on_a_replica),
+        TEST(test_publisher_close_hands_back_what_is_under_way),
+        TEST(test_publisher_close_hands_back_what_has_not_begun),
+        TEST(test_publisher_closes_before_it_was_up),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
