@@ -87,7 +87,8 @@ void settings_train(const struct settings *settings, struct train_settings *out)
         .types = settings->events.weights,
         .type_names = type_names(settings),
         .type_count = settings->events.type_count,
-        .interactions_min = (uint64_t)settings->train.first_events,
+        /* train.first_events decides when; what is kept of so many can be fewer (history.max). */
+        .interactions_min = TRAIN_INTERACTIONS_MIN,
     };
 }
 

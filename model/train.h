@@ -23,8 +23,9 @@
 #include "model/generation.h"
 #include "model/state.h"
 
-#define TRAIN_TAIL 0.9         /* share of the interactions before the cut */
-#define TRAIN_TAIL_EVENTS 2000 /* sampled from the tail, at most */
+#define TRAIN_TAIL 0.9            /* share of the interactions before the cut */
+#define TRAIN_INTERACTIONS_MIN 50 /* fewer say nothing */
+#define TRAIN_TAIL_EVENTS 2000    /* sampled from the tail, at most */
 
 struct train_settings {
     struct state_settings state;

@@ -721,7 +721,7 @@ static void test_modules_get_what_the_file_says(void **state)
 
     struct train_settings train;
     settings_train(s, &train);
-    assert_int_equal(train.interactions_min, 9);
+    assert_int_equal(train.interactions_min, TRAIN_INTERACTIONS_MIN);
     assert_int_equal(train.warm_iterations, 2);
     assert_int_equal(train.als.hyper.rank, 64);
     assert_string_equal(train.type_names[0], "buy");

@@ -243,11 +243,11 @@ static void test_what_cg_cannot_do_cholesky_does(void **state)
 
 static void test_a_few_steps_are_enough(void **state)
 {
-    /* In the eigenbasis steps grow with the number of eigenvalues that pairs lift out of D's, and
-     * far slower: a conjugate direction gone wrong costs two or three times this. */
+    /* Measured 12 to 15 for such rows. Where directions are no longer conjugate it is 18 to 27, and
+     * nothing but the time taken would show it. */
     for (int trial = 0; trial < 50; trial++) {
-        struct problem problem = problem_new(64, 2003, 30, 0.3, 1);
-        assert_in_range(solve(&problem), 1, 15);
+        struct problem problem = problem_new(64, 2003, 30, 0.3, 10);
+        assert_in_range(solve(&problem), 1, 16);
         problem_free(&problem);
     }
 }
