@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const double rho_grid[] = {1, 0.9, 0.8, 0.6};
+static const double rho_grid[] = {1, 0.9, 0.8, 0.6, 0.4};
 static const double trend_grid[] = {0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5}; /* b, at a = 1 */
 
 #define COUNT_OF(array) (sizeof(array) / sizeof *(array))

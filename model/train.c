@@ -62,15 +62,20 @@ static void iterated(const struct als_progress *als, void *arg)
         t->progress(&(struct train_report){.stage = t->stage, .als = als}, t->arg);
 }
 
-static int read_live(struct training *t, struct error *err)
+/* A generation that cannot be read must not keep the next one from being trained: then this one is
+ * a first one. */
+static void read_live(struct training *t)
 {
     char path[4096];
+    struct error err = {0};
     if (t->corpus.live_generation == 0)
-        return 0;
+        return;
     generation_path(path, sizeof path, t->settings->state.dir, t->corpus.live_generation);
-    if (generation_read(&t->live, path, err) != 0 || generation_rotate(t->live, err) != 0)
-        return error_wrap(err, "running generation");
-    return 0;
+    if (generation_read(&t->live, path, &err) == 0 && generation_rotate(t->live, &err) == 0)
+        return;
+    generation_free(t->live);
+    t->live = NULL;
+    enter(t, "reading (the live generation cannot be read: starting cold)");
 }
 
 static int read_all(struct training *t, struct error *err)
@@ -98,7 +103,8 @@ static int read_all(struct training *t, struct error *err)
     if (t->X == NULL || t->Y == NULL)
         return error_set(err, ERR_DOWN, "no memory for the factors of %zu users and %zu items",
                          t->corpus.users, t->corpus.items);
-    return read_live(t, err);
+    read_live(t);
+    return 0;
 }
 
 /* The running generation's factors in the corpus's rows; zero where it has none. Both lists of ids

@@ -392,14 +392,6 @@ static void test_another_rank_may_follow(void **state)
     generation_free(g);
 }
 
-static void test_a_running_generation_that_is_gone_is_told(void **state)
-{
-    struct fixture *f = *state;
-    meet_many(f, 500);
-    save(f, 9);
-    refuse(f, ERR_IO, "running generation");
-}
-
 struct stages {
     char text[256];
     int iterations;
@@ -429,6 +421,19 @@ static void test_progress_names_the_stages_in_order(void **state)
     generation_free(g);
 }
 
+static void test_a_live_generation_that_is_gone_is_told_and_replaced(void **state)
+{
+    struct fixture *f = *state;
+    struct stages stages = {"", 0};
+    struct generation *g;
+    meet_many(f, 500);
+    save(f, 9);
+    assert_int_equal(train_run(&f->settings, note_stage, &stages, &g, NULL), 0);
+    assert_non_null(strstr(stages.text, "cannot be read"));
+    assert_int_equal(g->gate, GATE_FIRST);
+    generation_free(g);
+}
+
 static int init_blas(void **state)
 {
     blas_init();
@@ -455,7 +460,7 @@ int main(void)
         TEST(test_a_much_worse_successor_is_refused_and_written),
         TEST(test_a_generation_that_knows_the_tail_is_not_judged_on_it),
         TEST(test_another_rank_may_follow),
-        TEST(test_a_running_generation_that_is_gone_is_told),
+        TEST(test_a_live_generation_that_is_gone_is_told_and_replaced),
         TEST(test_progress_names_the_stages_in_order),
     };
     return cmocka_run_group_tests(tests, init_blas, NULL);
