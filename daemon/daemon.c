@@ -133,8 +133,12 @@ static void line_freed(void *arg)
 static void part_closed(void *arg)
 {
     struct daemon *daemon = arg;
-    if (--daemon->closing == 0)
+    if (--daemon->closing > 0)
+        return;
+    if (daemon->line != NULL)
         line_free(daemon->line, line_freed, daemon);
+    else
+        line_freed(daemon);
 }
 
 static void abandon(uv_timer_t *timer)
@@ -144,21 +148,33 @@ static void abandon(uv_timer_t *timer)
     _exit(daemon->failure.code ? -daemon->failure.code : -ERR_DOWN);
 }
 
-/* All is durable that will be: close whatever is open. */
+/* All is durable that will be: close whatever is open. What was never opened is NULL. */
 static void close_parts(struct daemon *daemon)
 {
     uv_timer_start(&daemon->deadline, abandon, LEAVE_MS, 0);
     uv_close((uv_handle_t *)&daemon->sigterm, NULL);
     uv_close((uv_handle_t *)&daemon->sigint, NULL);
     uv_close((uv_handle_t *)&daemon->sweep_timer, NULL);
-    daemon->closing = 7;
-    swapper_free(daemon->swapper, part_closed, daemon);
-    control_close(daemon->control, part_closed, daemon);
-    trainer_free(daemon->trainer, part_closed, daemon);
-    renewal_free(daemon->renewal, part_closed, daemon);
-    renewal_free(daemon->sweep, part_closed, daemon);
-    publisher_close(daemon->publisher, part_closed, daemon);
-    consumer_close(daemon->consumer, LEAVE_MS / 2, part_closed, daemon);
+    daemon->closing = 8; /* the seven below, and one for having gone through them */
+    if (daemon->swapper != NULL)
+        swapper_free(daemon->swapper, part_closed, daemon);
+    if (daemon->control != NULL)
+        control_close(daemon->control, part_closed, daemon);
+    if (daemon->trainer != NULL)
+        trainer_free(daemon->trainer, part_closed, daemon);
+    if (daemon->renewal != NULL)
+        renewal_free(daemon->renewal, part_closed, daemon);
+    if (daemon->sweep != NULL)
+        renewal_free(daemon->sweep, part_closed, daemon);
+    if (daemon->publisher != NULL)
+        publisher_close(daemon->publisher, part_closed, daemon);
+    if (daemon->consumer != NULL)
+        consumer_close(daemon->consumer, LEAVE_MS / 2, part_closed, daemon);
+    daemon->closing -= (daemon->swapper == NULL) + (daemon->control == NULL) +
+                       (daemon->trainer == NULL) + (daemon->renewal == NULL) +
+                       (daemon->sweep == NULL) + (daemon->publisher == NULL) +
+                       (daemon->consumer == NULL);
+    part_closed(daemon);
 }
 
 static void last_commit(const struct error *err, void *arg)
@@ -271,15 +287,19 @@ static void build_line(struct daemon *daemon, const char *config)
                                   generation_written, daemon);
 }
 
-static void watch_signals(struct daemon *daemon)
+static void init_handles(struct daemon *daemon)
 {
-    signal(SIGPIPE, SIG_IGN);
     uv_timer_init(&daemon->loop, &daemon->deadline);
     uv_timer_init(&daemon->loop, &daemon->sweep_timer);
     uv_signal_init(&daemon->loop, &daemon->sigterm);
     uv_signal_init(&daemon->loop, &daemon->sigint);
     daemon->deadline.data = daemon->sweep_timer.data = daemon;
     daemon->sigterm.data = daemon->sigint.data = daemon;
+}
+
+static void watch(struct daemon *daemon)
+{
+    signal(SIGPIPE, SIG_IGN);
     uv_signal_start(&daemon->sigterm, ask_to_end, SIGTERM);
     uv_signal_start(&daemon->sigint, ask_to_end, SIGINT);
     uint64_t sweep_ms = (uint64_t)daemon->settings->lists.sweep_ms;
@@ -287,8 +307,7 @@ static void watch_signals(struct daemon *daemon)
         uv_timer_start(&daemon->sweep_timer, sweep_due, sweep_ms, sweep_ms);
 }
 
-/* Everything up to the first turn of the loop. What was opened before a failure is left to the
- * process's end: nothing has been learned yet, and the state is closed by the caller. */
+/* Everything up to the first turn of the loop. */
 static int open_all(struct daemon *daemon, const char *config, struct error *err)
 {
     struct history_settings history;
@@ -305,7 +324,7 @@ static int open_all(struct daemon *daemon, const char *config, struct error *err
     if (control_open(&daemon->control, &daemon->loop, daemon->settings->state.dir, daemon_request,
                      daemon, err) != 0)
         return err->code;
-    watch_signals(daemon);
+    watch(daemon);
     return consumer_start(daemon->consumer, err);
 }
 
@@ -314,12 +333,13 @@ int daemon_run(const struct settings *settings, const char *config, struct error
     struct daemon daemon = {.settings = settings, .began_ns = clock_monotonic_ns()};
     blas_init();
     uv_loop_init(&daemon.loop);
-    if (open_all(&daemon, config, err) != 0) {
-        history_close(daemon.history);
-        return err->code;
+    init_handles(&daemon);
+    if (open_all(&daemon, config, &daemon.failure) == 0) {
+        log_info("running; topic %s, state %s", settings->consumer.topic, settings->state.dir);
+        swapper_look(daemon.swapper);
+    } else {
+        close_parts(&daemon);
     }
-    log_info("running; topic %s, state %s", settings->consumer.topic, settings->state.dir);
-    swapper_look(daemon.swapper);
     uv_run(&daemon.loop, UV_RUN_DEFAULT);
 
     scorer_free(daemon.scorer);
@@ -327,6 +347,7 @@ int daemon_run(const struct settings *settings, const char *config, struct error
     uv_run(&daemon.loop, UV_RUN_DEFAULT); /* the state's own handles */
     uv_loop_close(&daemon.loop);
     *err = daemon.failure;
-    log_info("stopped");
+    if (err->code == 0)
+        log_info("stopped");
     return err->code;
 }

@@ -462,6 +462,7 @@ static void turn(uv_idle_t *idle)
     struct line *line = idle->data;
     uv_idle_stop(idle);
     tell_quiet(line);
+    tell_sent(line, true); /* those who asked while nobody waited */
     if (line->scored && !publisher_is_up(line->publisher))
         give_up_slate(line);
     if (line->scored && line->at_send == NULL)
@@ -523,6 +524,7 @@ void line_free(struct line *line, void (*freed)(void *arg), void *arg)
 {
     line->freed = freed;
     line->freed_arg = arg;
+    tell_sent(line, false);
     uv_close((uv_handle_t *)&line->turn, handle_closed);
     uv_close((uv_handle_t *)&line->commit_timer, handle_closed);
 }

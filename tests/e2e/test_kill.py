@@ -20,13 +20,21 @@ class KillTest(EndToEnd):
         freshet = self.freshet("kill", {"train": {"first_events": 4000}})
         freshet.start()
         replay = freshet.spawn("replay", EVENTS_FILE, "--limit", REPLAYED, "--rate", RATE)
+        lost = 0
         for point in points:
-            freshet.wait_applied(point)
+            learned = freshet.wait_applied(point)["records"]["total"]
             freshet.kill()
+            lost += learned - self.kept(freshet)
             freshet.start()
         self.assertEqual(replay.wait(), 0)
+        self.assertGreater(lost, 0, "no kill came between a batch and its commit")
         freshet.wait_generation(1)
         self.assert_two_equalities(freshet, REPLAYED)
+
+    def kept(self, freshet):
+        """Records that the state has, by its own count; no more than it had in memory."""
+        lines = freshet.dump().partitions.values()
+        return sum(sum(line["counters"].values()) for line in lines)
 
 
 if __name__ == "__main__":

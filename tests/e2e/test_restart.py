@@ -34,6 +34,12 @@ class RestartTest(EndToEnd):
         self.assertGreaterEqual(taken, STOPPED_AT)
         self.assertLess(taken, REPLAYED, "it was stopped in mid-stream")
         self.assertEqual(taken, sum(stored.values()))
+        owed = [
+            name
+            for name, user in first.users.items()
+            if user["wanted"]["offset"] > user["acked"]["offset"]
+        ]
+        self.assertFalse(owed, "whoever's event was learned has a list, and that is durable")
         deleted = self.delete_what_was_learned(freshet, stored)
 
         freshet.start()

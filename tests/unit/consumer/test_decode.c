@@ -517,13 +517,17 @@ static void test_decoder_and_jansson_agree_on_mutated_records(void **state)
     assert_in_range(accepted, rounds / 20, rounds * 19 / 20);
 }
 
+/* One to nineteen digits before and after the point, so that the quick way and strtod's both run.
+ */
 static void test_reals_are_read_as_strtod_reads_them(void **state)
 {
     random_state = 4711;
-    for (int i = 0; i < 100000; i++) {
+    for (int i = 0; i < 200000; i++) {
         char digits[64], json[128];
-        snprintf(digits, sizeof digits, "%u%u.%u%ue%d", 1 + draw(999), draw(1u << 30),
-                 draw(1u << 30), draw(1000), (int)draw(60) - 30);
+        uint64_t whole = UINT64_C(9999999999999999999) >> draw(64);
+        uint64_t part = ((uint64_t)draw(1u << 31) << 31 | draw(1u << 31)) >> draw(62);
+        snprintf(digits, sizeof digits, "%llu.%llue%d", (unsigned long long)whole,
+                 (unsigned long long)part, (int)draw(60) - 30);
         snprintf(json, sizeof json,
                  "{\"user\":\"u\",\"item\":\"i\",\"type\":\"click\",\"value\":%s}", digits);
         struct event *event = decode(state, "u", json);
@@ -531,6 +535,47 @@ static void test_reals_are_read_as_strtod_reads_them(void **state)
             fail_msg("%s read as %.17g", digits, event->value);
         batch_clear(*state);
     }
+}
+
+/* ---- UTF-8 ---- */
+
+/* By the definition: the code point that the bits spell, written again in its one form. */
+static bool is_one_character(const unsigned char *bytes, size_t length)
+{
+    static const unsigned char masks[] = {0, 0x7F, 0x1F, 0x0F, 0x07};
+    static const uint32_t smallest[] = {0, 0, 0x80, 0x800, 0x10000};
+    static const unsigned char leads[] = {0, 0, 0xC0, 0xE0, 0xF0};
+    if ((bytes[0] & ~masks[length] & 0xFF) != leads[length])
+        return false;
+    uint32_t point = bytes[0] & masks[length];
+    for (size_t i = 1; i < length; i++) {
+        if (bytes[i] >> 6 != 2)
+            return false;
+        point = point << 6 | (bytes[i] & 0x3F);
+    }
+    return point >= smallest[length] && point <= 0x10FFFF && (point < 0xD800 || point > 0xDFFF);
+}
+
+static void test_utf8_is_what_its_definition_says(void **state)
+{
+    static const unsigned char tails[] = {0x00, 0x7F, 0x80, 0x8F, 0x90, 0x9F, 0xA0, 0xBF, 0xC0};
+    const size_t count = sizeof tails;
+    for (uint32_t first = 0x80; first < 256; first++)
+        for (uint32_t second = 0; second < 256; second++)
+            for (size_t k = 0; k < count * count; k++) {
+                unsigned char bytes[] = {(unsigned char)first, (unsigned char)second,
+                                         tails[k / count], tails[k % count]};
+                for (uint32_t length = 2; length <= 4; length++) {
+                    /* Where a shorter prefix is valid the rest is ASCII or not: only whole ones. */
+                    bool expected = is_one_character(bytes, length);
+                    bool prefix = is_one_character(bytes, 2) || is_one_character(bytes, 3);
+                    if (!expected && prefix)
+                        continue;
+                    if (utf8_is_valid((struct slice){(char *)bytes, length}) != expected)
+                        fail_msg("%02X %02X %02X %02X: %u", bytes[0], bytes[1], bytes[2], bytes[3],
+                                 length);
+                }
+            }
 }
 
 /* ---- batches ---- */
@@ -597,6 +642,7 @@ int main(void)
         TEST(test_bad_item_records_are_dead),
         TEST(test_decoder_and_jansson_agree_on_mutated_records),
         TEST(test_reals_are_read_as_strtod_reads_them),
+        TEST(test_utf8_is_what_its_definition_says),
         TEST(test_clearing_a_batch_releases_what_it_owns_once),
         TEST(test_what_a_batch_allocates_stays_while_it_grows),
     };

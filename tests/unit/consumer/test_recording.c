@@ -247,6 +247,7 @@ static void test_a_compressed_file_that_was_cut_is_an_error(void **state)
     while ((got = recording_next(recording, &event, &err)) == 1)
         continue;
     assert_int_equal(got, ERR_DATA);
+    assert_non_null(strstr(err.text, "ends in the middle"));
     recording_close(recording);
 }
 

@@ -431,9 +431,9 @@ static void test_the_grid_has_its_corners(void **state)
         taste_alone += grid[i].taste == 1 && grid[i].trend == 0;
         trend_alone += grid[i].taste == 0 && grid[i].trend == 1;
     }
-    assert_int_equal(taste_alone, 4); /* one for each rho */
+    assert_int_equal(taste_alone, 5); /* one for each rho */
     assert_int_equal(trend_alone, HALF_LIFE_COUNT);
-    assert_int_equal(count, 4 + 4 * 7 * HALF_LIFE_COUNT + HALF_LIFE_COUNT);
+    assert_int_equal(count, 5 + 5 * 7 * HALF_LIFE_COUNT + HALF_LIFE_COUNT);
 }
 
 static void test_what_is_set_is_not_fitted(void **state)
