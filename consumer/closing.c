@@ -28,6 +28,15 @@ static void free_consumer(struct consumer *consumer)
 
 /* ---- the thread ---- */
 
+/* rd_kafka_consume_queue, since rd_kafka_queue_poll_callback aborts the process where records that
+ * nobody took are in the queue. */
+static void serve_or_drop(rd_kafka_queue_t *queue)
+{
+    rd_kafka_message_t *message = rd_kafka_consume_queue(queue, POLL_MS);
+    if (message != NULL)
+        rd_kafka_message_destroy(message);
+}
+
 /* Leaves the group as long as the time allows; a static member stays in it, for its return. */
 static void leave_group(struct consumer *consumer)
 {
@@ -37,7 +46,7 @@ static void leave_group(struct consumer *consumer)
         rd_kafka_error_destroy(refused);
     else
         while (!rd_kafka_consumer_closed(consumer->client) && ms_left(consumer) > 0)
-            rd_kafka_queue_poll_callback(queue, POLL_MS);
+            serve_or_drop(queue);
     rd_kafka_queue_destroy(queue);
 }
 

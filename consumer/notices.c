@@ -78,17 +78,19 @@ static void fail_fatally(struct consumer *consumer)
     notices_fail(consumer, &err);
 }
 
-/* One broker of several that is away, or closes an idle connection, is nobody's trouble. */
+/* One broker of several that is away, or closes an idle connection, is nobody's trouble. While
+ * consumer_open looks for the first, though, that is the reason to name. */
 static bool is_trouble(const struct consumer *consumer, int what)
 {
     switch (what) {
-    case RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN:
     case RD_KAFKA_RESP_ERR__AUTHENTICATION:
     case RD_KAFKA_RESP_ERR__SSL:
         return true;
+    case RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN:
+        return consumer->started;
     case RD_KAFKA_RESP_ERR__TRANSPORT:
     case RD_KAFKA_RESP_ERR__RESOLVE:
-        return !consumer->started; /* the reason why consumer_open finds nobody */
+        return !consumer->started;
     default:
         return false;
     }

@@ -145,7 +145,7 @@ size_t confidence_pairs(const struct interaction *interactions, size_t count,
     size_t written = 0;
     for (uint32_t place = 0; place < g.places; place++) {
         double c = hyper->alpha * g.total[place];
-        if ((float)c != 0)
+        if (c != 0) /* one too small for a float still counts as an item: see lambda_of */
             pairs[written++] = pair_of(g.row[place], c, hyper);
     }
     free(g.of_type);

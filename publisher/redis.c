@@ -178,8 +178,8 @@ size_t redis_room(const struct redis *redis)
 {
     if (redis->state != STATE_UP)
         return 0;
-    return redis->in_flight_max + redis->reloading -
-           redis->count; /* a reload is not the caller's */
+    size_t own = redis->reloading; /* the one command of ours that is sent while up */
+    return redis->in_flight_max + own - redis->count;
 }
 
 int redis_command(struct redis *redis, const struct slice *words, size_t count,

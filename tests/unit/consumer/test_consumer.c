@@ -10,6 +10,7 @@
 #include "consumer/produce.h"
 
 #include <inttypes.h>
+#include <librdkafka/rdkafka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -488,6 +489,14 @@ static void test_an_items_offset_beyond_the_end_is_a_failure(void **state)
     expect_failure(fixture, "partition 0 of items");
 }
 
+static void test_another_partition_count_is_a_failure(void **state)
+{
+    struct fixture *fixture = *state;
+    open_member(fixture, 0);
+    fixture->members[0].consumer->partition_count = 3; /* as if one had gone since */
+    expect_failure(fixture, "has 2 partitions now");
+}
+
 static void test_an_offset_at_the_end_is_fine(void **state)
 {
     struct fixture *fixture = *state;
@@ -542,7 +551,7 @@ static void test_a_paused_consumer_takes_nothing(void **state)
     start_member(fixture, 0);
     wait_until(fixture, member->assignments == 1);
     consumer_pause(member->consumer);
-    member->ready = false;
+    member->taking = member->ready = false;
     produce_clicks(fixture, 0, 10);
     for (int i = 0; i < 20; i++)
         turn(fixture);
@@ -607,6 +616,38 @@ static void test_closing_keeps_its_deadline_when_kafka_is_away(void **state)
     close_member(fixture, 0, 1500);
     /* A loop that is busy elsewhere may see the timer late. */
     assert_in_range((clock_monotonic_ns() - begun_ns) / 1000000, 0, 2000);
+}
+
+static void test_closing_with_records_waiting_is_quick(void **state)
+{
+    struct fixture *fixture = *state;
+    struct member *member = &fixture->members[0];
+    produce_clicks(fixture, 0, 5000);
+    member->taking = false;
+    start_member(fixture, 0);
+    while (consumer_take(member->consumer, &member->batch, 1) == 0)
+        turn(fixture);
+    int64_t begun_ns = clock_monotonic_ns();
+    close_member(fixture, 0, CLOSE_MS);
+    assert_in_range((clock_monotonic_ns() - begun_ns) / 1000000, 0, CLOSE_MS / 2);
+}
+
+/* librdkafka waits for ever for such a list, as it would for a resolver. */
+static void test_closing_does_not_wait_for_what_hangs(void **state)
+{
+    struct fixture *fixture = *state;
+    struct member *member = &fixture->members[0];
+    rd_kafka_topic_partition_list_t *list;
+    start_member(fixture, 0);
+    wait_until(fixture, member->assignments == 1);
+    assert_int_equal(rd_kafka_assignment(member->consumer->client, &list), 0);
+    rd_kafka_pause_partitions(member->consumer->client, list);
+    int64_t begun_ns = clock_monotonic_ns();
+    send_letter(fixture);
+    close_member(fixture, 0, 1500);
+    assert_in_range((clock_monotonic_ns() - begun_ns) / 1000000, 1500, 2000);
+    assert_int_equal(fixture->letters_ok + fixture->letters_lost, 1);
+    rd_kafka_topic_partition_list_destroy(list); /* the thread goes on and frees the rest */
 }
 
 static void test_closing_before_the_start_is_quick(void **state)
@@ -695,6 +736,7 @@ int main(void)
         TEST(test_a_letter_under_way_at_close_has_its_callback_once),
         TEST(test_an_offset_beyond_the_end_is_a_failure),
         TEST(test_an_items_offset_beyond_the_end_is_a_failure),
+        TEST(test_another_partition_count_is_a_failure),
         TEST(test_an_offset_at_the_end_is_fine),
         TEST(test_holding_back_loses_nothing),
         TEST(test_holding_back_from_the_start_loses_nothing),
@@ -703,6 +745,8 @@ int main(void)
         TEST(test_health_tells_of_an_outage_and_of_its_end),
         TEST(test_taking_goes_on_after_an_outage),
         TEST(test_closing_keeps_its_deadline_when_kafka_is_away),
+        TEST(test_closing_with_records_waiting_is_quick),
+        TEST(test_closing_does_not_wait_for_what_hangs),
         TEST(test_closing_before_the_start_is_quick),
         TEST(test_a_batch_outlives_the_consumer),
         TEST(test_what_the_broker_is_is_known_after_opening),

@@ -566,7 +566,7 @@ static void test_utf8_is_what_its_definition_says(void **state)
                 unsigned char bytes[] = {(unsigned char)first, (unsigned char)second,
                                          tails[k / count], tails[k % count]};
                 for (uint32_t length = 2; length <= 4; length++) {
-                    /* Where a shorter prefix is valid the rest is ASCII or not: only whole ones. */
+                    /* A shorter character at the front would leave a rest to judge. */
                     bool expected = is_one_character(bytes, length);
                     bool prefix = is_one_character(bytes, 2) || is_one_character(bytes, 3);
                     if (!expected && prefix)

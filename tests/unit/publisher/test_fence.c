@@ -162,6 +162,7 @@ static void test_fence_never_replaces_what_is_not_a_list(void **state)
     assert_foreign("SET k {\"v\":\"00000002.0001.00000000000000ff.00000003");     /* cut off */
     assert_foreign("SET k {\"v\":\"00000002.0001.00000000000000FF.00000003\",}"); /* upper case */
     assert_foreign("SET k {\"v\":\"00000002.00010.0000000000000ff.00000003\",}"); /* odd widths */
+    assert_foreign("SET k {\"v\":\"00000002.0001.00000000000000ff.03\"");
     assert_foreign("SET k {\"v\":\"00000002x0001.00000000000000ff.00000003\",}");
     assert_foreign("SET k [\"v\":\"00000002.0001.00000000000000ff.00000003\",]");
 }

@@ -63,6 +63,8 @@ static void on_got(struct slice json, const struct error *err, void *arg)
 {
     struct client *client = arg;
     client->gots++;
+    client->lied |= err != NULL && strstr(err->text, "was lost") != NULL &&
+                    client->publisher != NULL && publisher_is_up(client->publisher);
     if (err != NULL)
         snprintf(client->got, sizeof client->got, "error: %s", err->text);
     else if (json.data == NULL)
@@ -570,6 +572,31 @@ static void test_publisher_takes_back_what_was_acknowledged_before_a_loss(void *
     assert_int_equal(client->lists[2].outcome, SLATE_STORED);
 }
 
+/* The server is frozen with the first lists before it until a heartbeat waits for room behind them,
+ * and meanwhile another client's FLUSHALL arrives. Thawed, it does what has arrived before it can
+ * see the heartbeat; what follows the heartbeat comes after the flush for certain. */
+static void test_publisher_owes_what_a_flush_met_in_the_middle_of_a_slate(void **state)
+{
+    struct client *client = *state;
+    open_and_wait(client);
+    server_freeze(&client->server);
+    fill(client, LISTS_MAX, 5);
+    publisher_send(client->publisher, &client->slate, on_sent, client);
+    assert_false(reaches_within(&client->loop, &client->sents, 1, PUBLISHER_HEARTBEAT_MS + 500));
+    int written = 0;
+    assert_int_equal(redisAppendCommand(client->server.client, "FLUSHALL"), REDIS_OK);
+    while (!written)
+        assert_int_equal(redisBufferWrite(client->server.client, &written), REDIS_OK);
+    server_thaw(&client->server);
+    wait_for(&client->loop, &client->sents, 1);
+    assert_int_equal(client->losses, 2);
+    assert_int_equal(client->lists[0].outcome, SLATE_UNSENT);
+    assert_int_equal(client->lists[LISTS_MAX - 1].outcome, SLATE_STORED);
+    redisReply *flushed = NULL;
+    assert_int_equal(redisGetReply(client->server.client, (void **)&flushed), REDIS_OK);
+    freeReplyObject(flushed);
+}
+
 static void test_publisher_is_not_up_where_meta_is_no_hash(void **state)
 {
     struct client *client = *state;
@@ -650,6 +677,19 @@ static void test_publisher_keeps_lists_unsent_when_the_server_is_killed(void **s
     wait_for(&client->loop, &client->downs, 1);
     assert_int_equal(client->sents, 1);
     assert_int_equal(publisher_figures(client->publisher)->unsent, LISTS_MAX);
+}
+
+static void test_publisher_gets_an_error_when_the_server_is_killed(void **state)
+{
+    struct client *client = *state;
+    open_and_wait(client);
+    server_freeze(&client->server);
+    publisher_get(client->publisher, SLICE("u0"), on_got, client);
+    assert_false(reaches_within(&client->loop, &client->gots, 2, 100));
+    server_kill(&client->server);
+    wait_for(&client->loop, &client->gots, 2);
+    assert_string_equal(client->got, "error: the connection to Redis was lost");
+    wait_for(&client->loop, &client->downs, 1);
 }
 
 static void test_publisher_owes_all_to_a_server_that_comes_back_empty(void **state)
@@ -791,12 +831,14 @@ int main(void)
         TEST(test_publisher_writes_the_generation_with_a_heartbeat),
         TEST(test_publisher_beats_while_a_slate_takes_all_the_room),
         TEST(test_publisher_takes_back_what_was_acknowledged_before_a_loss),
+        TEST(test_publisher_owes_what_a_flush_met_in_the_middle_of_a_slate),
         TEST(test_publisher_is_not_up_where_meta_is_no_hash),
         TEST(test_publisher_signs_in_with_user_and_password),
         TEST(test_publisher_says_that_the_password_is_wrong_but_not_which),
         TEST(test_publisher_is_not_up_where_a_password_is_missing),
         TEST(test_publisher_says_what_the_user_may_not_do),
         TEST(test_publisher_keeps_lists_unsent_when_the_server_is_killed),
+        TEST(test_publisher_gets_an_error_when_the_server_is_killed),
         TEST(test_publisher_owes_all_to_a_server_that_comes_back_empty),
         TEST(test_publisher_gives_up_on_a_server_that_hangs),
         TEST(test_publisher_sends_again_after_a_lost_script),
