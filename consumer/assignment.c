@@ -188,7 +188,7 @@ static void assign(struct consumer *consumer, const rd_kafka_topic_partition_lis
                                       clock_monotonic_ns() + CONSUMER_CHECK_MS * 1000000LL};
     if (add_events(&assigning, partitions, &err) == 0 && add_items(&assigning, &err) == 0) {
         begin_fetching(consumer, assigning.list);
-        consumer->assigned_once = true;
+        consumer->has_assignment = true;
         tell(consumer, partitions, consumer->hooks.assigned);
     } else {
         rd_kafka_assign(consumer->client, NULL);
@@ -200,6 +200,7 @@ static void assign(struct consumer *consumer, const rd_kafka_topic_partition_lis
 static void unassign(struct consumer *consumer, const rd_kafka_topic_partition_list_t *partitions)
 {
     drop_held(consumer);
+    consumer->has_assignment = false;
     reset_positions(&consumer->events, consumer->events.count);
     reset_positions(&consumer->items, consumer->items.count);
     tell(consumer, partitions, consumer->hooks.revoked);

@@ -100,7 +100,7 @@ int consumer_send_dead_letter(struct consumer *consumer, struct slice key, struc
                               struct error *err);
 
 /* Records not yet taken, over the assigned partitions: end of log - next offset, as last heard
- * from the brokers; -1 if unknown. */
+ * from the brokers; -1 if unknown, as before the first assignment. */
 int64_t consumer_lag(const struct consumer *consumer);
 
 /* Stops taking (SIGTERM): pauses fetching, still polls. */

@@ -1,5 +1,6 @@
-/* The parts of the consumer, for its own .c files: consumer.c takes and settles, assignment.c
- * answers the group, notices.c tells of health and failure, closing.c ends it all. */
+/* The parts of the consumer, for its own .c files: opening.c makes one, consumer.c takes and
+ * settles, assignment.c answers the group, notices.c tells of health and failure, closing.c ends it
+ * all. */
 #ifndef FRESHET_CONSUMER_CONSUMER_PARTS_H
 #define FRESHET_CONSUMER_CONSUMER_PARTS_H
 
@@ -63,7 +64,7 @@ struct consumer {
     uv_async_t wake; /* something waits in librdkafka, or was found out here */
     uv_timer_t tick; /* every TICK_MS; while closing: the deadline */
     bool started;
-    bool assigned_once;
+    bool has_assignment;             /* though it may be of no partition */
     bool paused;                     /* for good, by consumer_pause */
     bool holding;                    /* until the next take */
     int64_t taken_at_ns;             /* the last consumer_take */
@@ -79,6 +80,11 @@ static inline bool consumer_takes(const struct consumer *consumer)
     return consumer->started && !consumer->paused && !consumer->notices.failed &&
            !consumer->closing.begun;
 }
+
+/* ---- consumer.c ---- */
+
+/* Of the handle `wake`. */
+void consumer_on_wake(uv_async_t *handle);
 
 /* ---- assignment.c ---- */
 

@@ -43,6 +43,9 @@ bool scan_object_end(struct scan *scan);
 /* One value with what it says; a container is checked and passed over. */
 bool scan_value(struct scan *scan, struct scan_value *value);
 
+/* A number, where a value that is nothing else begins. */
+bool scan_number(struct scan *scan, struct scan_value *value);
+
 /* One value of any kind, checked and passed over. */
 bool scan_skip(struct scan *scan);
 

@@ -5,8 +5,8 @@ import time
 
 from harness import EVENTS_FILE, PARTITIONS, EndToEnd, main
 
-REPLAYED = 16_000
-STOPPED_AT = 2000
+REPLAYED = 40_000
+STOPPED_AT = 5000
 DRAIN_S = 10
 
 
@@ -28,10 +28,9 @@ class RestartTest(EndToEnd):
         self.assertLess(time.monotonic() - began, DRAIN_S + 5)
 
         first = freshet.dump()
-        stored = {p: first.partitions[freshet.topic, p]["next_offset"] for p in range(PARTITIONS)}
-        taken = sum(
-            sum(first.partitions[freshet.topic, p]["counters"].values()) for p in range(PARTITIONS)
-        )
+        lines = {p: line for (topic, p), line in first.partitions.items() if topic == freshet.topic}
+        stored = {p: line["next_offset"] for p, line in lines.items()}
+        taken = sum(sum(line["counters"].values()) for line in lines.values())
         self.assertGreaterEqual(taken, STOPPED_AT)
         self.assertLess(taken, REPLAYED, "it was stopped in mid-stream")
         self.assertEqual(taken, sum(stored.values()))
@@ -55,10 +54,11 @@ class RestartTest(EndToEnd):
         records = self.kafka.consume(freshet.topic)
         with self.kafka.wire() as wire:
             committed = wire.committed(freshet.group, freshet.topic, PARTITIONS)
-            self.assertEqual(committed, stored, "the group's offsets are the state's")
+            settled = {p: offset for p, offset in committed.items() if offset >= 0}
+            self.assertEqual(settled, stored, "the group's offsets are the state's")
             for partition, offset in stored.items():
                 wire.delete_records(freshet.topic, partition, offset)
-        return [record for record in records if record.offset < stored[record.partition]]
+        return [record for record in records if record.offset < stored.get(record.partition, 0)]
 
 
 if __name__ == "__main__":

@@ -386,8 +386,8 @@ static void test_bad_item_records_are_dead(void **state)
 /* ---- against jansson ---- */
 
 static const char *const seeds[] = {
-    "{\"id\":\"e1\",\"user\":\"u1\",\"item\":\"i9\",\"type\":\"click\",\"ts\":1700000000000,"
-    "\"value\":1.0,\"list\":\"00a\",\"pos\":3}",
+    ("{\"id\":\"e1\",\"user\":\"u1\",\"item\":\"i9\",\"type\":\"click\",\"ts\":1700000000000,"
+     "\"value\":1.0,\"list\":\"00a\",\"pos\":3}"),
     "{\"user\":12,\"item\":-0,\"type\":\"purchase\",\"value\":1e2,\"x\":[1,2.5,{\"y\":null}]}",
     "{\"user\":\"\\u00e9\\ud83d\\ude00\",\"item\":\"\xC3\xA9\xE2\x82\xAC\",\"type\":\"click\"}",
     "{ \"user\" : \"a\\\\\\\"b\" , \"item\" : \"\\n\", \"type\":\"click\", \"z\":[[],{},[{}]] }",

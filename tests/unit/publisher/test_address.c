@@ -47,12 +47,11 @@ static void test_address_that_is_none_is_refused(void **state)
 
 static void test_address_longer_than_the_kernel_takes_is_refused(void **state)
 {
-    char path[200];
+    char path[109] = "";
     memset(path, '/', sizeof path - 1);
-    path[sizeof path - 1] = '\0';
     struct address address;
     assert_int_equal(address_parse(&address, path, NULL), ERR_SETTINGS);
-    path[107] = '\0'; /* sun_path has 108 bytes on Linux */
+    path[107] = '\0'; /* Linux's sun_path has 108 bytes, with the closing NUL */
     assert_int_equal(address_parse(&address, path, NULL), 0);
 }
 
