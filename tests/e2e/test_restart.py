@@ -10,6 +10,15 @@ STOPPED_AT = 5000
 DRAIN_S = 10
 
 
+def owed_users(dump):
+    """Users whose last event is not answered by a list that Redis acknowledged."""
+    return [
+        name
+        for name, user in dump.users.items()
+        if user["wanted"]["offset"] > user["acked"]["offset"]
+    ]
+
+
 class RestartTest(EndToEnd):
     def test_a_restart_replays_nothing(self):
         freshet = self.freshet("restart", {
@@ -34,12 +43,7 @@ class RestartTest(EndToEnd):
         self.assertGreaterEqual(taken, STOPPED_AT)
         self.assertLess(taken, REPLAYED, "it was stopped in mid-stream")
         self.assertEqual(taken, sum(stored.values()))
-        owed = [
-            name
-            for name, user in first.users.items()
-            if user["wanted"]["offset"] > user["acked"]["offset"]
-        ]
-        self.assertFalse(owed, "whoever's event was learned has a list, and that is durable")
+        self.assertFalse(owed_users(first), "whoever's event was learned has a list")
         deleted = self.delete_what_was_learned(freshet, stored)
 
         freshet.start()
@@ -48,6 +52,24 @@ class RestartTest(EndToEnd):
         second = freshet.wait_drained(REPLAYED)
         self.assertEqual(second["records"]["this_run"], REPLAYED - taken, "taken by the second run")
         self.assert_two_equalities(freshet, REPLAYED, deleted=deleted)
+
+    def test_without_time_to_drain_lists_stay_owed_and_come_after_the_restart(self):
+        freshet = self.freshet("hasty", {
+            "train": {"first_events": 3000},
+            "daemon": {"drain": "0s"},
+            "lists": {"batch_users": 1},
+        })
+        freshet.start()
+        replay = freshet.spawn("replay", EVENTS_FILE, "--limit", REPLAYED)
+        freshet.wait_applied(STOPPED_AT)
+        self.assertEqual(freshet.terminate(), 0)
+        self.assertTrue(owed_users(freshet.dump()), "lists were under way when the signal came")
+        freshet.start()
+        self.assertEqual(replay.wait(), 0)
+        freshet.wait_drained(REPLAYED)
+        self.assertFalse(owed_users(freshet.dump()))
+        freshet.wait_generation(1)
+        self.assert_two_equalities(freshet, REPLAYED)
 
     def delete_what_was_learned(self, freshet, stored):
         """Nobody can replay what is gone from the log. What was there, for the oracle."""

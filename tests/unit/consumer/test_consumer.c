@@ -214,6 +214,28 @@ static void test_a_second_member_takes_over_its_share(void **state)
         assert_int_equal(two->batch.events[i].partition, two->batch.events[0].partition);
 }
 
+static void test_a_batch_outlives_the_consumer(void **state)
+{
+    struct fixture *fixture = *state;
+    struct member *member = &fixture->members[0];
+    produce_clicks(fixture, 0, 100);
+    start_member(fixture, 0);
+    wait_until(fixture, member->batch.count == 100);
+    int64_t begun_ns = clock_monotonic_ns();
+    close_member(fixture, 0, CLOSE_MS);
+    assert_in_range((clock_monotonic_ns() - begun_ns) / 1000000, 0, CLOSE_MS / 2);
+    assert_all_clicks_once(&member->batch, 100);
+}
+
+static void test_what_the_broker_is_is_known_after_opening(void **state)
+{
+    struct fixture *fixture = *state;
+    open_member(fixture, 0);
+    assert_int_equal(consumer_partition_count(fixture->members[0].consumer), PARTITIONS);
+    assert_true(strlen(consumer_cluster_id(fixture->members[0].consumer)) > 0);
+    assert_true(producer_broker_is_embedded(fixture->producer));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -233,6 +255,8 @@ int main(void)
         TEST(test_holding_back_from_the_start_loses_nothing),
         TEST(test_a_paused_consumer_takes_nothing),
         TEST(test_a_second_member_takes_over_its_share),
+        TEST(test_a_batch_outlives_the_consumer),
+        TEST(test_what_the_broker_is_is_known_after_opening),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -193,28 +193,6 @@ static void test_closing_before_the_start_is_quick(void **state)
     assert_in_range((clock_monotonic_ns() - begun_ns) / 1000000, 0, CLOSE_MS / 2);
 }
 
-static void test_a_batch_outlives_the_consumer(void **state)
-{
-    struct fixture *fixture = *state;
-    struct member *member = &fixture->members[0];
-    produce_clicks(fixture, 0, 100);
-    start_member(fixture, 0);
-    wait_until(fixture, member->batch.count == 100);
-    int64_t begun_ns = clock_monotonic_ns();
-    close_member(fixture, 0, CLOSE_MS);
-    assert_in_range((clock_monotonic_ns() - begun_ns) / 1000000, 0, CLOSE_MS / 2);
-    assert_all_clicks_once(&member->batch, 100);
-}
-
-static void test_what_the_broker_is_is_known_after_opening(void **state)
-{
-    struct fixture *fixture = *state;
-    open_member(fixture, 0);
-    assert_int_equal(consumer_partition_count(fixture->members[0].consumer), PARTITIONS);
-    assert_true(strlen(consumer_cluster_id(fixture->members[0].consumer)) > 0);
-    assert_true(producer_broker_is_embedded(fixture->producer));
-}
-
 static int try_to_open(struct fixture *fixture, int timeout_ms, struct error *err)
 {
     struct consumer *consumer;
@@ -268,6 +246,10 @@ int main(void)
         TEST(test_closing_keeps_its_deadline_when_kafka_is_away),
         TEST(test_closing_with_records_waiting_is_quick),
         TEST(test_closing_does_not_wait_for_what_hangs),
+        TEST(test_closing_before_the_start_is_quick),
+        TEST(test_opening_without_a_broker_is_down_in_time),
+        TEST(test_a_denied_property_is_refused),
+        TEST(test_an_unknown_property_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
