@@ -179,7 +179,8 @@ static void test_closing_does_not_wait_for_what_hangs(void **state)
     int64_t begun_ns = clock_monotonic_ns();
     send_letter(fixture);
     close_member(fixture, 0, 1500);
-    assert_in_range((clock_monotonic_ns() - begun_ns) / 1000000, 1500, 2000);
+    /* Not before the deadline (libuv counts in whole milliseconds), and not long after. */
+    assert_in_range((clock_monotonic_ns() - begun_ns) / 1000000, 1498, 2000);
     assert_int_equal(fixture->letters_ok + fixture->letters_lost, 1);
     rd_kafka_topic_partition_list_destroy(list); /* the thread goes on and frees the rest */
 }
