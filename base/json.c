@@ -280,6 +280,11 @@ struct json *json_parse(struct slice text, struct error *err)
         error_set(err, ERR_DATA, "nested deeper than %d", JSON_DEPTH_MAX);
         return NULL;
     }
+    if (text.length > 0 &&
+        memchr(text.data, 0, text.length) != NULL) { /* jansson passes over some */
+        error_set(err, ERR_DATA, "a zero byte");
+        return NULL;
+    }
     json_error_t what;
     json_t *json =
         json_loadb(text.data, text.length, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &what);

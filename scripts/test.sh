@@ -55,6 +55,8 @@ check "layers" /usr/bin/python3 tests/check_layers.py
 check "compose file" tests/check_compose.sh
 check "build: gcc, release, warnings are errors" build release
 check "build: clang" build clang
+say "fuzzing, briefly"
+count_tests build-clang -L fuzz
 check "install" tests/check_install.sh build
 check "build: ASan and UBSan" build asan
 say "tests under ASan and UBSan"

@@ -241,7 +241,7 @@ static void test_reader_refuses_bytes_after_the_value(void **state)
 {
     assert_refused(SLICE("{} x"), "end of file");
     assert_refused(SLICE("1 2"), "end of file");
-    assert_refused(SLICE("{}\0"), "end of file");
+    assert_refused(SLICE("{}\0"), "a zero byte");
 }
 
 static void test_reader_refuses_what_is_no_json(void **state)
@@ -302,9 +302,20 @@ static void test_each_visits_members_in_the_order_of_the_text(void **state)
     json_free(json);
 }
 
+static void test_a_zero_byte_is_refused_wherever_it_stands(void **state)
+{
+    (void)state;
+    struct error err = {0};
+    assert_null(json_parse(SLICE("{\"a\":1\0}"), &err));
+    assert_null(json_parse(SLICE("null\0"), &err));
+    assert_null(json_parse(SLICE("\0{}"), &err));
+    assert_int_equal(err.code, ERR_DATA);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_zero_byte_is_refused_wherever_it_stands),
         cmocka_unit_test(test_writer_puts_commas_between_values_at_every_depth),
         cmocka_unit_test(test_writer_escapes_quotes_backslashes_and_control_characters),
         cmocka_unit_test(test_writer_copies_utf8_as_it_is),
