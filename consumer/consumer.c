@@ -55,8 +55,8 @@ static void fail_out_of_range(struct consumer *consumer, const rd_kafka_message_
 {
     struct error err;
     error_set(&err, ERR_SETTINGS,
-              "history: partition %d of %s: %s: the state and the log do not fit; restore a newer "
-              "backup (freshet restore) or begin anew (freshet reset)",
+              "history: partition %d of %s: %s: the state and the log do not fit; begin anew "
+              "with an empty state.dir",
               (int)message->partition,
               message->rkt != NULL ? rd_kafka_topic_name(message->rkt) : consumer->settings.topic,
               rd_kafka_message_errstr(message));

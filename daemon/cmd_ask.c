@@ -175,8 +175,10 @@ static void print_status(const struct json *s)
     const struct json *recent = json_get(json_get(accuracy, "recent"), best_name);
     printf("state       %.*s, up %.0f s\n", SLICE_ARG(json_get_string(s, "state", SLICE("?"))),
            json_get_number(s, "uptime_s", 0));
-    printf("kafka       %s, lag %" PRId64 "\n",
+    printf("kafka       %s, %" PRId64 " partitions%s, lag %" PRId64 "\n",
            json_get_bool(json_get(s, "kafka"), "up", false) ? "up" : "down",
+           json_get_int(s, "assigned", 0),
+           json_get_int(s, "assigned", 0) == 0 ? " (waiting for the group)" : "",
            json_get_int(json_get(s, "kafka"), "lag", -1));
     printf("redis       %s\n", json_get_bool(json_get(s, "redis"), "up", false) ? "up" : "down");
     printf("records     %" PRId64 " applied, %" PRId64 " duplicate, %" PRId64 " late, %" PRId64

@@ -12,7 +12,7 @@ struct client {
     struct control *control;
     struct client *next, **self; /* in control->clients; NULL self: on its way out */
     struct buffer input;
-    bool answering; /* a request is with the handler */
+    struct control_request *request; /* with the handler; NULL: none */
 };
 
 struct control_request {
@@ -26,7 +26,6 @@ struct control {
     void *arg;
     struct client *clients;
     int client_count;
-    struct control_request *pending[CONTROL_CLIENTS_MAX];
     bool listener_closed;
     void (*closed)(void *arg);
     void *closed_arg;
@@ -67,9 +66,8 @@ static void drop_client(struct client *client)
     if (client->next != NULL)
         client->next->self = client->self;
     client->self = NULL;
-    for (int i = 0; i < CONTROL_CLIENTS_MAX; i++)
-        if (client->control->pending[i] != NULL && client->control->pending[i]->client == client)
-            client->control->pending[i]->client = NULL;
+    if (client->request != NULL)
+        client->request->client = NULL; /* its owner still answers it, to nobody */
     uv_close((uv_handle_t *)&client->pipe, client_closed);
 }
 
@@ -90,9 +88,7 @@ void control_answer(struct control_request *request, struct slice json)
         free(request);
         return;
     }
-    for (int i = 0; i < CONTROL_CLIENTS_MAX; i++)
-        if (client->control->pending[i] == request)
-            client->control->pending[i] = NULL;
+    client->request = NULL;
     free(request);
     struct answer *answer = mem_zalloc(sizeof *answer);
     buffer_add(&answer->text, json.data, json.length);
@@ -105,7 +101,6 @@ void control_answer(struct control_request *request, struct slice json)
         drop_client(client);
         return;
     }
-    client->answering = false;
     next_line(client);
 }
 
@@ -124,14 +119,9 @@ void control_fail(struct control_request *request, const struct error *err)
 
 static struct control_request *new_request(struct client *client)
 {
-    struct control_request *request = mem_alloc(sizeof *request);
-    request->client = client;
-    for (int i = 0; i < CONTROL_CLIENTS_MAX; i++)
-        if (client->control->pending[i] == NULL) {
-            client->control->pending[i] = request;
-            break;
-        }
-    return request;
+    client->request = mem_alloc(sizeof *client->request);
+    client->request->client = client;
+    return client->request;
 }
 
 /* Hands the next whole line to the handler, if none of this client is there already. */
@@ -139,13 +129,12 @@ static void next_line(struct client *client)
 {
     char *end =
         client->input.length > 0 ? memchr(client->input.data, '\n', client->input.length) : NULL;
-    if (client->answering || end == NULL || client->self == NULL)
+    if (client->request != NULL || end == NULL || client->self == NULL)
         return;
     struct error err = {0};
     size_t length = (size_t)(end - client->input.data);
     struct json *body = json_parse((struct slice){client->input.data, (uint32_t)length}, &err);
     buffer_consume(&client->input, length + 1);
-    client->answering = true;
     struct control_request *request = new_request(client);
     if (body == NULL) {
         error_wrap(&err, "request");

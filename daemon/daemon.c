@@ -151,6 +151,8 @@ static void abandon(uv_timer_t *timer)
 /* All is durable that will be: close whatever is open. What was never opened is NULL. */
 static void close_parts(struct daemon *daemon)
 {
+    if (daemon->line != NULL)
+        line_close_commits(daemon->line);
     uv_timer_start(&daemon->deadline, abandon, LEAVE_MS, 0);
     uv_close((uv_handle_t *)&daemon->sigterm, NULL);
     uv_close((uv_handle_t *)&daemon->sigint, NULL);

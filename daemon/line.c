@@ -44,7 +44,7 @@ struct line {
     void *held_arg;
     void (*stopped)(void *arg);
     void *stopped_arg;
-    bool spill, commit_failed;
+    bool spill, commit_running, commit_failed, commits_closed;
     int64_t popular_ms; /* when the popular list was last scored */
     bool popular_stale;
     struct waiter *commit_next, *commit_now, *sent_waiters;
@@ -198,6 +198,12 @@ static void add_user(struct line *line, struct slate *slate, struct user *user)
     user->oldest_event_ms = 0; /* answered by this list, or put back if it is not sent */
 }
 
+static bool popular_is_due(const struct line *line)
+{
+    return line->popular_stale &&
+           clock_monotonic_ns() / 1000000 - line->popular_ms >= LINE_POPULAR_MS;
+}
+
 /* Fresh users first; the rest of the slate is for renewals. */
 static void fill_slate(struct line *line, struct slate *slate)
 {
@@ -205,10 +211,9 @@ static void fill_slate(struct line *line, struct slate *slate)
     for (int kind = 0; kind < QUEUE_KINDS; kind++)
         while (line->queues[kind].length > 0 && slate->count < line->settings.batch_users)
             add_user(line, slate, pop(&line->queues[kind]));
-    int64_t now_ms = clock_monotonic_ns() / 1000000;
-    if (line->popular_stale && now_ms - line->popular_ms >= LINE_POPULAR_MS) {
+    if (popular_is_due(line)) {
         line->popular_stale = false;
-        line->popular_ms = now_ms;
+        line->popular_ms = clock_monotonic_ns() / 1000000;
         scorer_add_popular(line->scorer, slate);
     }
 }
@@ -231,9 +236,10 @@ static void score_done(uv_work_t *work, int status)
 
 static bool may_score(const struct line *line)
 {
-    return line->at_score == NULL && !line->holding && !line->stop &&
-           publisher_is_up(line->publisher) &&
-           (line->queues[FRESH].length > 0 || line->queues[RENEWAL].length > 0);
+    bool wanted =
+        line->queues[FRESH].length > 0 || line->queues[RENEWAL].length > 0 || popular_is_due(line);
+    return wanted && line->at_score == NULL && !line->holding && !line->stop &&
+           publisher_is_up(line->publisher);
 }
 
 static void score(struct line *line)
@@ -353,6 +359,7 @@ void line_when_sent(struct line *line, line_sent_cb done, void *arg)
 /* -- commit and settle ------------------------------------------------------------------------- */
 
 static void start_commit(struct line *line);
+static void close_handles(struct line *line);
 
 static void settle(struct line *line, const int32_t *partitions, const int64_t *next_offsets,
                    size_t count)
@@ -364,10 +371,22 @@ static void settle(struct line *line, const int32_t *partitions, const int64_t *
     free(offsets);
 }
 
+/* In the order in which they asked. */
+static void tell_committed(struct waiter **waiters, const struct error *err)
+{
+    while (*waiters != NULL) {
+        struct waiter *waiter = *waiters;
+        *waiters = waiter->next;
+        waiter->committed(err, waiter->arg);
+        free(waiter);
+    }
+}
+
 static void committed(const struct error *err, const int32_t *partitions,
                       const int64_t *next_offsets, size_t count, void *arg)
 {
     struct line *line = arg;
+    line->commit_running = false;
     line->commit_failed = err != NULL;
     if (err == NULL) {
         line->figures.commits++;
@@ -377,14 +396,13 @@ static void committed(const struct error *err, const int32_t *partitions,
         if (log_once_a_minute(&line->commit_told_ms))
             log_error("state: %s; nothing more is learned until it can be written", err->text);
     }
-    while (line->commit_now != NULL) {
-        struct waiter *waiter = line->commit_now;
-        line->commit_now = waiter->next;
-        waiter->committed(err, waiter->arg);
-        free(waiter);
-    }
-    if (line->commit_next != NULL && err == NULL)
+    tell_committed(&line->commit_now, err);
+    if (line->commit_next != NULL && err == NULL && !line->commits_closed)
         start_commit(line);
+    if (line->freed != NULL) {
+        close_handles(line);
+        return;
+    }
     line_wake(line);
 }
 
@@ -392,17 +410,41 @@ static void start_commit(struct line *line)
 {
     if (line->commit_now != NULL || !history_commit(line->history, committed, line))
         return; /* one is under way: `committed` looks again */
+    line->commit_running = true;
     line->commit_now = line->commit_next;
     line->commit_next = NULL;
 }
 
+static struct error closed_error(void)
+{
+    struct error err = {0};
+    error_set(&err, ERR_DOWN, "the daemon is stopping");
+    return err;
+}
+
 void line_commit(struct line *line, line_commit_cb done, void *arg)
 {
-    struct waiter *waiter = mem_zalloc(sizeof *waiter);
-    *waiter = (struct waiter){.next = line->commit_next, .committed = done, .arg = arg};
-    line->commit_next = waiter;
-    if (!line->commit_failed)
+    struct waiter **end = &line->commit_next;
+    while (*end != NULL)
+        end = &(*end)->next;
+    *end = mem_zalloc(sizeof **end);
+    **end = (struct waiter){.committed = done, .arg = arg};
+    if (!line->commit_failed && !line->commits_closed)
         start_commit(line);
+}
+
+bool line_commits_closed(const struct line *line)
+{
+    return line->commits_closed;
+}
+
+void line_close_commits(struct line *line)
+{
+    struct error err = closed_error();
+    line->commits_closed = true;
+    uv_timer_stop(&line->commit_timer);
+    tell_committed(&line->commit_now, &err);
+    tell_committed(&line->commit_next, &err);
 }
 
 static void commit_due(uv_timer_t *timer)
@@ -462,6 +504,8 @@ static void turn(uv_idle_t *idle)
     struct line *line = idle->data;
     uv_idle_stop(idle);
     tell_quiet(line);
+    if (line->stop)
+        return;
     tell_sent(line, true); /* those who asked while nobody waited */
     if (line->scored && !publisher_is_up(line->publisher))
         give_up_slate(line);
@@ -510,6 +554,8 @@ static void handle_closed(uv_handle_t *handle)
     struct line *line = handle->data;
     if (--line->handles_open > 0)
         return;
+    struct error err = closed_error();
+    tell_committed(&line->commit_next, &err);
     batch_deinit(&line->batch);
     slate_deinit(&line->slates[0]);
     slate_deinit(&line->slates[1]);
@@ -520,11 +566,17 @@ static void handle_closed(uv_handle_t *handle)
     freed(arg);
 }
 
+static void close_handles(struct line *line)
+{
+    uv_close((uv_handle_t *)&line->turn, handle_closed);
+    uv_close((uv_handle_t *)&line->commit_timer, handle_closed);
+}
+
 void line_free(struct line *line, void (*freed)(void *arg), void *arg)
 {
     line->freed = freed;
     line->freed_arg = arg;
     tell_sent(line, false);
-    uv_close((uv_handle_t *)&line->turn, handle_closed);
-    uv_close((uv_handle_t *)&line->commit_timer, handle_closed);
+    if (!line->commit_running) /* else its callback still needs us, and closes us */
+        close_handles(line);
 }

@@ -63,6 +63,11 @@ void line_when_sent(struct line *line, line_sent_cb sent, void *arg);
 typedef void (*line_commit_cb)(const struct error *err, void *arg);
 void line_commit(struct line *line, line_commit_cb committed, void *arg);
 
+/* No more commits, and nobody waits for one any longer: whoever still does is told with an error,
+ * and so is whoever asks later. For the end, before those who may wait are freed. */
+void line_close_commits(struct line *line);
+bool line_commits_closed(const struct line *line);
+
 /* When nothing is being scored, and nothing will be until line_release: to change what scoring
  * reads. */
 void line_hold(struct line *line, void (*held)(void *arg), void *arg);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #define FEED_MS 10
+#define SCAN_RETRY_MS 1000
 
 struct renewal_waiter {
     struct renewal_waiter *next;
@@ -137,6 +138,11 @@ static void scan_on_worker(uv_work_t *work)
                           renewal->scan_swap, &renewal->owed, &renewal->scan_error);
 }
 
+static void scan_again(uv_timer_t *timer)
+{
+    begin(timer->data);
+}
+
 static void scanned(uv_work_t *work, int status)
 {
     struct renewal *renewal = work->data;
@@ -145,8 +151,11 @@ static void scanned(uv_work_t *work, int status)
         close_timer(renewal);
         return;
     }
-    if (renewal->scan_status != 0)
+    if (renewal->scan_status != 0) {
         log_error("looking for owed lists: %s", renewal->scan_error.text);
+        uv_timer_start(&renewal->timer, scan_again, SCAN_RETRY_MS, 0);
+        return;
+    }
     if (renewal->again) {
         begin(renewal);
         return;
@@ -165,7 +174,8 @@ static void commit_done(const struct error *err, void *arg)
     if (renewal->stage != COMMITTING)
         return; /* closed meanwhile */
     if (err != NULL) {
-        line_commit(renewal->line, commit_done, renewal); /* the line waits before it tries again */
+        if (!line_commits_closed(renewal->line)) /* the line waits before it tries again */
+            line_commit(renewal->line, commit_done, renewal);
         return;
     }
     renewal->stage = SCANNING;
@@ -197,7 +207,7 @@ void renewal_start(struct renewal *renewal, enum slate_cause cause, bool all)
     if (renewal->stage == IDLE || renewal->stage == FEEDING)
         begin(renewal);
     else
-        renewal->again = renewal->stage == SCANNING;
+        renewal->again = true; /* what changed since its commit began is not in its scan */
 }
 
 void renewal_when_queued(struct renewal *renewal, void (*queued)(void *arg), void *arg)

@@ -27,6 +27,7 @@ static void write_partitions(struct daemon *daemon, struct json_writer *w)
 {
     int32_t partitions[PARTITIONS_MAX];
     size_t count = history_partitions(daemon->history, partitions, PARTITIONS_MAX);
+    json_int(w, "assigned", (int64_t)count);
     json_begin_array(w, "partitions");
     for (size_t i = 0; i < count; i++) {
         const struct partition_record *record =

@@ -85,7 +85,8 @@ static void swap_durable(const struct error *err, void *arg)
 {
     struct swapper *swapper = arg;
     if (err != NULL) { /* not on the disk, so not in the lists either: ask again until it is */
-        line_commit(swapper->line, swap_durable, swapper);
+        if (!line_commits_closed(swapper->line))
+            line_commit(swapper->line, swap_durable, swapper);
         return;
     }
     const struct generation *generation = swapper->candidate;
@@ -222,6 +223,10 @@ static void free_now(struct swapper *swapper)
 {
     void (*freed)(void *arg) = swapper->freed;
     void *arg = swapper->freed_arg;
+    struct error err = {0};
+    error_set(&err, ERR_DOWN, "the daemon is stopping");
+    if (swapper->done != NULL)
+        swapper->done(&err, swapper->done_arg);
     generation_free(swapper->candidate);
     free(swapper);
     freed(arg);

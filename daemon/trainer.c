@@ -24,7 +24,8 @@ struct trainer {
     uv_process_t process;
     bool process_open; /* the handle must be closed before we are gone */
     bool committing, ending;
-    bool began; /* a run began since the daemon did */
+    bool began;  /* a run began since the daemon did */
+    bool failed; /* the last run did: the next is due at retry_ns */
     int64_t began_ns, retry_ns;
     uint64_t applied_at_begin;
     int handles_open;
@@ -43,6 +44,8 @@ static bool is_due(const struct trainer *trainer)
     int64_t now_ns = clock_monotonic_ns();
     if (figures->running || trainer->committing || trainer->ending || now_ns < trainer->retry_ns)
         return false;
+    if (trainer->failed)
+        return true;
     uint64_t applied = history_counter(trainer->history, COUNTER_APPLIED);
     if (history_meta(trainer->history)->generation == 0 && !trainer->began)
         return applied >= trainer->settings.first_events;
@@ -75,9 +78,11 @@ static void ended(uv_process_t *process, int64_t status, int signal_number)
         return;
     }
     if (status == 0 && signal_number == 0) {
+        trainer->failed = false;
         trainer->written(trainer->arg);
         return;
     }
+    trainer->failed = true;
     trainer->figures.failures++;
     trainer->retry_ns = clock_monotonic_ns() + (int64_t)RETRY_MS * 1000000;
     log_error("training failed (%s %d); the live generation stays",
@@ -109,6 +114,7 @@ static void spawn(struct trainer *trainer)
     if (status == 0)
         return;
     log_error("training could not start: %s", uv_strerror(status));
+    trainer->failed = true;
     trainer->figures.failures++;
     trainer->retry_ns = clock_monotonic_ns() + (int64_t)RETRY_MS * 1000000;
     uv_close((uv_handle_t *)&trainer->process, handle_closed);

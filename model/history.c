@@ -1,3 +1,4 @@
+#include "base/clock.h"
 #include "base/mem.h"
 #include "model/history_internal.h"
 
@@ -5,8 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/random.h>
-
-#define FIRST_EPOCH 1
 
 const char *const counter_names[COUNTER_COUNT] = {"applied",      "duplicate",    "late",
                                                   "retracted",    "retract_miss", "forgotten",
@@ -55,7 +54,7 @@ static int draw_meta(struct state_meta *meta, struct error *err)
         return error_set(err, ERR_DOWN, "the system gives no random bytes");
     for (size_t i = 0; i < sizeof bytes; i++)
         snprintf(meta->nonce + 2 * i, 3, "%02x", bytes[i]);
-    meta->epoch = FIRST_EPOCH;
+    meta->epoch = (uint32_t)(clock_wall_ms() / 1000); /* see struct version */
     return 0;
 }
 
@@ -70,7 +69,7 @@ static int number_types(struct history *history, const struct history_settings *
         if (number >= EVENT_TYPES_MAX)
             return error_set(err, ERR_SETTINGS,
                              "events: %s is one type too many: the state in %s has met %d types, "
-                             "which is the most; begin anew with `freshet reset`",
+                             "which is the most; begin anew with an empty state.dir",
                              settings->types[i], settings->state.dir, EVENT_TYPES_MAX);
         types->number_of[i] = (uint16_t)number;
         types->index_of[number] = (int)i;
@@ -196,12 +195,12 @@ int history_bind(struct history *history, const char *cluster_id, int partition_
     if (strcmp(meta->cluster_id, cluster_id) != 0)
         return error_set(err, ERR_SETTINGS,
                          "the state in %s belongs to Kafka cluster %s, this one is %s: use another "
-                         "state.dir, or begin anew with `freshet reset`",
+                         "state.dir, or begin anew with an empty state.dir",
                          dir, meta->cluster_id, cluster_id);
     if (meta->partition_count != partition_count)
         return error_set(err, ERR_SETTINGS,
                          "the state in %s was made with %d partitions of %s, now there are %d, and "
-                         "users are on others than before: begin anew with `freshet reset`",
+                         "users are on others than before: begin anew with an empty state.dir",
                          dir, meta->partition_count, history->topic, partition_count);
     return 0;
 }

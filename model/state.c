@@ -73,7 +73,7 @@ static int upgrade(struct state *state, MDB_txn *txn, uint32_t format, struct er
         if (upgrades[from] == NULL)
             return error_set(err, ERR_SETTINGS,
                              "the state in %s has format %u, too old to be upgraded to %u: begin "
-                             "anew with `freshet reset`",
+                             "anew with an empty state.dir",
                              state->dir, format, STATE_FORMAT);
         int status = upgrades[from](state, txn, err);
         if (status != 0)
@@ -90,13 +90,12 @@ static int check_format(struct state *state, MDB_txn *txn, struct error *err)
     if (order != BYTE_ORDER_MARK)
         return error_set(err, ERR_SETTINGS,
                          "the state in %s was written by a machine of another byte order, or is no "
-                         "state: begin anew with `freshet reset`",
+                         "state: begin anew with an empty state.dir",
                          state->dir);
     if (format > STATE_FORMAT)
         return error_set(err, ERR_SETTINGS,
                          "the state in %s has format %u and this freshet knows %u: run the newer "
-                         "freshet that wrote it, restore a backup of this version's with `freshet "
-                         "restore`, or begin anew with `freshet reset`",
+                         "freshet that wrote it, or begin anew with an empty state.dir",
                          state->dir, format, STATE_FORMAT);
     if (format == STATE_FORMAT)
         return 0;

@@ -34,8 +34,8 @@ SUM_TOLERANCE = 1e-9
 SUM_FLOOR = 1e-250
 # The product computes in float32 (24 bits) and publishes six digits.
 SCORE_TOLERANCE = 1e-4
-# A score is a sum of terms of size 1; what cancels leaves float32's rounding of those terms.
-SCORE_FLOOR = 1e-5
+# Below float32's rounding of the terms of size 1 that cancelled in it, a score is nothing.
+SCORE_FLOOR = 1e-7
 
 
 @dataclasses.dataclass

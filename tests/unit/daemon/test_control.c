@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -159,6 +161,33 @@ static void test_an_answer_may_come_later(void **state)
     stop(&server);
 }
 
+/* Found by a client that gave up on a long request: its request outlived it, and the next to leave
+ * met it. */
+static void test_a_client_may_leave_before_its_answer(void **state)
+{
+    (void)state;
+    struct server server;
+    start(&server);
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    snprintf(address.sun_path, sizeof address.sun_path, "%s/%s", server.dir, CONTROL_SOCKET);
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof address), 0);
+    const char request[] = "{\"cmd\":\"later\"}\n";
+    assert_int_equal(write(fd, request, sizeof request - 1), sizeof request - 1);
+    while (server.kept == NULL)
+        uv_run(&server.loop, UV_RUN_ONCE);
+    close(fd);
+    struct asking askings[] = {{.dir = server.dir, .request = "{\"cmd\":\"echo\"}"},
+                               {.dir = server.dir, .request = "{\"cmd\":\"now\"}"},
+                               {.dir = server.dir, .request = "{\"cmd\":\"echo\"}"}};
+    run(&server, askings, 3);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(askings[i].status, 0);
+        json_free(askings[i].answer);
+    }
+    stop(&server);
+}
+
 static void test_without_a_daemon_the_world_is_down(void **state)
 {
     (void)state;
@@ -173,6 +202,7 @@ int main(void)
         cmocka_unit_test(test_a_request_gets_its_answer),
         cmocka_unit_test(test_an_error_arrives_with_its_code_and_text),
         cmocka_unit_test(test_an_answer_may_come_later),
+        cmocka_unit_test(test_a_client_may_leave_before_its_answer),
         cmocka_unit_test(test_without_a_daemon_the_world_is_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

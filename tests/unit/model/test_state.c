@@ -337,12 +337,12 @@ static void expect_refused_with_meta(struct place *place, const char *name, uint
 
 static void test_a_newer_format_is_refused_with_the_way_out(void **at)
 {
-    expect_refused_with_meta(*at, "format", STATE_FORMAT + 1, "freshet restore");
+    expect_refused_with_meta(*at, "format", STATE_FORMAT + 1, "an empty state.dir");
 }
 
 static void test_a_format_that_cannot_be_upgraded_is_refused_with_the_way_out(void **at)
 {
-    expect_refused_with_meta(*at, "format", 0, "freshet reset");
+    expect_refused_with_meta(*at, "format", 0, "an empty state.dir");
 }
 
 static void test_another_byte_order_is_refused(void **at)
