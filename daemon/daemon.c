@@ -152,7 +152,7 @@ static void abandon(uv_timer_t *timer)
 static void close_parts(struct daemon *daemon)
 {
     if (daemon->line != NULL)
-        line_close_commits(daemon->line);
+        settling_close(line_settling(daemon->line));
     uv_timer_start(&daemon->deadline, abandon, LEAVE_MS, 0);
     uv_close((uv_handle_t *)&daemon->sigterm, NULL);
     uv_close((uv_handle_t *)&daemon->sigint, NULL);
@@ -190,7 +190,7 @@ static void last_commit(const struct error *err, void *arg)
 static void at_rest(void *arg)
 {
     struct daemon *daemon = arg;
-    line_commit(daemon->line, last_commit, daemon);
+    settling_commit(line_settling(daemon->line), last_commit, daemon);
 }
 
 /* No more lists: wait for the worker, make all durable, close. */

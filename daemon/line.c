@@ -13,10 +13,9 @@ struct queue {
     size_t length;             /* waiting */
 };
 
-struct waiter { /* for a commit or for lists to be sent */
+struct waiter { /* for lists to be sent */
     struct waiter *next;
     line_sent_cb sent;
-    line_commit_cb committed;
     void *arg;
     uint64_t targets[QUEUE_KINDS];
 };
@@ -38,19 +37,18 @@ struct line {
     bool scored;                      /* at_score is finished and waits for the send station */
     uv_work_t score_work;
     uv_idle_t turn;
-    uv_timer_t commit_timer;
+    struct settling *settling;
     bool stop_learning, holding, stop;
     void (*held)(void *arg);
     void *held_arg;
     void (*stopped)(void *arg);
     void *stopped_arg;
-    bool spill, commit_running, commit_failed, commits_closed;
+    bool spill;
     int64_t popular_ms; /* when the popular list was last scored */
     bool popular_stale;
-    struct waiter *commit_next, *commit_now, *sent_waiters;
+    struct waiter *sent_waiters;
     struct line_figures figures;
-    int64_t commit_told_ms, dead_told_ms;
-    int handles_open;
+    int64_t dead_told_ms;
     void (*freed)(void *arg);
     void *freed_arg;
 };
@@ -161,8 +159,8 @@ static bool may_learn(const struct line *line)
 {
     bool score_station_busy = line->at_score != NULL && !line->scored;
     bool users_wait = line->queues[FRESH].length > 0 && publisher_is_up(line->publisher);
-    return !line->stop_learning && !line->holding && !line->commit_failed && !score_station_busy &&
-           !users_wait && !history_dead_full(line->history);
+    return !line->stop_learning && !line->holding && !settling_failed(line->settling) &&
+           !score_station_busy && !users_wait && !history_dead_full(line->history);
 }
 
 /* Takes and learns one batch; true if more may be waiting in Kafka. */
@@ -356,104 +354,19 @@ void line_when_sent(struct line *line, line_sent_cb done, void *arg)
     line_wake(line);
 }
 
-/* -- commit and settle ------------------------------------------------------------------------- */
+/* -- settle ------------------------------------------------------------------------------------ */
 
-static void start_commit(struct line *line);
-static void close_handles(struct line *line);
-
-static void settle(struct line *line, const int32_t *partitions, const int64_t *next_offsets,
-                   size_t count)
-{
-    struct settled_offset *offsets = mem_array(NULL, count, sizeof *offsets);
-    for (size_t i = 0; i < count; i++)
-        offsets[i] = (struct settled_offset){partitions[i], next_offsets[i]};
-    consumer_settle(line->consumer, offsets, count);
-    free(offsets);
-}
-
-/* In the order in which they asked. */
-static void tell_committed(struct waiter **waiters, const struct error *err)
-{
-    while (*waiters != NULL) {
-        struct waiter *waiter = *waiters;
-        *waiters = waiter->next;
-        waiter->committed(err, waiter->arg);
-        free(waiter);
-    }
-}
-
-static void committed(const struct error *err, const int32_t *partitions,
-                      const int64_t *next_offsets, size_t count, void *arg)
+static void ticked(void *arg)
 {
     struct line *line = arg;
-    line->commit_running = false;
-    line->commit_failed = err != NULL;
-    if (err == NULL) {
-        line->figures.commits++;
-        settle(line, partitions, next_offsets, count);
-    } else {
-        line->figures.commit_failures++;
-        if (log_once_a_minute(&line->commit_told_ms))
-            log_error("state: %s; nothing more is learned until it can be written", err->text);
-    }
-    tell_committed(&line->commit_now, err);
-    if (line->commit_next != NULL && err == NULL && !line->commits_closed)
-        start_commit(line);
-    if (line->freed != NULL) {
-        close_handles(line);
-        return;
-    }
+    if (!line->stop)
+        send_dead_letters(line); /* those that were refused come again */
     line_wake(line);
 }
 
-static void start_commit(struct line *line)
+struct settling *line_settling(struct line *line)
 {
-    if (line->commit_now != NULL || !history_commit(line->history, committed, line))
-        return; /* one is under way: `committed` looks again */
-    line->commit_running = true;
-    line->commit_now = line->commit_next;
-    line->commit_next = NULL;
-}
-
-static struct error closed_error(void)
-{
-    struct error err = {0};
-    error_set(&err, ERR_DOWN, "the daemon is stopping");
-    return err;
-}
-
-void line_commit(struct line *line, line_commit_cb done, void *arg)
-{
-    struct waiter **end = &line->commit_next;
-    while (*end != NULL)
-        end = &(*end)->next;
-    *end = mem_zalloc(sizeof **end);
-    **end = (struct waiter){.committed = done, .arg = arg};
-    if (!line->commit_failed && !line->commits_closed)
-        start_commit(line);
-}
-
-bool line_commits_closed(const struct line *line)
-{
-    return line->commits_closed;
-}
-
-void line_close_commits(struct line *line)
-{
-    struct error err = closed_error();
-    line->commits_closed = true;
-    uv_timer_stop(&line->commit_timer);
-    tell_committed(&line->commit_now, &err);
-    tell_committed(&line->commit_next, &err);
-}
-
-static void commit_due(uv_timer_t *timer)
-{
-    struct line *line = timer->data;
-    if (history_is_dirty(line->history) || line->commit_next != NULL)
-        start_commit(line);
-    send_dead_letters(line); /* those that were refused come again */
-    line_wake(line);
+    return line->settling;
 }
 
 /* -- the turn ---------------------------------------------------------------------------------- */
@@ -537,25 +450,17 @@ struct line *line_new(uv_loop_t *loop, const struct line_settings *settings,
         .publisher = publisher,
         .spilled = spilled,
         .arg = arg,
-        .handles_open = 2,
     };
     batch_init(&line->batch);
     uv_idle_init(loop, &line->turn);
-    uv_timer_init(loop, &line->commit_timer);
     line->turn.data = line;
-    line->commit_timer.data = line;
-    uint64_t commit_ms = (uint64_t)settings->commit_ms;
-    uv_timer_start(&line->commit_timer, commit_due, commit_ms, commit_ms);
+    line->settling = settling_new(loop, settings->commit_ms, consumer, history, ticked, line);
     return line;
 }
 
-static void handle_closed(uv_handle_t *handle)
+static void turn_closed(uv_handle_t *handle)
 {
     struct line *line = handle->data;
-    if (--line->handles_open > 0)
-        return;
-    struct error err = closed_error();
-    tell_committed(&line->commit_next, &err);
     batch_deinit(&line->batch);
     slate_deinit(&line->slates[0]);
     slate_deinit(&line->slates[1]);
@@ -566,10 +471,10 @@ static void handle_closed(uv_handle_t *handle)
     freed(arg);
 }
 
-static void close_handles(struct line *line)
+static void settling_freed(void *arg)
 {
-    uv_close((uv_handle_t *)&line->turn, handle_closed);
-    uv_close((uv_handle_t *)&line->commit_timer, handle_closed);
+    struct line *line = arg;
+    uv_close((uv_handle_t *)&line->turn, turn_closed);
 }
 
 void line_free(struct line *line, void (*freed)(void *arg), void *arg)
@@ -577,6 +482,5 @@ void line_free(struct line *line, void (*freed)(void *arg), void *arg)
     line->freed = freed;
     line->freed_arg = arg;
     tell_sent(line, false);
-    if (!line->commit_running) /* else its callback still needs us, and closes us */
-        close_handles(line);
+    settling_free(line->settling, settling_freed, line);
 }

@@ -13,6 +13,7 @@
 #define FRESHET_DAEMON_LINE_H
 
 #include "consumer/consumer.h"
+#include "daemon/settling.h"
 #include "model/scorer.h"
 #include "monitor/accuracy.h"
 #include "monitor/histogram.h"
@@ -33,7 +34,6 @@ struct line_figures {
     struct accuracy accuracy;
     uint64_t batches, events; /* learned, this run */
     uint64_t slates, lists[CAUSE_COUNT];
-    uint64_t commits, commit_failures;
     double learn_s, score_s; /* wall time spent */
 };
 
@@ -58,15 +58,8 @@ size_t line_queued_renewals(const struct line *line); /* of those, not for an ev
 typedef void (*line_sent_cb)(bool ok, void *arg);
 void line_when_sent(struct line *line, line_sent_cb sent, void *arg);
 
-/* When all learned so far is durable. After a commit that failed, the next is tried with the next
- * tick. */
-typedef void (*line_commit_cb)(const struct error *err, void *arg);
-void line_commit(struct line *line, line_commit_cb committed, void *arg);
-
-/* No more commits, and nobody waits for one any longer: whoever still does is told with an error,
- * and so is whoever asks later. For the end, before those who may wait are freed. */
-void line_close_commits(struct line *line);
-bool line_commits_closed(const struct line *line);
+/* Its last step, for those who want something durable. */
+struct settling *line_settling(struct line *line);
 
 /* When nothing is being scored, and nothing will be until line_release: to change what scoring
  * reads. */

@@ -174,8 +174,9 @@ static void commit_done(const struct error *err, void *arg)
     if (renewal->stage != COMMITTING)
         return; /* closed meanwhile */
     if (err != NULL) {
-        if (!line_commits_closed(renewal->line)) /* the line waits before it tries again */
-            line_commit(renewal->line, commit_done, renewal);
+        if (!settling_is_closed(
+                line_settling(renewal->line))) /* the line waits before it tries again */
+            settling_commit(line_settling(renewal->line), commit_done, renewal);
         return;
     }
     renewal->stage = SCANNING;
@@ -196,7 +197,7 @@ static void begin(struct renewal *renewal)
     renewal->next = 0;
     renewal->again = false;
     renewal->stage = COMMITTING;
-    line_commit(renewal->line, commit_done, renewal);
+    settling_commit(line_settling(renewal->line), commit_done, renewal);
 }
 
 void renewal_start(struct renewal *renewal, enum slate_cause cause, bool all)

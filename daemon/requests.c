@@ -192,7 +192,7 @@ void daemon_request(struct control_request *request, const struct json *body, vo
         swapper_look(daemon->swapper);
         answer_ok(request);
     } else if (slice_equal(command, SLICE("commit"))) {
-        line_commit(daemon->line, deferred_done, defer(daemon, request));
+        settling_commit(line_settling(daemon->line), deferred_done, defer(daemon, request));
     } else {
         answer_error(request, ERR_USAGE, "unknown request");
     }

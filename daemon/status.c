@@ -148,11 +148,12 @@ static void write_generation(struct daemon *daemon, struct json_writer *w)
 static void write_line(struct daemon *daemon, struct json_writer *w)
 {
     const struct line_figures *line = line_figures(daemon->line);
+    const struct settling_figures *settling = settling_figures(line_settling(daemon->line));
     json_begin_object(w, "line");
     json_int(w, "batches", (int64_t)line->batches);
     json_int(w, "slates", (int64_t)line->slates);
-    json_int(w, "commits", (int64_t)line->commits);
-    json_int(w, "commit_failures", (int64_t)line->commit_failures);
+    json_int(w, "commits", (int64_t)settling->commits);
+    json_int(w, "commit_failures", (int64_t)settling->failures);
     json_real6(w, "learn_s", line->learn_s);
     json_real6(w, "score_s", line->score_s);
     json_real6(w, "cpu_s", (double)clock_cpu_ns() * 1e-9);

@@ -85,8 +85,8 @@ static void swap_durable(const struct error *err, void *arg)
 {
     struct swapper *swapper = arg;
     if (err != NULL) { /* not on the disk, so not in the lists either: ask again until it is */
-        if (!line_commits_closed(swapper->line))
-            line_commit(swapper->line, swap_durable, swapper);
+        if (!settling_is_closed(line_settling(swapper->line)))
+            settling_commit(line_settling(swapper->line), swap_durable, swapper);
         return;
     }
     const struct generation *generation = swapper->candidate;
@@ -110,7 +110,7 @@ static void line_held(void *arg)
     uint64_t newest =
         swapper->number > meta->newest_generation ? swapper->number : meta->newest_generation;
     history_set_generation(swapper->history, swapper->number, true, newest, 0);
-    line_commit(swapper->line, swap_durable, swapper);
+    settling_commit(line_settling(swapper->line), swap_durable, swapper);
 }
 
 static void refuse(struct swapper *swapper)

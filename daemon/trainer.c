@@ -134,7 +134,7 @@ static void look(uv_timer_t *timer)
     if (!is_due(trainer) || trainer->process_open)
         return;
     trainer->committing = true; /* the snapshot is read from the state: bring it up to date */
-    line_commit(trainer->line, committed, trainer);
+    settling_commit(line_settling(trainer->line), committed, trainer);
 }
 
 struct trainer *trainer_new(uv_loop_t *loop, const struct trainer_settings *settings,

@@ -395,7 +395,7 @@ static const char expected_dump[] =
     "{\"topic\":\"events\",\"partition\":0,\"next_offset\":3,\"stream_ts\":600000,\"counters\":"
     "{\"applied\":2,\"duplicate\":0,\"late\":0,\"retracted\":0,\"retract_miss\":0,"
     "\"forgotten\":1,\"item_records\":0,\"dead\":0}}\n"
-    "{\"state\":{\"format\":1,\"epoch\":%u,\"swap\":0,\"generation\":0,\"newest_generation\":0,"
+    "{\"state\":{\"format\":1,\"epoch\":0,\"swap\":0,\"generation\":0,\"newest_generation\":0,"
     "\"cluster\":\"cluster-a\",\"partitions\":1}}\n";
 
 static void learn_what_is_dumped(struct place *place)
@@ -426,11 +426,8 @@ static void learn_what_is_dumped(struct place *place)
 static void test_the_dump_has_the_shape_it_is_documented_to_have(void **at)
 {
     learn_what_is_dumped(*at);
-    struct place *place = *at;
-    uint32_t epoch = history_meta(place->history)->epoch;
-    char *text = dump(place), expected[4096];
-    snprintf(expected, sizeof expected, expected_dump, epoch);
-    assert_string_equal(text, expected);
+    char *text = dump(*at);
+    assert_string_equal(text, expected_dump);
     free(text);
 }
 
