@@ -5,7 +5,7 @@ import json
 
 from harness import EVENTS_FILE, EndToEnd, main
 
-REPLAYED = 49_000
+REPLAYED = 50_000
 RATE = 4000  # so that the first generation is trained and swapped in while events come
 
 
