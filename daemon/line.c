@@ -319,7 +319,8 @@ static void sent(struct slate *slate, void *arg)
     free(items);
     slate_clear(slate);
     line->figures.slates++;
-    line->at_send = NULL;
+    if (line->at_send == slate) /* one that was given up never got there */
+        line->at_send = NULL;
     tell_sent(line, all);
     line_wake(line);
 }
