@@ -1,0 +1,27 @@
+/* Which instructions the numeric kernels use: chosen once, by what the processor has.
+ *
+ * Each kernel has a plain C twin that it is tested against. Different kernels may differ in the
+ * last bits of a sum; the same kernel gives the same bits on any thread. A setting or a test may
+ * force one, before any thread is started. */
+#ifndef FRESHET_BASE_KERNEL_H
+#define FRESHET_BASE_KERNEL_H
+
+#include <stdbool.h>
+
+enum kernel {
+    KERNEL_PLAIN,  /* what the compiler makes of C */
+    KERNEL_AVX2,   /* with FMA */
+    KERNEL_AVX512, /* F, DQ, BW and VL */
+    KERNEL_COUNT
+};
+extern const char *const kernel_names[KERNEL_COUNT]; /* "plain", "avx2", "avx512" */
+
+bool kernel_available(enum kernel kernel);
+
+/* The widest available, unless one was forced. */
+enum kernel kernel_chosen(void);
+
+/* False, and nothing is changed, if the processor lacks it. */
+bool kernel_force(enum kernel kernel);
+
+#endif
