@@ -11,7 +11,7 @@ import sys
 import time
 
 TOP = pathlib.Path(__file__).resolve().parent.parent
-BUILD = TOP / "build-bench"
+BUILD = pathlib.Path(os.environ.get("FRESHET_BENCH_BUILD", TOP / "build-bench"))
 
 
 class Driver:
@@ -92,7 +92,7 @@ class Report:
         else:
             more = "".join(f"  {k} {v}" for k, v in fields.items())
             print(f"{self.work} rank {rank} {size} vs {peer}: {row['speedup']:.2f} x (ratio {row['ratio']:.3f}), "
-                  f"{mine:.3f} ms +-{my_spread:.0%} to {other:.3f} ms +-{other_spread:.0%}{more}", flush=True)
+                  f"{mine:.3f} {field[-2:]} +-{my_spread:.0%} to {other:.3f} {field[-2:]} +-{other_spread:.0%}{more}", flush=True)
         return row
 
 

@@ -1,4 +1,5 @@
 #include "daemon/command.h"
+#include "base/kernel.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -101,6 +102,16 @@ int command_fail(const struct error *err)
     return -err->code;
 }
 
+/* What the settings say of the whole process; before any thread is started. */
+static int apply(const struct settings *settings, struct error *err)
+{
+    int kernel = settings->model.kernel - 1;
+    if (kernel < 0 || kernel_force((enum kernel)kernel))
+        return 0;
+    return error_set(err, ERR_SETTINGS, "model.kernel: this processor has no %s",
+                     kernel_names[kernel]);
+}
+
 int command_settings(const char *path, struct settings **settings, struct error *err)
 {
     if (path == NULL)
@@ -110,5 +121,5 @@ int command_settings(const char *path, struct settings **settings, struct error 
     if (status != 0 && complaints.length > 0)
         fprintf(stderr, "%.*s", (int)complaints.length, complaints.data);
     buffer_deinit(&complaints);
-    return status;
+    return status == 0 ? apply(*settings, err) : status;
 }

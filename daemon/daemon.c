@@ -42,6 +42,7 @@ static void assigned(const int32_t *partitions, size_t count, void *arg)
         return;
     }
     scorer_learned(daemon->scorer, NULL);
+    accuracy_forget_baselines(&line_figures(daemon->line)->accuracy);
     renewal_start(daemon->renewal, CAUSE_EVENT, false);
 }
 
@@ -51,6 +52,7 @@ static void revoked(const int32_t *partitions, size_t count, void *arg)
     log_info("consumer: %zu partitions revoked", count);
     history_revoke(daemon->history, partitions, count);
     scorer_learned(daemon->scorer, NULL);
+    accuracy_forget_baselines(&line_figures(daemon->line)->accuracy);
 }
 
 static void records_ready(void *arg)

@@ -129,8 +129,8 @@ static void observe(const struct event *event, const struct user_record *before,
                     void *arg)
 {
     struct line *line = arg;
-    (void)event;
-    accuracy_observe(&line->figures.accuracy, before, item);
+    accuracy_observe(&line->figures.accuracy, event, before, item,
+                     history_type_counts(line->history, event->type));
 }
 
 static void dead_letter_done(bool ok, uint64_t token, void *arg)

@@ -39,7 +39,7 @@ struct settings {
         int64_t max_ahead_ms, max_age_ms;
     } events;
     struct { /* history: */
-        int64_t max, seen_max, dedup_window;
+        int64_t max, seen_max, dedup_window, neighbours;
     } history;
     struct { /* state: */
         char *dir;
@@ -49,9 +49,12 @@ struct settings {
         struct hyperparameters hyper;
         int64_t rank;
         enum update update;
-        double sgd_rate, rho, trend_weight; /* rho 0 and trend_weight -1: fitted */
-        int trend_half_life;                /* -1: fitted */
-        int first_half_life;                /* before the first generation */
+        bool taste;
+        double sgd_rate, rho;                 /* rho 0: fitted */
+        double trend_weight, together_weight; /* -1: fitted */
+        int trend_half_life;                  /* -1: fitted */
+        int first_half_life;                  /* before the first generation */
+        int kernel;                           /* 0: the widest; else 1 + an enum kernel */
     } model;
     struct { /* train: */
         int64_t every_ms, min_events, first_events, iterations, warm_iterations, threads, seed,

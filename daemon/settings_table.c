@@ -1,4 +1,5 @@
 #include "daemon/settings_table.h"
+#include "model/pairs.h"
 #include "model/sums.h"
 
 #include <string.h>
@@ -22,6 +23,7 @@ static const char *const value_names[] = {"none", "linear", "log"};
 static const char *const objective_names[] = {"ials", "hu", "implicit"};
 static const char *const lambda_scaling_names[] = {"none", "count"};
 static const char *const update_names[] = {"als", "sgd"};
+static const char *const kernel_choices[] = {"auto", "plain", "avx2", "avx512"};
 static const char *const log_level_names[] = {"debug", "info", "warn", "error"};
 
 const struct section settings_sections[] = {
@@ -93,6 +95,11 @@ const struct row settings_rows[] = {
     {"history.dedup_window", ROW_INT, AT(history.dedup_window), 0, 10000, .standard = "100",
      .sentence = "A user's last event ids, remembered to drop duplicates."},
 
+    {"history.neighbours", ROW_INT, AT(history.neighbours), 0, PAIRS_NEIGHBOURS_MAX,
+     .standard = "256",
+     .sentence = "Neighbours whose co-occurrence is counted for an item, in each partition; 28 "
+                 "bytes each; 0: none is."},
+
     {"state.dir", ROW_TEXT, AT(state.dir), .standard = "./state",
      .sentence = "The directory of state, generations and control socket; one process at a time."},
     {"state.commit", ROW_DURATION, AT(state.commit_ms), 10, MINUTES, .standard = "1s",
@@ -121,6 +128,8 @@ const struct row settings_rows[] = {
      .sentence = "How an event changes its user's factors: exact fold-in, or one gradient step."},
     {"model.sgd_rate", ROW_REAL, AT(model.sgd_rate), 0, 10, .above = true, .standard = "0.05",
      .sentence = "The step of update: sgd."},
+    {"model.taste", ROW_BOOL, AT(model.taste), .standard = "true",
+     .sentence = "Whether a score has the taste term, what the factors say."},
     {"model.rho", ROW_REAL, AT(model.rho), 0, 1, .above = true, .word = "fitted", .word_value = 0,
      .standard = "fitted",
      .sentence =
@@ -128,11 +137,18 @@ const struct row settings_rows[] = {
          "weight."},
     {"model.trend_weight", ROW_REAL, AT(model.trend_weight), 0, 1e6, .word = "fitted",
      .word_value = -1, .standard = "fitted",
-     .sentence = "The weight of the trend term in a score; 0: taste alone."},
+     .sentence = "The weight of the trend term in a score; 0: none."},
     {"model.trend_half_life", ROW_CHOICE, AT(model.trend_half_life), HALF_LIVES, .word = "fitted",
      .word_value = -1, .standard = "fitted", .sentence = "How fast the trend forgets."},
+    {"model.together_weight", ROW_REAL, AT(model.together_weight), 0, 1e6, .word = "fitted",
+     .word_value = -1, .standard = "fitted",
+     .sentence = "The weight of the together term, what goes with the user's latest items; 0: "
+                 "none."},
     {"model.first_half_life", ROW_CHOICE, AT(model.first_half_life), HALF_LIVES, .standard = "1w",
      .sentence = "The trend's half-life until there is a generation."},
+    {"model.kernel", ROW_CHOICE, AT(model.kernel), NAMES(kernel_choices), .standard = "auto",
+     .sentence = "Which instructions the arithmetic uses; auto: the widest there are. The same "
+                 "kernel gives the same bits."},
 
     {"train.every", ROW_DURATION, AT(train.every_ms), SECONDS, 3650 * DAYS, .standard = "1h",
      .sentence = "How often full ALS runs."},

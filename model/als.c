@@ -13,6 +13,17 @@
 
 /* Rows a thread takes at once: some milliseconds of work at most, so that threads end together. */
 #define BLOCK_ROWS 64
+#define ROTATED_ROWS 256
+
+/* A Gram matrix is summed in so many parts: enough to share among threads, and few to keep. */
+#define GRAM_PARTS 16
+
+static double ALS_RESIDUAL = 1e-6;
+__attribute__((constructor)) static void rr(void)
+{
+    if (getenv("RES"))
+        ALS_RESIDUAL = atof(getenv("RES"));
+}
 
 size_t als_stride(int rank)
 {
@@ -73,15 +84,19 @@ int ratings_transpose(struct ratings *ratings, struct error *err)
     return 0;
 }
 
-/* One half-iteration: every row of `solved` against the basis. Shared by the threads. */
+/* What the threads share in one half-iteration: `fixed` is rotated into its eigenbasis, and every
+ * row of `solved` found against it. */
 struct half {
     const struct als_settings *settings;
-    struct basis basis;
+    struct basis basis; /* Y = fixed */
+    float *fixed;       /* [basis.rows, stride] */
+    float *solved;      /* [rows, stride] */
+    size_t rows;
     const size_t *begin; /* [rows + 1] */
     const struct pair *pairs;
-    float *solved; /* [rows, stride] */
-    size_t rows;
-    atomic_size_t next; /* first row of the next block to be taken */
+    double *G;          /* [GRAM_PARTS, rank, rank]: the sum in the first */
+    double *V, *g;      /* [rank, rank] and [rank] */
+    atomic_size_t next; /* first row, or part, that nobody has taken */
 };
 
 static void rest(double duty, int64_t worked_ns)
@@ -93,20 +108,58 @@ static void rest(double duty, int64_t worked_ns)
     nanosleep(&pause, NULL);
 }
 
-/* Rows are taken by whoever is free; what becomes of a row does not depend on who took it. */
+/* Takes the next `count` of `end`; returns how many it got, from *first. */
+static size_t take(struct half *half, size_t count, size_t end, size_t *first)
+{
+    *first = atomic_fetch_add(&half->next, count);
+    if (*first >= end)
+        return 0;
+    return end - *first < count ? end - *first : count;
+}
+
+/* The Gram matrix of a part of the fixed rows. The parts are the same for any number of threads,
+ * and so is their sum. */
+static void *sum_gram(void *arg)
+{
+    struct half *half = arg;
+    size_t f = (size_t)half->basis.rank, stride = half->basis.stride, rows = half->basis.rows;
+    size_t each = (rows + GRAM_PARTS - 1) / GRAM_PARTS, part;
+    while (take(half, 1, GRAM_PARTS, &part) > 0) {
+        size_t first = part * each < rows ? part * each : rows;
+        size_t count = rows - first < each ? rows - first : each;
+        int64_t began_ns = clock_monotonic_ns();
+        blas_gram(half->fixed + first * stride, count, stride, (int)f, half->G + part * f * f);
+        rest(half->settings->duty, clock_monotonic_ns() - began_ns);
+    }
+    return NULL;
+}
+
+static void *rotate_fixed(void *arg)
+{
+    struct half *half = arg;
+    size_t stride = half->basis.stride, row, count;
+    while ((count = take(half, ROTATED_ROWS, half->basis.rows, &row)) > 0) {
+        int64_t began_ns = clock_monotonic_ns();
+        blas_rotate(half->fixed + row * stride, count, stride, half->basis.rank, half->V);
+        rest(half->settings->duty, clock_monotonic_ns() - began_ns);
+    }
+    return NULL;
+}
+
+/* A row starts from what it was, rotated too. What becomes of it does not depend on who took it. */
 static void *solve_rows(void *arg)
 {
     struct half *half = arg;
-    struct foldin_scratch *scratch = foldin_scratch_new(half->basis.rank);
-    for (;;) {
-        size_t row = atomic_fetch_add(&half->next, BLOCK_ROWS);
-        if (row >= half->rows)
-            break;
+    const struct basis *basis = &half->basis;
+    struct foldin_scratch *scratch = foldin_scratch_new(basis->rank);
+    size_t row, count, pairs = half->begin[half->rows];
+    while ((count = take(half, BLOCK_ROWS, half->rows, &row)) > 0) {
         int64_t began_ns = clock_monotonic_ns();
-        for (size_t end = row + BLOCK_ROWS; row < end && row < half->rows; row++)
-            foldin_solve(&half->basis, &half->settings->hyper, half->pairs + half->begin[row],
-                         half->begin[row + 1] - half->begin[row],
-                         half->solved + row * half->basis.stride, scratch);
+        blas_rotate(half->solved + row * basis->stride, count, basis->stride, basis->rank, half->V);
+        for (size_t end = row + count; row < end; row++)
+            foldin_solve_to(basis, &half->settings->hyper, half->pairs + half->begin[row],
+                            half->begin[row + 1] - half->begin[row], pairs - half->begin[row + 1],
+                            ALS_RESIDUAL, half->solved + row * basis->stride, scratch);
         rest(half->settings->duty, clock_monotonic_ns() - began_ns);
     }
     foldin_scratch_free(scratch);
@@ -114,66 +167,63 @@ static void *solve_rows(void *arg)
 }
 
 /* The caller is one of the threads; fewer than asked for is no error, only slower. */
-static void solve_half(struct half *half)
+static void on_all_threads(struct half *half, void *(*work)(void *half))
 {
     int extra = half->settings->threads - 1, started = 0;
     pthread_t *threads = mem_array(NULL, (size_t)(extra > 0 ? extra : 0), sizeof *threads);
-    while (started < extra && pthread_create(&threads[started], NULL, solve_rows, half) == 0)
+    atomic_store(&half->next, 0);
+    while (started < extra && pthread_create(&threads[started], NULL, work, half) == 0)
         started++;
-    solve_rows(half);
+    work(half);
     while (started > 0)
         pthread_join(threads[--started], NULL);
     free(threads);
 }
 
-struct eigenbasis { /* [rank, rank] twice and [rank] */
-    double *G, *V, *g;
-};
-
-/* Rotates both sides into the eigenvectors of the fixed side's Gram matrix. */
-static int rotate_into(struct eigenbasis *eigen, float *fixed, size_t fixed_rows, float *solved,
-                       size_t solved_rows, int rank, struct error *err)
+static int solve_half(struct half *half, struct error *err)
 {
-    size_t stride = als_stride(rank);
-    blas_gram(fixed, fixed_rows, stride, rank, eigen->G);
-    for (int k = 0; k < rank; k++)
-        if (!isfinite(eigen->G[(size_t)k * (size_t)rank + (size_t)k]))
+    size_t f = (size_t)half->basis.rank;
+    on_all_threads(half, sum_gram);
+    for (size_t part = 1; part < GRAM_PARTS; part++)
+        for (size_t k = 0; k < f * f; k++)
+            half->G[k] += half->G[part * f * f + k];
+    for (size_t k = 0; k < f; k++)
+        if (!isfinite(half->G[k * f + k]))
             return error_set(err, ERR_DATA, "factors have run out of float32's range");
-    if (blas_eigen(eigen->G, rank, eigen->V, eigen->g, err) != 0)
+    if (blas_eigen(half->G, half->basis.rank, half->V, half->g, err) != 0)
         return ERR_DATA;
-    blas_rotate(fixed, fixed_rows, stride, rank, eigen->V);
-    blas_rotate(solved, solved_rows, stride, rank, eigen->V);
+    on_all_threads(half, rotate_fixed);
+    on_all_threads(half, solve_rows);
     return 0;
 }
 
 static int iterate(const struct ratings *ratings, const struct als_settings *settings, float *X,
-                   float *Y, struct eigenbasis *eigen, struct error *err)
+                   float *Y, double *memory, struct error *err)
 {
-    int rank = settings->hyper.rank;
-    struct half half = {.settings = settings, .basis = {.g = eigen->g, .rank = rank}};
-    half.basis.stride = als_stride(rank);
-
-    if (rotate_into(eigen, Y, ratings->items, X, ratings->users, rank, err) != 0)
-        return ERR_DATA;
-    half.basis.Y = Y;
-    half.basis.rows = ratings->items;
-    half.begin = ratings->user_begin;
-    half.pairs = ratings->user_pairs;
-    half.solved = X;
-    half.rows = ratings->users;
-    solve_half(&half);
-
-    if (rotate_into(eigen, X, ratings->users, Y, ratings->items, rank, err) != 0)
-        return ERR_DATA;
-    half.basis.Y = X;
-    half.basis.rows = ratings->users;
-    half.begin = ratings->item_begin;
-    half.pairs = ratings->item_pairs;
-    half.solved = Y;
-    half.rows = ratings->items;
-    atomic_store(&half.next, 0);
-    solve_half(&half);
-    return 0;
+    size_t f = (size_t)settings->hyper.rank, stride = als_stride(settings->hyper.rank);
+    double *G = memory, *V = G + GRAM_PARTS * f * f, *g = V + f * f;
+    struct half users = {.settings = settings,
+                         .basis = {Y, g, ratings->items, stride, (int)f},
+                         .fixed = Y,
+                         .solved = X,
+                         .rows = ratings->users,
+                         .begin = ratings->user_begin,
+                         .pairs = ratings->user_pairs,
+                         .G = G,
+                         .V = V,
+                         .g = g};
+    struct half items = {.settings = settings,
+                         .basis = {X, g, ratings->users, stride, (int)f},
+                         .fixed = X,
+                         .solved = Y,
+                         .rows = ratings->items,
+                         .begin = ratings->item_begin,
+                         .pairs = ratings->item_pairs,
+                         .G = G,
+                         .V = V,
+                         .g = g};
+    int failed = solve_half(&users, err);
+    return failed ? failed : solve_half(&items, err);
 }
 
 int als_run(const struct ratings *ratings, const struct als_settings *settings, float *X, float *Y,
@@ -181,12 +231,11 @@ int als_run(const struct ratings *ratings, const struct als_settings *settings, 
             struct error *err)
 {
     size_t f = (size_t)settings->hyper.rank;
-    double *memory = mem_array(NULL, 2 * f * f + f, sizeof *memory);
-    struct eigenbasis eigen = {memory, memory + f * f, memory + 2 * f * f};
+    double *memory = mem_array(NULL, (GRAM_PARTS + 1) * f * f + f, sizeof *memory);
     int failed = 0;
     for (int i = 1; i <= settings->iterations && !failed; i++) {
         int64_t began_ns = clock_monotonic_ns();
-        failed = iterate(ratings, settings, X, Y, &eigen, err);
+        failed = iterate(ratings, settings, X, Y, memory, err);
         if (failed || progress == NULL)
             continue;
         struct als_progress done = {.iteration = i, .iterations = settings->iterations};

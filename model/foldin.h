@@ -5,9 +5,10 @@
  * The factors are rotated into the eigenvectors of their Gram matrix G, so w0 G + lambda I is
  * diagonal and Jacobi-preconditioned conjugate gradient (Hestenes & Stiefel 1952; Takacs et al.
  * 2011 for ALS) converges in a few steps without ever forming a matrix. It stops when the residual
- * is below FOLDIN_RESIDUAL of |b|; rows it cannot finish in FOLDIN_STEPS_MAX, and those too badly
- * conditioned or scaled for float32, are solved by Cholesky in float64. The kernel is the widest
- * that the processor has; the same processor gives the same bits on any thread. */
+ * is below what was asked for, as a share of |b|; rows it cannot finish in FOLDIN_STEPS_MAX, and
+ * those too badly conditioned or scaled for float32, are solved by Cholesky in float64. The kernel
+ * is base/kernel.h's choice when the scratch is made; the same kernel gives the same bits on any
+ * thread. */
 #ifndef FRESHET_MODEL_FOLDIN_H
 #define FRESHET_MODEL_FOLDIN_H
 
@@ -25,15 +26,17 @@ struct basis {       /* fixed factors in their eigenbasis; borrowed */
 
 struct foldin_scratch; /* one per thread */
 struct foldin_scratch *foldin_scratch_new(int rank);
-
-/* Another kernel than the best there is, for tests and bench. False if the processor lacks it. */
-enum foldin_kernel { FOLDIN_PLAIN, FOLDIN_AVX2, FOLDIN_AVX512 };
-bool foldin_scratch_choose(struct foldin_scratch *scratch, enum foldin_kernel kernel);
 void foldin_scratch_free(struct foldin_scratch *scratch);
 
 /* x: [stride]; its value on entry is the starting point (zero it for a cold start). No pairs: x =
  * 0. Returns the number of CG steps taken, negative if Cholesky finished it. */
 int foldin_solve(const struct basis *basis, const struct hyperparameters *hyper,
                  const struct pair *pairs, size_t count, float *x, struct foldin_scratch *scratch);
+
+/* The same to another residual than FOLDIN_RESIDUAL. pairs: [count + ahead]; the rows of the
+ * `ahead` last belong to whoever is solved next and are only fetched into the cache. */
+int foldin_solve_to(const struct basis *basis, const struct hyperparameters *hyper,
+                    const struct pair *pairs, size_t count, size_t ahead, double residual, float *x,
+                    struct foldin_scratch *scratch);
 
 #endif

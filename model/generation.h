@@ -12,11 +12,13 @@
  * The manifest:
  *   {"number","objective":"ials|hu|implicit","rank","w0","lambda","lambda_scaling":"none|count",
  *    "alpha","seed":"16 hex digits","iterations",
- *    "weights":{"taste","trend","trend_half_life":"1w","rho","together"},
+ *    "weights":{"taste","trend","trend_half_life":"1w","rho",
+ *               "together","together_rho","together_horizon":"1d|ever","together_direction":"forward|both"},
  *    "figures":{"users","items","interactions","tail_events","loss","seconds",
  *               "ndcg20","ndcg20_se","ndcg20_live","ndcg20_recent"},     (null: not a number)
  *    "cutoff":[{"partition","next_offset"}],"gate":"passed|first|refused"}
- * The hyperparameters and weights must be there; another maker may leave out the rest.
+ * The hyperparameters and weights must be there (what says how `together` is made only if it is
+ * above 0); another maker may leave out the rest.
  *
  * Written aside, fsynced, renamed, directory fsynced. Read in full and checked in full (lengths,
  * order of ids, finiteness of every factor, checksum) before any of it is believed. Any one thread.
@@ -26,6 +28,7 @@
 
 #include "model/confidence.h"
 #include "model/foldin.h"
+#include "model/together.h"
 
 #define RANK_MAX 512
 #define GENERATION_CUTOFFS_MAX 1024
@@ -33,9 +36,11 @@
 struct score_weights {
     double taste;        /* a */
     double trend;        /* b */
-    int trend_half_life; /* index into half_life_ms */
+    int trend_half_life; /* index into half_life_ms; HALF_LIFE_EVER only in baselines, never in a
+                            file */
     double rho;          /* recency in the fold-in, (0, 1] */
-    double together;     /* c; 0 until the co-occurrence term is built */
+    double together;     /* c >= 0 */
+    struct together_choice together_of;
 };
 
 struct generation_figures {

@@ -9,6 +9,7 @@
 
 static const char *const objective_names[] = {"ials", "hu", "implicit"};
 static const char *const scaling_names[] = {"none", "count"};
+static const char *const direction_names[] = {"forward", "both"};
 static const char *const gate_names[] = {"first", "passed", "refused"};
 
 #define COUNT_OF(array) (sizeof(array) / sizeof *(array))
@@ -31,6 +32,11 @@ static void write_weights(struct json_writer *w, const struct score_weights *wei
     json_text(w, "trend_half_life", half_life_names[weights->trend_half_life]);
     json_real(w, "rho", weights->rho);
     json_real(w, "together", weights->together);
+    if (weights->together > 0) {
+        json_real(w, "together_rho", weights->together_of.rho);
+        json_text(w, "together_horizon", pairs_horizon_names[weights->together_of.horizon]);
+        json_text(w, "together_direction", direction_names[weights->together_of.both]);
+    }
     json_end_object(w);
 }
 
@@ -118,6 +124,21 @@ static const char *read_hyper(struct hyperparameters *hyper, const struct json *
     return NULL;
 }
 
+static const char *read_together(struct together_choice *choice, const struct json *json)
+{
+    if (!read_number(json, "together_rho", 0, 1, &choice->rho) || choice->rho == 0)
+        return "weights.together_rho";
+    int horizon = read_name(json, "together_horizon", pairs_horizon_names, PAIRS_HORIZONS);
+    if (horizon < 0)
+        return "weights.together_horizon";
+    int direction = read_name(json, "together_direction", direction_names, 2);
+    if (direction < 0)
+        return "weights.together_direction";
+    choice->horizon = (enum pairs_horizon)horizon;
+    choice->both = direction == 1;
+    return NULL;
+}
+
 static const char *read_weights(struct score_weights *weights, const struct json *json)
 {
     if (!read_number(json, "taste", -AMOUNT_MAX, AMOUNT_MAX, &weights->taste))
@@ -131,7 +152,7 @@ static const char *read_weights(struct score_weights *weights, const struct json
         return "weights.rho";
     if (!read_number(json, "together", 0, AMOUNT_MAX, &weights->together))
         return "weights.together";
-    return NULL;
+    return weights->together > 0 ? read_together(&weights->together_of, json) : NULL;
 }
 
 static uint64_t read_count(const struct json *object, const char *key)

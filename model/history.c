@@ -72,6 +72,8 @@ static int number_types(struct history *history, const struct history_settings *
                              "which is the most; begin anew with an empty state.dir",
                              settings->types[i], settings->state.dir, EVENT_TYPES_MAX);
         types->number_of[i] = (uint16_t)number;
+        if (history->type_counts[i])
+            history->types_counting |= UINT64_C(1) << number;
         types->index_of[number] = (int)i;
         if (number < before)
             continue;
@@ -231,6 +233,11 @@ struct items *history_items(struct history *history)
 uint16_t history_type_number(const struct history *history, uint16_t settings_type)
 {
     return history->types.number_of[settings_type];
+}
+
+uint64_t history_types_counting(const struct history *history)
+{
+    return history->types_counting;
 }
 
 int history_type_index(const struct history *history, uint16_t state_type)

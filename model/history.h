@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "consumer/event.h"
 #include "model/items.h"
+#include "model/pairs.h"
 #include "model/slate.h"
 #include "model/state.h"
 #include "model/sums.h"
@@ -44,8 +45,9 @@ struct history_settings {
     struct state_settings state;
     struct slice topic, items_topic;
     struct user_limits limits;
-    int64_t max_age_ms; /* 0: nothing is late */
-    int64_t hot_bytes;  /* users kept in memory, about */
+    uint32_t neighbours_max; /* of an item and partition (model/pairs.h); 0: none are counted */
+    int64_t max_age_ms;      /* 0: nothing is late */
+    int64_t hot_bytes;       /* users kept in memory, about */
     uint32_t dead_pending_max;
     uint32_t type_count; /* of the settings' event types */
     const char *const *types;
@@ -102,6 +104,9 @@ int64_t history_next_offset(const struct history *history, bool items, int32_t p
  * called for duplicates and late events. */
 typedef void (*history_observer)(const struct event *event, const struct user_record *before,
                                  uint32_t item, void *arg);
+
+/* Whether events of this type (the settings' index) count in the item sums. */
+bool history_type_counts(const struct history *history, uint16_t type);
 
 /* What a batch did, for the pipeline. Arrays are owned by the history and live until the next
  * learn. */
@@ -200,6 +205,13 @@ const struct item_sums *history_sums(const struct history *history, size_t index
 /* Type numbers of the state for the settings' types, and back (-1: not in the settings now). */
 uint16_t history_type_number(const struct history *history, uint16_t settings_type);
 int history_type_index(const struct history *history, uint16_t state_type);
+
+/* Co-occurrence of the same partitions, in the same order. Until the next learn. */
+const struct pairs *history_pairs(const struct history *history, size_t index);
+
+/* Which interactions count in the item sums and in co-occurrence: bit by the state's type number.
+ */
+uint64_t history_types_counting(const struct history *history);
 
 /* Meta. */
 struct state_meta {

@@ -42,6 +42,7 @@ struct partition {
     bool *sum_dirty;        /* [sums_count]: the item is in dirty_sums */
     uint32_t sums_count;
     struct numbers dirty_sums, committing_sums;
+    struct pairs pairs; /* loaded and unloaded with the sums */
 };
 
 struct partition_set {     /* of one topic */
@@ -95,7 +96,8 @@ struct commit_job;
 struct history {
     struct history_settings settings; /* its slices point to the next two; names of types: NULL */
     char *topic, *items_topic;
-    bool type_counts[EVENT_TYPES_MAX];
+    bool type_counts[EVENT_TYPES_MAX]; /* by settings index */
+    uint64_t types_counting;           /* the same, bit by the state's type number */
     void (*release_cache)(void *cache);
     struct state *state;
     struct state_view *view; /* for loading users */

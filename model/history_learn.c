@@ -69,6 +69,18 @@ static void count_item(struct history *history, struct partition *partition, uin
     numbers_add(&history->learned_items, item);
 }
 
+/* The first use of an item goes with what the user used before it. */
+static void count_pairs(struct history *history, struct partition *partition,
+                        const struct user_record *before, const struct event *event, uint32_t item)
+{
+    struct pairs_event counted;
+    if (before == NULL || user_has_seen(before, item))
+        return;
+    if (pairs_event_make(&counted, user_interactions(before), before->interaction_count,
+                         history_types_counting(history), item, event->ts_ms, event->offset))
+        pairs_learn(&partition->pairs, &counted);
+}
+
 static void apply(struct learning *learning, struct partition *partition, struct user *user,
                   const struct event *event, uint32_t item)
 {
@@ -85,6 +97,8 @@ static void apply(struct learning *learning, struct partition *partition, struct
         user != NULL && !user->record->forgotten ? user->record : NULL;
     if (learning->observe != NULL)
         learning->observe(event, before, item, learning->arg);
+    if (history->type_counts[event->type])
+        count_pairs(history, partition, before, event, item);
     const struct user_record *after =
         user_apply(before != NULL ? user->record : NULL, &interaction, &history->settings.limits);
     if (user == NULL)

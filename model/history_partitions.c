@@ -70,6 +70,7 @@ void partition_unload(struct partition *partition)
 {
     free(partition->sums);
     free(partition->sum_dirty);
+    pairs_clear(&partition->pairs);
     partition->sums = NULL;
     partition->sum_dirty = NULL;
     partition->sums_count = 0;
@@ -106,6 +107,7 @@ static int load_partition(struct history *history, struct state_view *view, int3
                           struct error *err)
 {
     struct partition *partition = partition_ensure(&history->partitions, number);
+    partition->pairs.neighbours_max = history->settings.neighbours_max;
     if (partition->loaded)
         return 0; /* what is in memory is newer than the state */
     int status =
@@ -192,6 +194,11 @@ uint64_t history_counter(const struct history *history, enum counter counter)
     return sum;
 }
 
+bool history_type_counts(const struct history *history, uint16_t type)
+{
+    return history->type_counts[type];
+}
+
 size_t history_sums_count(const struct history *history)
 {
     return history->assigned_count;
@@ -203,4 +210,9 @@ const struct item_sums *history_sums(const struct history *history, size_t index
     uint32_t known = items_count(&history->items);
     *items = partition->sums_count < known ? partition->sums_count : known;
     return partition->sums;
+}
+
+const struct pairs *history_pairs(const struct history *history, size_t index)
+{
+    return &history->assigned[index]->pairs;
 }

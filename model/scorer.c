@@ -2,11 +2,16 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "model/columns.h"
+#include "model/together.h"
 #include "model/topn.h"
 #include "model/trend.h"
 
 #include <assert.h>
 #include <stdlib.h>
+
+/* b where there is none and no factors either: so small that it only orders what is the same
+ * otherwise. */
+#define FALLBACK 1e-6f
 
 /* Lists to be scored against the same bias, a block at a time. */
 struct group {
@@ -15,6 +20,10 @@ struct group {
     struct slate_list *lists[TOPN_USERS_MAX];
     uint32_t *hidden[TOPN_USERS_MAX]; /* what users[i].hidden points to; kept for the next block */
     size_t hidden_capacity[TOPN_USERS_MAX];
+    struct topn_extra *extras[TOPN_USERS_MAX]; /* and what users[i].extras points to */
+    size_t extras_capacity[TOPN_USERS_MAX];
+    uint32_t *last[TOPN_USERS_MAX]; /* and what users[i].last points to */
+    size_t last_capacity[TOPN_USERS_MAX];
     size_t count;
 };
 
@@ -24,10 +33,13 @@ struct scorer {
     struct type_weight types[EVENT_TYPES_MAX]; /* by the state's type number */
     uint64_t hiding;                           /* bit t: the state's type t hides */
     struct generation *generation;
-    double norm_max; /* of its rows */
+    struct topn_index *index; /* of its rows */
     struct columns columns;
     struct trend trend;
-    struct trend_source *sources; /* scratch */
+    struct together together;
+    struct trend_source *sources; /* scratch, of the partitions in number order */
+    const struct pairs **pairs;   /* the same */
+    uint64_t counting;            /* bit t: the state's type t counts in trend and together */
     struct taste *taste;
 
     /* What scorer_run works on. */
@@ -46,6 +58,8 @@ struct scorer {
 
 static const struct score_weights *weights_of(const struct scorer *scorer)
 {
+    if (scorer->settings.weights != NULL)
+        return scorer->settings.weights;
     return scorer->generation != NULL ? &scorer->generation->weights : &scorer->settings.first;
 }
 
@@ -53,28 +67,45 @@ static size_t gather_sources(struct scorer *scorer)
 {
     size_t count = history_sums_count(scorer->history);
     scorer->sources = mem_array(scorer->sources, count, sizeof *scorer->sources);
-    for (size_t i = 0; i < count; i++)
+    scorer->pairs = mem_array(scorer->pairs, count, sizeof(struct pairs *));
+    for (size_t i = 0; i < count; i++) {
         scorer->sources[i].sums = history_sums(scorer->history, i, &scorer->sources[i].count);
+        scorer->pairs[i] = history_pairs(scorer->history, i);
+    }
     return count;
 }
 
-static void rebuild_trend(struct scorer *scorer)
+static bool goes_together(const struct scorer *scorer)
 {
+    return weights_of(scorer)->together > 0;
+}
+
+static void rebuild(struct scorer *scorer)
+{
+    const struct score_weights *weights = weights_of(scorer);
     size_t sources = gather_sources(scorer);
-    trend_rebuild(&scorer->trend, weights_of(scorer)->trend_half_life, scorer->sources, sources,
-                  scorer->columns.items, history_now_ms(scorer->history));
+    int64_t now_ms = history_now_ms(scorer->history);
+    trend_rebuild(&scorer->trend, weights->trend_half_life, scorer->sources, sources,
+                  scorer->columns.items, now_ms);
+    if (goes_together(scorer))
+        together_rebuild(&scorer->together, &weights->together_of, scorer->pairs, scorer->sources,
+                         sources, scorer->columns.items, now_ms);
 }
 
 void scorer_learned(struct scorer *scorer, const struct learned *learned)
 {
     columns_extend(&scorer->columns, scorer->generation, history_items(scorer->history));
     if (learned == NULL) {
-        rebuild_trend(scorer);
+        rebuild(scorer);
         return;
     }
     size_t sources = gather_sources(scorer);
+    int64_t now_ms = history_now_ms(scorer->history);
     trend_touch(&scorer->trend, scorer->sources, sources, scorer->columns.items, learned->items,
-                learned->item_count, history_now_ms(scorer->history));
+                learned->item_count, now_ms);
+    if (goes_together(scorer))
+        together_touch(&scorer->together, scorer->sources, sources, scorer->columns.items,
+                       learned->items, learned->item_count, now_ms);
 }
 
 void scorer_install(struct scorer *scorer, struct generation *generation)
@@ -82,14 +113,16 @@ void scorer_install(struct scorer *scorer, struct generation *generation)
     struct generation *old = scorer->generation;
     scorer->generation = generation;
     columns_build(&scorer->columns, generation, history_items(scorer->history));
-    taste_set_generation(scorer->taste, generation);
+    taste_set_generation(scorer->taste, generation, weights_of(scorer)->rho);
+    topn_index_free(scorer->index);
+    scorer->index = NULL;
     if (generation != NULL) {
         size_t stride = generation->stride;
-        scorer->norm_max =
-            topn_norm_max(generation->Y, generation->items, stride, generation->hyper.rank);
+        scorer->index =
+            topn_index_new(generation->Y, generation->items, stride, generation->hyper.rank);
         scorer->X = mem_array(scorer->X, TOPN_USERS_MAX * stride, sizeof *scorer->X);
     }
-    rebuild_trend(scorer);
+    rebuild(scorer);
     generation_free(old);
 }
 
@@ -116,6 +149,7 @@ struct scorer *scorer_new(struct history *history, const struct scorer_settings 
     scorer->history = history;
     scorer->settings = *settings;
     place_types(scorer);
+    scorer->counting = history_types_counting(history);
     scorer->taste = taste_new(&(struct taste_settings){
         .update = settings->update, .sgd_rate = settings->sgd_rate, .types = scorer->types});
     scorer->topn = topn_scratch_new();
@@ -127,14 +161,18 @@ struct scorer *scorer_new(struct history *history, const struct scorer_settings 
 
 static void group_deinit(struct group *group)
 {
-    for (size_t i = 0; i < TOPN_USERS_MAX; i++)
+    for (size_t i = 0; i < TOPN_USERS_MAX; i++) {
         free(group->hidden[i]);
+        free(group->extras[i]);
+        free(group->last[i]);
+    }
 }
 
 void scorer_free(struct scorer *scorer)
 {
     if (scorer == NULL)
         return;
+    topn_index_free(scorer->index);
     generation_free(scorer->generation);
     columns_deinit(&scorer->columns);
     trend_deinit(&scorer->trend);
@@ -142,7 +180,9 @@ void scorer_free(struct scorer *scorer)
     topn_scratch_free(scorer->topn);
     group_deinit(&scorer->tasted);
     group_deinit(&scorer->plain);
+    together_deinit(&scorer->together);
     free(scorer->sources);
+    free(scorer->pairs);
     free(scorer->item_trend);
     free(scorer->bias);
     free(scorer->fallback);
@@ -234,8 +274,10 @@ static void prepare(struct scorer *scorer, struct slate *slate)
         uint32_t item = columns->item_of[column];
         float T = item != ITEM_NONE ? scorer->item_trend[item] : 0;
         scorer->bias[column] = b * T;
-        scorer->fallback[column] = b != 0 ? b * T : T;
+        scorer->fallback[column] = (b != 0 ? b : FALLBACK) * T;
     }
+    if (goes_together(scorer))
+        together_prepare(&scorer->together, slate->stream_ts_ms, columns->count);
     scorer->tasted.bias = scorer->bias;
     scorer->plain.bias = scorer->fallback;
 }
@@ -288,6 +330,44 @@ static void hide(struct scorer *scorer, struct group *group, size_t at,
     group->users[at].hidden_count = collect_marks(scorer, group->hidden[at]);
 }
 
+/* What goes together with the user's latest items. */
+static void gather_extras(struct scorer *scorer, struct group *group, size_t at,
+                          const struct user_record *record)
+{
+    uint32_t latest[TOGETHER_WINDOW];
+    struct together *together = &scorer->together;
+    if (!goes_together(scorer))
+        return;
+    size_t count = pairs_latest_items(user_interactions(record), record->interaction_count,
+                                      scorer->counting, ITEM_NONE, latest, TOGETHER_WINDOW);
+    size_t most = together_extras_max(together, latest, count);
+    if (most > group->extras_capacity[at]) {
+        group->extras_capacity[at] = most + most / 2;
+        group->extras[at] =
+            mem_array(group->extras[at], group->extras_capacity[at], sizeof(struct topn_extra));
+    }
+    group->users[at].extras = group->extras[at];
+    group->users[at].extra_count =
+        together_extras(together, latest, count, weights_of(scorer)->together,
+                        scorer->columns.column_of, scorer->columns.items, group->extras[at]);
+}
+
+/* The list that Redis has is mostly the next one, too: a good first guess. */
+static void recall(struct scorer *scorer, struct group *group, size_t at,
+                   const struct user_record *record)
+{
+    const uint32_t *items = user_list(record);
+    if (record->list_count > group->last_capacity[at]) {
+        group->last_capacity[at] = record->list_count;
+        group->last[at] = mem_array(group->last[at], record->list_count, sizeof(uint32_t));
+    }
+    struct topn_user *user = &group->users[at];
+    user->last = group->last[at];
+    for (uint32_t i = 0; i < record->list_count; i++)
+        if (items[i] < scorer->columns.items)
+            group->last[at][user->last_count++] = scorer->columns.column_of[items[i]];
+}
+
 static bool is_changed(const struct slate_list *list)
 {
     if (list->record == NULL)
@@ -317,19 +397,12 @@ static void fill(const struct columns *columns, struct slate_list *list,
 
 static void score_group(struct scorer *scorer, struct group *group)
 {
-    const struct generation *generation = scorer->generation;
     const struct columns *columns = &scorer->columns;
-    struct topn_items items = {.bias = group->bias,
+    struct topn_items items = {.index = scorer->index,
+                               .bias = group->bias,
                                .count = columns->count,
                                .ids = columns->ids,
                                .excluded = columns->excluded};
-    if (generation != NULL) {
-        items.Y = generation->Y;
-        items.rows = generation->items;
-        items.stride = generation->stride;
-        items.rank = generation->hyper.rank;
-        items.norm_max = scorer->norm_max;
-    }
     uint32_t counts[TOPN_USERS_MAX], n = scorer->settings.n;
     topn(&items, group->users, group->count, n, scorer->entries, counts, scorer->topn);
     for (size_t i = 0; i < group->count; i++)
@@ -367,8 +440,11 @@ void scorer_run(struct scorer *scorer, struct slate *slate)
         size_t at = group->count++;
         group->lists[at] = list;
         group->users[at] = (struct topn_user){.x = x};
-        if (list->record != NULL)
+        if (list->record != NULL) {
             hide(scorer, group, at, list->record);
+            gather_extras(scorer, group, at, list->record);
+            recall(scorer, group, at, list->record);
+        }
         if (group->count == TOPN_USERS_MAX)
             score_group(scorer, group);
     }

@@ -1,11 +1,12 @@
 /* The third station: users of a batch -> slate. A list is a pure function of its user's history,
  * item sums, generation, settings and stream time; the scorer holds the last three's live forms.
  *
- *   score(u, i) = a x_u.y_i + b T_i + c C_ui        (taste + trend + together; C is 0 for now)
+ *   score(u, i) = a x_u.y_i + b T_i + c C_ui        (taste + trend + together)
  *
- * x_u by exact fold-in (`als`) or steps (`sgd`), see model/taste.h. Users without factors get the
- * trend alone, as the popular list does: b T_i, or T_i where b is 0, since a list in the order of
- * ids would help nobody. Left out: items blocked, not available now, of an excluded category, and
+ * x_u by exact fold-in (`als`) or steps (`sgd`), see model/taste.h; T by model/trend.h, C by
+ * model/together.h. Users without factors get the other two, as the popular list gets the trend
+ * alone; where b is 0, they get a millionth of T_i, since a list in the order of ids would help
+ * nobody. Left out: items blocked, not available now, of an excluded category, and
  * those the user has had by a type that hides. What is left fills the list up to n.
  *
  * All on the loop thread but for scorer_run, which belongs on a worker, while the loop neither
@@ -22,8 +23,9 @@ struct scorer_settings {
     uint32_t n; /* list length */
     enum update update;
     double sgd_rate;
-    struct score_weights first;      /* until the first generation: trend alone, this half-life */
-    const struct type_weight *types; /* by settings index, [type_count] */
+    struct score_weights first; /* until the first generation: trend alone, this half-life */
+    const struct score_weights *weights; /* these at all times; NULL: the generation's */
+    const struct type_weight *types;     /* by settings index, [type_count] */
     uint32_t type_count;
     const struct slice *exclude_categories;
     size_t exclude_category_count;

@@ -9,12 +9,9 @@
 #ifndef FRESHET_MODEL_SUMS_H
 #define FRESHET_MODEL_SUMS_H
 
-#include <stdint.h>
+#include "model/decay.h"
 
-#define HALF_LIFE_COUNT 7 /* 10 min, 1 h, 6 h, 1 d, 1 w, 30 d, 1 y */
-
-extern const int64_t half_life_ms[HALF_LIFE_COUNT];
-extern const char *const half_life_names[HALF_LIFE_COUNT]; /* "10m", "1h", "6h", "1d", ... */
+#define HALF_LIFE_EVER HALF_LIFE_COUNT /* beyond the bank: the count of all events */
 
 struct item_sums {
     int64_t ts_ms;

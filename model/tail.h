@@ -61,10 +61,12 @@ struct tail_mean {
 /* Of ndcg: [tail->count], or of its difference to `base` if that is not NULL. */
 struct tail_mean tail_mean(const struct tail *tail, const float *ndcg, const float *base);
 
-struct tail_choice { /* what is not to be fitted, else 0, negative and negative */
-    double rho;
-    double trend_weight;
-    int trend_half_life;
+struct tail_choice {        /* what is given and not to be fitted */
+    bool taste;             /* false: a is 0 */
+    double rho;             /* 0: fitted */
+    double trend_weight;    /* negative: fitted */
+    int trend_half_life;    /* negative: fitted */
+    double together_weight; /* negative: fitted */
 };
 
 /* The coarse grid with its corners; returns how many, at most TAIL_WEIGHTS_MAX. */

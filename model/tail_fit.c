@@ -49,6 +49,10 @@ struct score_weights tail_settle(const struct tail_choice *choice, struct score_
         weights.taste = 1;
         weights.trend = choice->trend_weight;
     }
+    if (!choice->taste)
+        weights.taste = 0;
+    if (choice->together_weight >= 0)
+        weights.together = choice->together_weight;
     return weights;
 }
 
@@ -74,15 +78,20 @@ size_t tail_grid(const struct tail_choice *choice, struct score_weights *grid)
     size_t count = 0;
     for (size_t r = 0; r < COUNT_OF(rho_grid); r++) {
         double rho = rho_grid[r];
-        add_to_grid(choice, (struct score_weights){1, 0, 4, rho, 0}, grid,
-                    &count); /* taste alone */
+        add_to_grid(choice, (struct score_weights){.taste = 1, .trend_half_life = 4, .rho = rho},
+                    grid, &count); /* taste alone */
         for (size_t b = 0; b < COUNT_OF(trend_grid); b++)
             for (int h = 0; h < HALF_LIFE_COUNT; h++)
-                add_to_grid(choice, (struct score_weights){1, trend_grid[b], h, rho, 0}, grid,
-                            &count);
+                add_to_grid(
+                    choice,
+                    (struct score_weights){
+                        .taste = 1, .trend = trend_grid[b], .trend_half_life = h, .rho = rho},
+                    grid, &count);
     }
     for (int h = 0; h < HALF_LIFE_COUNT; h++) /* trend alone */
-        add_to_grid(choice, (struct score_weights){0, 1, h, rho_grid[0], 0}, grid, &count);
+        add_to_grid(choice,
+                    (struct score_weights){.trend = 1, .trend_half_life = h, .rho = rho_grid[0]},
+                    grid, &count);
     return count;
 }
 
@@ -99,7 +108,7 @@ static int rank_recent(const struct tail *tail, const struct basis *basis,
 {
     struct score_weights weights[HALF_LIFE_COUNT];
     for (int h = 0; h < HALF_LIFE_COUNT; h++)
-        weights[h] = (struct score_weights){0, 1, h, 1, 0};
+        weights[h] = (struct score_weights){.trend = 1, .trend_half_life = h, .rho = 1};
     int failed = tail_rank(tail, basis, hyper, weights, HALF_LIFE_COUNT, ndcg, err);
     *best = 0;
     for (size_t h = 0; h < HALF_LIFE_COUNT && !failed; h++)

@@ -9,6 +9,7 @@
 struct taste {
     struct taste_settings settings;
     const struct generation *generation;
+    double rho;
     struct basis basis;
     struct foldin_scratch *foldin;
     struct pair *pairs; /* [pairs_capacity] */
@@ -41,11 +42,12 @@ void taste_free(struct taste *taste)
     free(taste);
 }
 
-void taste_set_generation(struct taste *taste, const struct generation *generation)
+void taste_set_generation(struct taste *taste, const struct generation *generation, double rho)
 {
     foldin_scratch_free(taste->foldin);
     taste->foldin = NULL;
     taste->generation = generation;
+    taste->rho = rho;
     if (generation == NULL)
         return;
     taste->foldin = foldin_scratch_new(generation->hyper.rank);
@@ -65,8 +67,8 @@ static void solve(struct taste *taste, const struct user_record *record, int64_t
     }
     const struct hyperparameters *hyper = &taste->generation->hyper;
     size_t count = confidence_pairs(user_interactions(record), record->interaction_count,
-                                    taste->settings.types, hyper, taste->generation->weights.rho,
-                                    now_ms, row_of, row_count, taste->pairs);
+                                    taste->settings.types, hyper, taste->rho, now_ms, row_of,
+                                    row_count, taste->pairs);
     memset(x, 0, taste->basis.stride * sizeof *x);
     foldin_solve(&taste->basis, hyper, taste->pairs, count, x, taste->foldin);
 }

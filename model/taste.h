@@ -25,8 +25,9 @@ struct taste;
 struct taste *taste_new(const struct taste_settings *settings);
 void taste_free(struct taste *taste);
 
-/* The generation to use from now on, rotated; borrowed until the next. NULL: none. */
-void taste_set_generation(struct taste *taste, const struct generation *generation);
+/* The generation to use from now on, rotated; borrowed until the next. NULL: none. rho: of the
+ * fold-in; not always the generation's own. */
+void taste_set_generation(struct taste *taste, const struct generation *generation, double rho);
 
 /* x: [stride] of the generation. False if there is nothing to make it of: no generation, or no
  * interaction of a type that counts with an item that has factors; or if it is all zeros. row_of:

@@ -1,19 +1,30 @@
 /* How a block is scored, and why the result is exact.
  *
- * OpenBLAS adds up a product in an order that depends on its kernel and on how many users share the
- * block, so its last bits are not a function of the pair. They serve as a filter alone: what they
- * let through is scored again by topn_score, whose order of summation is fixed, and only that score
- * is compared and published. With unit roundoff e = 2^-24, any order of summation of k products
- * errs by at most about k e |x| |y| (Higham 2002, section 3.1), so the two differ by less than
+ * Kernels are filters: they say of a panel of items and a group of users which scores may be large
+ * enough. What they let through is scored again by topn_score, whose order of summation is fixed,
+ * and only that score is compared and published. With unit roundoff e = 2^-24, any order of
+ * summation of k products, fused or not, errs by at most about k e |x| |y| (Higham 2002, section
+ * 3.1). So a filter of floats and topn_score differ by less than
  *
- *   E = (2 k + 16) (e (|x| max|y| + max|bias|) + FLT_MIN)
+ *   F = (2 k + 16) (e (|x| max|y| + max|bias|) + FLT_MIN)
  *
- * where 16 covers the addition of the bias and the roundings of E itself, and FLT_MIN what
- * underflow loses. An item whose filter score is below the threshold by more than E cannot enter.
- * Where a sum might overflow, E is infinite and everything passes. */
-#include "model/topn.h"
+ * where 16 covers the addition of the bias and the roundings of the bounds themselves, and FLT_MIN
+ * what underflow loses. The filter of bytes sums exactly, but of rounded factors. With x = t p + r
+ * and y = s q + d (p, q whole numbers, coordinates weighted so that x.y stays what it is)
+ *
+ *   x.y = t s p.q + r.(s q) + x.d,  so it differs by at most  |r| |s q| + |x| |d|
+ *
+ * more (Cauchy-Schwarz), each norm the largest of the panel. Together that is a tile's `doubt`. An
+ * item whose filter score is below the threshold by more than the doubt cannot enter; nor can one
+ * of a panel with |x| max|y| + max bias + F below it; nor one whose first coordinates give a score
+ * that is below it by more than the doubt and the product of what is left of |x| and |y|. Where a
+ * sum might overflow, nothing is filtered.
+ *
+ * The threshold is a lower bound of the n-th best score: the n-th of what is known exactly, or of
+ * filter scores less their doubt. Both kinds wait in one buffer, the latter marked as pending. */
 #include "base/mem.h"
-#include "model/blas.h"
+#include "model/topn_index.h"
+#include "model/topn_select.h"
 
 #include <assert.h>
 #include <float.h>
@@ -22,39 +33,75 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TILE 512 /* items: 32 x 512 products are 64 KiB, which stay in the second-level cache */
-#define STEP 16  /* items per step of the filter, and lanes of a sum */
-#define SPARE_MIN 128 /* entries beyond n that gather between two compactions, at least */
-#define SMALL 12      /* entries that insertion sort orders faster than another split */
+#define STEP 16             /* items per step of a scan by bias */
+#define SPARE_MIN 256       /* entries beyond n that gather between two compactions, at least */
+#define AHEAD 8             /* rows fetched before they are scored */
+#define LINE_FLOATS 16      /* of a cache line */
+#define SIEVE_WORDS 64      /* 4,096 bits for some hundred columns */
+#define TRUST_MOST 16       /* tiles that an early end is expected to go on for */
+#define TRUST_RETRY 16      /* panels between two tries without trust */
+#define PENDING 0x80000000u /* in a column: the score is the filter's, less its doubt */
 #define UNIT_ROUNDOFF (FLT_EPSILON / 2)
+#define MARGIN 0x1p-21f /* more than what rounding moves a sum of a few terms */
+#define GROUPS_MAX (TOPN_USERS_MAX / TOPN_GROUP)
 
 struct lane { /* one user's selection under way */
     const struct topn_user *user;
-    const float *products;      /* [TILE] of the current tile, or zeros */
     struct topn_entry *entries; /* [capacity], borrowed of the scratch */
+    uint32_t count, pending;
+    float threshold;             /* no score below it enters */
+    float doubt;                 /* the largest of a pending entry's */
+    bool full;                   /* n exact entries were seen; the last of them: */
+    struct topn_entry worst;     /* what a newcomer has to beat */
+    double norm;                 /* |x| */
+    double slack;                /* F above; infinite: no filter */
+    uint64_t sieve[SIEVE_WORDS]; /* bits of columns that are hidden or were offered already */
+};
+
+/* Users of a tile, side by side. Beyond `count` the threshold is out of reach. */
+struct group {
     uint32_t count;
-    size_t hidden;           /* first of user->hidden not yet passed */
-    double slack;            /* E above; 0 without x, where the filter is exact */
-    bool full;               /* n entries were found: `worst` is the n-th best of them */
-    struct topn_entry worst; /* what a newcomer has to beat */
-    float limit;             /* filter scores below it cannot beat `worst` */
+    int trust; /* that tiles end early */
+    struct lane *lanes[TOPN_GROUP];
+    void *packed; /* [steps, TOPN_GROUP] */
+    float threshold[TOPN_GROUP], slack[TOPN_GROUP];
+    float norm[TOPN_GROUP];     /* |x| */
+    float rest[TOPN_GROUP];     /* |x| beyond the first steps */
+    float scale[TOPN_GROUP];    /* t, of bytes */
+    float weighted[TOPN_GROUP]; /* |x|, weighted */
+    float rounding[TOPN_GROUP]; /* |r|, weighted */
+    int32_t offset[TOPN_GROUP], first_offset[TOPN_GROUP];
 };
 
 struct topn_scratch {
     struct lane lanes[TOPN_USERS_MAX];
-    float *x; /* [TOPN_USERS_MAX, stride]: factors of the users who have some */
-    size_t x_capacity;
-    float *products; /* [TOPN_USERS_MAX, TILE] */
-    float *zeros;    /* [TILE] */
+    struct group groups[GROUPS_MAX];
+    struct topn_tile tile;
+    _Alignas(64) float panel_bias[TOPN_PANEL];
     struct topn_entry *entries;
     size_t entries_capacity;
+    float *bias; /* [count], NaN where excluded */
+    size_t bias_capacity;
+    unsigned char *packed; /* [groups, steps, TOPN_GROUP] */
+    size_t packed_capacity;
+};
+
+/* A call's arguments and what is found out once for all its users. */
+struct job {
+    const struct topn_items *items;
+    const struct topn_index *index; /* NULL: there is none */
+    size_t rows;
+    uint32_t n, capacity;
+    float bias_max;      /* of what is not excluded */
+    double bias_largest; /* in size; a NaN is larger than nothing, and enters no list */
+    struct topn_scratch *scratch;
 };
 
 struct topn_scratch *topn_scratch_new(void)
 {
-    struct topn_scratch *scratch = mem_zalloc(sizeof *scratch);
-    scratch->products = mem_array(NULL, TOPN_USERS_MAX * TILE, sizeof(float));
-    scratch->zeros = mem_zalloc(TILE * sizeof(float));
+    struct topn_scratch *scratch = mem_try(1, sizeof *scratch); /* aligned */
+    if (scratch == NULL)
+        abort();
     return scratch;
 }
 
@@ -62,295 +109,572 @@ void topn_scratch_free(struct topn_scratch *scratch)
 {
     if (scratch == NULL)
         return;
-    free(scratch->x);
-    free(scratch->products);
-    free(scratch->zeros);
     free(scratch->entries);
+    free(scratch->bias);
+    free(scratch->packed);
     free(scratch);
 }
 
-float topn_score(const struct topn_items *items, const float *x, uint32_t column)
+float topn_score(const struct topn_items *items, const float *x, uint32_t column, float extra)
 {
-    if (x == NULL || column >= items->rows)
-        return items->bias[column];
-    const float *y = items->Y + column * items->stride;
-    float lanes[STEP] = {0};
-    int k = 0;
-    for (; k + STEP <= items->rank; k += STEP)
-        for (int lane = 0; lane < STEP; lane++)
-            lanes[lane] += x[k + lane] * y[k + lane];
-    for (int lane = 0; k < items->rank; k++, lane++)
-        lanes[lane] += x[k] * y[k];
-    for (int half = STEP / 2; half > 0; half /= 2)
-        for (int lane = 0; lane < half; lane++)
-            lanes[lane] += lanes[lane + half];
-    return lanes[0] + items->bias[column];
+    const struct topn_index *index = items->index;
+    float score = items->bias[column];
+    if (x != NULL && index != NULL && column < index->rows)
+        score += index->dot(x, index->Y + column * index->stride, index->stride);
+    return score + extra;
 }
 
-static double norm(const float *row, int rank)
-{
-    double squares = 0; /* of floats: cannot overflow a double */
-    for (int k = 0; k < rank; k++)
-        squares += (double)row[k] * row[k];
-    return sqrt(squares);
-}
-
-double topn_norm_max(const float *Y, size_t rows, size_t stride, int rank)
-{
-    double largest = 0;
-    for (size_t row = 0; row < rows; row++)
-        largest = fmax(largest, norm(Y + row * stride, rank));
-    return largest;
-}
-
-/* The order of lists: the higher score first, then the smaller id. The column decides between
- * equal ids, which no caller has, so that the order is total whatever comes in. */
-static bool beats(const struct topn_entry *a, const struct topn_entry *b, const struct slice *ids)
-{
-    if (a->score != b->score)
-        return a->score > b->score;
-    int order = slice_compare(ids[a->column], ids[b->column]);
-    return order != 0 ? order < 0 : a->column < b->column;
-}
-
-static void insertion_sort(struct topn_entry *entries, size_t count, const struct slice *ids)
-{
-    for (size_t i = 1; i < count; i++) {
-        struct topn_entry entry = entries[i];
-        size_t at = i;
-        for (; at > 0 && beats(&entry, &entries[at - 1], ids); at--)
-            entries[at] = entries[at - 1];
-        entries[at] = entry;
-    }
-}
-
-static size_t median_of_three(const struct topn_entry *entries, size_t count,
-                              const struct slice *ids)
-{
-    size_t first = 0, middle = count / 2, last = count - 1;
-    if (beats(&entries[middle], &entries[first], ids)) {
-        first = count / 2;
-        middle = 0;
-    }
-    if (beats(&entries[last], &entries[first], ids))
-        return first;
-    return beats(&entries[last], &entries[middle], ids) ? last : middle;
-}
-
-/* Splits at the median of three: afterwards the entries before the returned index beat the one
- * there, and those behind it do not. Which side an entry falls on is a coin toss that no processor
- * predicts, so it moves an index and not a branch. */
-static size_t split(struct topn_entry *entries, size_t count, const struct slice *ids)
-{
-    size_t median = median_of_three(entries, count, ids);
-    struct topn_entry pivot = entries[median];
-    entries[median] = entries[count - 1];
-    size_t better = 0;
-    for (size_t i = 0; i + 1 < count; i++) {
-        struct topn_entry entry = entries[i];
-        unsigned is_better = entry.score > pivot.score;
-        if (entry.score == pivot.score)
-            is_better = beats(&entry, &pivot, ids);
-        entries[i] = entries[better];
-        entries[better] = entry;
-        better += is_better;
-    }
-    entries[count - 1] = entries[better];
-    entries[better] = pivot;
-    return better;
-}
-
-/* Moves the best `wanted` to the front, in any order (quickselect: Hoare 1961). */
-static void select_best(struct topn_entry *entries, size_t count, size_t wanted,
-                        const struct slice *ids)
-{
-    while (count > SMALL && wanted > 0) {
-        size_t at = split(entries, count, ids);
-        if (wanted <= at) {
-            count = at;
-        } else {
-            entries += at + 1;
-            count -= at + 1;
-            wanted -= at + 1;
-        }
-    }
-    insertion_sort(entries, count, ids);
-}
-
-static void sort(struct topn_entry *entries, size_t count, const struct slice *ids)
-{
-    while (count > SMALL) {
-        size_t at = split(entries, count, ids);
-        sort(entries, at, ids);
-        entries += at + 1;
-        count -= at + 1;
-    }
-    insertion_sort(entries, count, ids);
-}
+/* -- who is eligible --------------------------------------------------------------------------- */
 
 static bool is_excluded(const struct topn_items *items, uint32_t column)
 {
     return items->excluded != NULL && (items->excluded[column / 64] >> (column % 64) & 1) != 0;
 }
 
-/* Columns come in ascending order, so one walk along the hidden ones serves the whole selection. */
-static bool is_hidden(struct lane *lane, uint32_t column)
+static uint32_t sieve_bit(uint32_t column)
 {
-    const struct topn_user *user = lane->user;
-    while (lane->hidden < user->hidden_count && user->hidden[lane->hidden] < column)
-        lane->hidden++;
-    return lane->hidden < user->hidden_count && user->hidden[lane->hidden] == column;
+    return column * 2654435769u >> 20; /* Knuth's multiplicative hash */
 }
 
-/* Keeps the best n and raises the threshold to the worst of them. */
-static void compact(struct lane *lane, uint32_t n, const struct slice *ids)
+static void sieve_add(struct lane *lane, uint32_t column)
 {
-    select_best(lane->entries, lane->count, n, ids);
-    lane->count = n;
+    uint32_t bit = sieve_bit(column);
+    lane->sieve[bit / 64] |= UINT64_C(1) << (bit % 64);
+}
+
+static bool sieve_has(const struct lane *lane, uint32_t column)
+{
+    uint32_t bit = sieve_bit(column);
+    return (lane->sieve[bit / 64] >> (bit % 64) & 1) != 0;
+}
+
+static bool is_hidden(const struct topn_user *user, uint32_t column)
+{
+    size_t begin = 0, end = user->hidden_count;
+    while (begin < end) {
+        size_t middle = begin + (end - begin) / 2;
+        if (user->hidden[middle] < column)
+            begin = middle + 1;
+        else
+            end = middle;
+    }
+    return begin < user->hidden_count && user->hidden[begin] == column;
+}
+
+static bool is_extra(const struct topn_user *user, uint32_t column)
+{
+    size_t begin = 0, end = user->extra_count;
+    while (begin < end) {
+        size_t middle = begin + (end - begin) / 2;
+        if (user->extras[middle].column < column)
+            begin = middle + 1;
+        else
+            end = middle;
+    }
+    return begin < user->extra_count && user->extras[begin].column == column;
+}
+
+/* Without a branch in the loop, so that it takes many at a time. */
+static bool is_last(const struct topn_user *user, uint32_t column)
+{
+    unsigned found = 0;
+    for (size_t i = 0; i < user->last_count; i++)
+        found |= user->last[i] == column;
+    return found != 0;
+}
+
+/* Not to be offered (again). */
+static bool is_out(const struct lane *lane, uint32_t column)
+{
+    const struct topn_user *user = lane->user;
+    return sieve_has(lane, column) &&
+           (is_last(user, column) || is_hidden(user, column) || is_extra(user, column));
+}
+
+/* -- a lane's entries -------------------------------------------------------------------------- */
+
+static void raise_threshold(struct lane *lane, float score)
+{
+    if (score > lane->threshold)
+        lane->threshold = score;
+}
+
+static void fetch(const struct topn_index *index, uint32_t column)
+{
+    const float *y = index->Y + column * index->stride;
+    for (size_t k = 0; k < index->stride; k += LINE_FLOATS)
+        __builtin_prefetch(y + k);
+}
+
+/* Pending entries become exact ones. */
+static void rescore(const struct job *job, struct lane *lane)
+{
+    if (lane->pending == 0)
+        return;
+    for (uint32_t i = 0; i < lane->count; i++) {
+        if (i + AHEAD < lane->count && (lane->entries[i + AHEAD].column & PENDING) != 0)
+            fetch(job->index, lane->entries[i + AHEAD].column & ~PENDING);
+        struct topn_entry *entry = &lane->entries[i];
+        if ((entry->column & PENDING) == 0)
+            continue;
+        entry->column &= ~PENDING;
+        entry->score = topn_score(job->items, lane->user->x, entry->column, 0);
+    }
+    lane->pending = 0;
+}
+
+/* By lower bounds: raises the threshold to the n-th of them, drops what cannot reach it. */
+static void narrow(const struct job *job, struct lane *lane)
+{
+    if (lane->pending == 0 || lane->count <= job->n)
+        return;
+    raise_threshold(lane, topn_select_highest(lane->entries, lane->count, job->n));
+    uint32_t count = job->n, pending = 0;
+    for (uint32_t i = 0; i < job->n; i++)
+        pending += lane->entries[i].column / PENDING;
+    for (uint32_t i = job->n; i < lane->count; i++) {
+        struct topn_entry entry = lane->entries[i];
+        float doubt = (entry.column & PENDING) != 0 ? 2 * lane->doubt : 0;
+        if (entry.score + doubt < lane->threshold)
+            continue;
+        pending += entry.column / PENDING;
+        lane->entries[count++] = entry;
+    }
+    lane->count = count;
+    lane->pending = pending;
+}
+
+/* Keeps the best n, exactly. */
+static void settle(const struct job *job, struct lane *lane)
+{
+    rescore(job, lane);
+    if (lane->count < job->n)
+        return;
+    topn_select_best(lane->entries, lane->count, job->n, job->items->ids);
+    lane->count = job->n;
     lane->worst = lane->entries[0];
-    for (uint32_t i = 1; i < n; i++)
-        if (beats(&lane->worst, &lane->entries[i], ids))
+    for (uint32_t i = 1; i < job->n; i++)
+        if (topn_beats(&lane->worst, &lane->entries[i], job->items->ids))
             lane->worst = lane->entries[i];
     lane->full = true;
+    raise_threshold(lane, lane->worst.score);
+}
 
-    double limit = (double)lane->worst.score - lane->slack;
-    lane->limit = limit < -FLT_MAX ? -INFINITY : (float)limit;
+static void make_room(const struct job *job, struct lane *lane)
+{
+    narrow(job, lane);
+    if (lane->pending == 0 || lane->count > (job->n + job->capacity) / 2)
+        settle(job, lane);
 }
 
 /* `capacity` > n: a full buffer is compacted, so there is always room for one more. */
-static void offer(struct lane *lane, const struct topn_items *items, uint32_t column, uint32_t n,
-                  uint32_t capacity)
+static void push(const struct job *job, struct lane *lane, struct topn_entry entry)
 {
-    if (is_excluded(items, column) || is_hidden(lane, column))
-        return;
-    struct topn_entry entry = {column, topn_score(items, lane->user->x, column)};
-    if (isnan(entry.score) || (lane->full && !beats(&entry, &lane->worst, items->ids)))
-        return;
     lane->entries[lane->count++] = entry;
-    if (lane->count == capacity)
-        compact(lane, n, items->ids);
+    if (lane->count == job->capacity)
+        make_room(job, lane);
 }
 
-/* One bit per item that passes; a NaN does. Written so that the compiler makes it a few vector
- * instructions. */
-static uint32_t filter(const float *products, const float *bias, float limit)
+static void push_exact(const struct job *job, struct lane *lane, uint32_t column, float score)
+{
+    struct topn_entry entry = {column, score};
+    if (isnan(score) || (lane->full && !topn_beats(&entry, &lane->worst, job->items->ids)))
+        return;
+    push(job, lane, entry);
+}
+
+/* -- what is offered first --------------------------------------------------------------------- */
+
+static void offer_extras(const struct job *job, struct lane *lane)
+{
+    const struct topn_user *user = lane->user;
+    for (size_t i = 0; i < user->extra_count; i++) {
+        uint32_t column = user->extras[i].column;
+        bool hidden = sieve_has(lane, column) && is_hidden(user, column);
+        if (column < job->items->count && !hidden && !is_excluded(job->items, column))
+            push_exact(job, lane, column,
+                       topn_score(job->items, user->x, column, user->extras[i].value));
+    }
+    for (size_t i = 0; i < user->extra_count; i++)
+        sieve_add(lane, user->extras[i].column);
+}
+
+/* The sieve has what is hidden or an extra. */
+static void offer_last(const struct job *job, struct lane *lane)
+{
+    const struct topn_user *user = lane->user;
+    for (size_t i = 0; i < user->last_count; i++) {
+        uint32_t column = user->last[i];
+        if (i + AHEAD < user->last_count && user->x != NULL && user->last[i + AHEAD] < job->rows)
+            fetch(job->index, user->last[i + AHEAD]);
+        if (column >= job->items->count || is_excluded(job->items, column))
+            continue;
+        if (sieve_has(lane, column) && (is_hidden(user, column) || is_extra(user, column)))
+            continue;
+        push_exact(job, lane, column, topn_score(job->items, user->x, column, 0));
+    }
+    for (size_t i = 0; i < user->last_count; i++)
+        sieve_add(lane, user->last[i]);
+}
+
+static void open_lane(const struct job *job, struct lane *lane, const struct topn_user *user,
+                      struct topn_entry *entries)
+{
+    memset(lane, 0, sizeof *lane);
+    lane->user = user;
+    lane->entries = entries;
+    lane->threshold = -INFINITY;
+    if (user->x != NULL && job->rows > 0) {
+        lane->norm = topn_norm(user->x, 0, job->index->rank);
+        double largest = lane->norm * job->index->norm_max + job->bias_largest;
+        lane->slack = largest < FLT_MAX / 2
+                          ? (2.0 * job->index->rank + 16) * (UNIT_ROUNDOFF * largest + FLT_MIN)
+                          : INFINITY;
+    }
+    for (size_t i = 0; i < user->hidden_count; i++)
+        sieve_add(lane, user->hidden[i]);
+    offer_extras(job, lane);
+    offer_last(job, lane);
+    if (lane->count >= job->n)
+        settle(job, lane);
+}
+
+/* -- columns whose score is their bias, and users that no filter may serve --------------------- */
+
+/* One bit per item that is not below the threshold; not of a NaN. Written so that the compiler
+ * makes it a few vector instructions. */
+static uint32_t not_below(const float *bias, float threshold)
 {
     uint32_t passing[STEP], mask = 0;
     for (int i = 0; i < STEP; i++)
-        passing[i] = (uint32_t) !(products[i] + bias[i] < limit) << i;
+        passing[i] = (uint32_t)(bias[i] >= threshold) << i;
     for (int i = 0; i < STEP; i++)
         mask |= passing[i];
     return mask;
 }
 
-static void scan_tile(struct lane *lane, const struct topn_items *items, size_t begin, size_t count,
-                      uint32_t n, uint32_t capacity)
+static void offer_bias(const struct job *job, struct lane *lane, size_t column)
 {
-    const float *bias = items->bias + begin;
-    size_t i = 0;
-    for (; i + STEP <= count; i += STEP) {
-        uint32_t mask = filter(lane->products + i, bias + i, lane->limit);
+    float bias = job->scratch->bias[column];
+    if (bias >= lane->threshold && !is_out(lane, (uint32_t)column))
+        push_exact(job, lane, (uint32_t)column, bias);
+}
+
+static void scan_bias(const struct job *job, struct lane *lane, size_t begin)
+{
+    size_t column = begin;
+    for (; column + STEP <= job->items->count; column += STEP) {
+        uint32_t mask = not_below(job->scratch->bias + column, lane->threshold);
         for (; mask != 0; mask &= mask - 1)
-            offer(lane, items, (uint32_t)(begin + i) + (uint32_t)__builtin_ctz(mask), n, capacity);
+            offer_bias(job, lane, column + (size_t)__builtin_ctz(mask));
     }
-    for (; i < count; i++)
-        if (!(lane->products[i] + bias[i] < lane->limit))
-            offer(lane, items, (uint32_t)(begin + i), n, capacity);
+    for (; column < job->items->count; column++)
+        offer_bias(job, lane, column);
 }
 
-/* products = X Y' for the tile's part of Y, 0 beyond.  X: [lanes, stride] */
-static void multiply_tile(struct topn_scratch *scratch, const struct topn_items *items,
-                          size_t x_count, size_t begin, size_t count)
+static void scan_rows(const struct job *job, struct lane *lane)
 {
-    size_t rows = begin < items->rows ? items->rows - begin : 0;
-    if (rows > count)
-        rows = count;
-    if (x_count > 0 && rows > 0)
-        blas_multiply_transposed(scratch->x, items->stride, items->Y + begin * items->stride,
-                                 items->stride, scratch->products, TILE, (int)x_count, (int)rows,
-                                 items->rank);
-    for (size_t lane = 0; lane < x_count && rows < count; lane++)
-        memset(scratch->products + lane * TILE + rows, 0, (count - rows) * sizeof(float));
+    for (uint32_t column = 0; column < job->rows; column++)
+        if (!is_excluded(job->items, column) && !is_out(lane, column))
+            push_exact(job, lane, column, topn_score(job->items, lane->user->x, column, 0));
 }
 
-/* E of the comment at the top. */
-static double slack_of(const struct topn_items *items, const float *x, double norm_max,
-                       double bias_max)
+/* -- panels ------------------------------------------------------------------------------------ */
+
+static void pack_floats(const struct topn_index *index, struct group *group, uint32_t at)
 {
-    double largest = norm(x, items->rank) * norm_max + bias_max; /* bounds every partial sum */
-    if (!(largest < FLT_MAX / 2))
-        return INFINITY;
-    return (2.0 * items->rank + 16) * (UNIT_ROUNDOFF * largest + FLT_MIN);
+    float *packed = group->packed;
+    const float *x = group->lanes[at]->user->x;
+    for (int k = 0; k < index->rank; k++)
+        packed[k * TOPN_GROUP + (int)at] = x[k];
 }
 
-static double largest_bias(const struct topn_items *items)
+static void pack_bytes(const struct topn_index *index, struct group *group, uint32_t at)
 {
-    float largest = 0; /* a NaN is larger than nothing, and enters no list */
-    for (size_t i = 0; i < items->count; i++)
-        largest = fabsf(items->bias[i]) > largest ? fabsf(items->bias[i]) : largest;
+    int8_t *packed = group->packed;
+    const float *x = group->lanes[at]->user->x;
+    double largest = 0, squares = 0, rounding = 0;
+    for (int k = 0; k < index->rank; k++)
+        largest = fmax(largest, fabs((double)x[k] * index->weights[k]));
+    group->scale[at] = (float)(largest / 127);
+    double scale = (double)group->scale[at];
+    for (int k = 0; k < index->rank; k++) {
+        double value = (double)x[k] * index->weights[k];
+        double p = scale > 0 ? fmax(fmin(rint(value / scale), 127), -127) : 0;
+        packed[(k / TOPN_QUAD * TOPN_GROUP + (int)at) * TOPN_QUAD + k % TOPN_QUAD] = (int8_t)p;
+        squares += value * value;
+        rounding += (value - scale * p) * (value - scale * p);
+        group->offset[at] += 128 * (int32_t)p;
+        if (k + 1 == index->first_coordinates)
+            group->first_offset[at] = group->offset[at];
+    }
+    group->weighted[at] = topn_round_up(sqrt(squares));
+    group->rounding[at] = topn_round_up(sqrt(rounding));
+}
+
+static void join(const struct topn_index *index, struct group *group, struct lane *lane)
+{
+    uint32_t at = group->count++;
+    group->lanes[at] = lane;
+    group->threshold[at] = lane->threshold;
+    group->slack[at] = topn_round_up(lane->slack);
+    group->norm[at] = topn_round_up(lane->norm);
+    group->rest[at] =
+        topn_round_up(topn_norm(lane->user->x, index->first_coordinates, index->rank));
+    if (index->filter >= TOPN_BYTES)
+        pack_bytes(index, group, at);
+    else
+        pack_floats(index, group, at);
+}
+
+/* The norm that an item needs at least to come into a lane's list. */
+static double need(const struct job *job, const struct lane *lane)
+{
+    double missing = (double)lane->threshold - (double)job->bias_max;
+    return lane->norm > 0 ? missing / lane->norm : missing;
+}
+
+/* By rising need, so that the users of a group are done with the panels at about the same time. */
+static void sort_by_need(const struct job *job, struct lane **lanes, size_t count)
+{
+    for (size_t i = 1; i < count; i++) {
+        struct lane *lane = lanes[i];
+        size_t at = i;
+        for (; at > 0 && need(job, lane) < need(job, lanes[at - 1]); at--)
+            lanes[at] = lanes[at - 1];
+        lanes[at] = lane;
+    }
+}
+
+static size_t make_groups(const struct job *job, struct lane **lanes, size_t count)
+{
+    struct topn_scratch *scratch = job->scratch;
+    size_t groups = (count + TOPN_GROUP - 1) / TOPN_GROUP;
+    size_t bytes = (size_t)job->index->steps * TOPN_GROUP * sizeof(float);
+    if (groups * bytes > scratch->packed_capacity) {
+        free(scratch->packed);
+        scratch->packed_capacity = groups * bytes;
+        scratch->packed = mem_try(groups, bytes);
+        if (scratch->packed == NULL)
+            abort();
+    }
+    memset(scratch->packed, 0, groups * bytes);
+    memset(scratch->groups, 0, groups * sizeof *scratch->groups);
+    sort_by_need(job, lanes, count);
+    for (size_t i = 0; i < groups; i++) {
+        struct group *group = &scratch->groups[i];
+        group->packed = scratch->packed + i * bytes;
+        for (int user = 0; user < TOPN_GROUP; user++)
+            group->threshold[user] = FLT_MAX;
+    }
+    for (size_t i = 0; i < count; i++)
+        join(job->index, &scratch->groups[i / TOPN_GROUP], lanes[i]);
+    return groups;
+}
+
+/* Whether an item with this norm and bias may come into a list of the group. */
+static bool may_reach(const struct group *group, float norm, float bias)
+{
+    unsigned may = 0;
+    for (int user = 0; user < TOPN_GROUP; user++) {
+        float most = group->norm[user] * norm + bias + group->slack[user];
+        may |= !(most + fabsf(most) * MARGIN + FLT_MIN < group->threshold[user]);
+    }
+    return may != 0;
+}
+
+/* Biases of a panel's items, NaN beyond the last. Returns the largest. */
+static float gather_bias(const struct job *job, size_t at)
+{
+    const uint32_t *order = job->index->order + at * TOPN_PANEL;
+    const float *bias = job->scratch->bias;
+    float *to = job->scratch->panel_bias, largest = -INFINITY;
+    size_t count = at + 1 < job->index->panel_count ? TOPN_PANEL : job->index->last_items;
+    for (size_t i = 0; i < count; i++)
+        to[i] = bias[order[i]];
+    for (size_t i = count; i < TOPN_PANEL; i++)
+        to[i] = NAN;
+    for (size_t i = 0; i < count; i++)
+        largest = to[i] > largest ? to[i] : largest;
     return largest;
 }
 
-/* Gives every user a lane; gathers the factors of those who have some into one matrix, whose number
- * of rows is returned. */
-static size_t open_lanes(struct topn_scratch *scratch, const struct topn_items *items,
-                         const struct topn_user *users, size_t user_count, uint32_t capacity)
+/* doubt: [TOPN_GROUP], of the tile's filter scores */
+static void prepare_tile(const struct job *job, const struct group *group, size_t at, float *doubt)
 {
-    double norm_max = items->norm_max;
-    if (norm_max == 0)
-        norm_max = topn_norm_max(items->Y, items->rows, items->stride, items->rank);
-    double bias_max = largest_bias(items);
-    size_t x_count = 0;
-    for (size_t i = 0; i < user_count; i++) {
-        struct lane *lane = &scratch->lanes[i];
-        *lane = (struct lane){.user = &users[i],
-                              .products = scratch->zeros,
-                              .entries = scratch->entries + i * capacity,
-                              .limit = -INFINITY};
-        if (users[i].x == NULL || items->rows == 0)
-            continue;
-        lane->slack = slack_of(items, users[i].x, norm_max, bias_max);
-        lane->products = scratch->products + x_count * TILE;
-        memcpy(scratch->x + x_count * items->stride, users[i].x,
-               (size_t)items->rank * sizeof(float));
-        x_count++;
+    const struct topn_panel *panel = &job->index->panels[at];
+    struct topn_tile *tile = &job->scratch->tile;
+    tile->panel = job->index->packed + at * job->index->panel_bytes;
+    tile->users = group->packed;
+    tile->offset = group->offset;
+    tile->first_offset = group->first_offset;
+    for (int user = 0; user < TOPN_GROUP; user++) {
+        doubt[user] = (group->rounding[user] * panel->rounded +
+                       group->weighted[user] * panel->rounding + group->slack[user]) *
+                      (1 + MARGIN);
+        float limit = group->threshold[user] - doubt[user];
+        tile->limit[user] = limit - fabsf(limit) * MARGIN;
+        float first = limit - group->rest[user] * panel->rest * (1 + MARGIN);
+        tile->first_limit[user] = first - fabsf(first) * MARGIN - fabsf(limit) * MARGIN;
+        tile->scale[user] = group->scale[user] * panel->scale;
     }
-    return x_count;
 }
 
-static void reserve(struct topn_scratch *scratch, size_t stride, size_t entries)
+static void take(const struct job *job, struct lane *lane, size_t at, int user, float doubt)
 {
-    if (scratch->x_capacity < TOPN_USERS_MAX * stride) {
-        scratch->x_capacity = TOPN_USERS_MAX * stride;
-        scratch->x = mem_array(scratch->x, scratch->x_capacity, sizeof *scratch->x);
+    const struct topn_tile *tile = &job->scratch->tile;
+    const uint32_t *order = job->index->order + at * TOPN_PANEL;
+    if (doubt > lane->doubt)
+        lane->doubt = doubt;
+    for (uint64_t bits = tile->passing[user]; bits != 0; bits &= bits - 1) {
+        int item = __builtin_ctzll(bits);
+        if (is_out(lane, order[item]))
+            continue;
+        lane->pending++;
+        push(job, lane,
+             (struct topn_entry){order[item] | PENDING, tile->scores[user][item] - doubt});
     }
-    if (scratch->entries_capacity < entries) {
-        scratch->entries_capacity = entries;
-        scratch->entries = mem_array(scratch->entries, entries, sizeof *scratch->entries);
+}
+
+static void run_tile(const struct job *job, struct group *group, size_t at)
+{
+    struct topn_tile *tile = &job->scratch->tile;
+    float doubt[TOPN_GROUP];
+    prepare_tile(job, group, at, doubt);
+    bool tries = group->trust > 0 || at % TRUST_RETRY == 0;
+    tile->first_steps = tries ? job->index->first_steps : 0;
+    unsigned users = job->index->kernel(tile);
+    if (tile->first_steps > 0) {
+        if (!tile->ended_early)
+            group->trust -= group->trust > 0;
+        else if (group->trust < TRUST_MOST)
+            group->trust += 2;
     }
+    for (; users != 0; users &= users - 1) {
+        int user = __builtin_ctz(users);
+        if (user >= (int)group->count)
+            break;
+        take(job, group->lanes[user], at, user, doubt[user]);
+        group->threshold[user] = group->lanes[user]->threshold;
+    }
+}
+
+/* Panels come by falling norm, so a group that one cannot reach is done with those behind it. */
+static void scan_panels(const struct job *job, size_t groups)
+{
+    struct topn_tile *tile = &job->scratch->tile;
+    tile->bias = job->scratch->panel_bias;
+    tile->steps = job->index->steps;
+    for (size_t at = 0; at < job->index->panel_count; at++) {
+        float norm = job->index->panels[at].norm;
+        while (groups > 0 && !may_reach(&job->scratch->groups[groups - 1], norm, job->bias_max))
+            groups--;
+        if (groups == 0)
+            break;
+        tile->bias_max = gather_bias(job, at);
+        for (size_t i = 0; i < groups; i++)
+            if (may_reach(&job->scratch->groups[i], norm, tile->bias_max))
+                run_tile(job, &job->scratch->groups[i], at);
+    }
+}
+
+/* -- all together ------------------------------------------------------------------------------ */
+
+static void copy_bias(struct job *job)
+{
+    struct topn_scratch *scratch = job->scratch;
+    size_t count = job->items->count;
+    if (count > scratch->bias_capacity) {
+        scratch->bias_capacity = count + count / 4;
+        scratch->bias = mem_array(scratch->bias, scratch->bias_capacity, sizeof *scratch->bias);
+    }
+    memcpy(scratch->bias, job->items->bias, count * sizeof *scratch->bias);
+    for (size_t word = 0; job->items->excluded != NULL && word * 64 < count; word++)
+        for (uint64_t bits = job->items->excluded[word]; bits != 0; bits &= bits - 1) {
+            size_t column = word * 64 + (size_t)__builtin_ctzll(bits);
+            if (column < count)
+                scratch->bias[column] = NAN;
+        }
+}
+
+/* In STEP parts, so that the compiler takes them side by side. */
+static void measure_bias(struct job *job)
+{
+    const float *bias = job->scratch->bias;
+    float most[STEP], least[STEP];
+    for (int i = 0; i < STEP; i++) {
+        most[i] = -INFINITY;
+        least[i] = INFINITY;
+    }
+    size_t count = job->items->count, column = 0;
+    for (; column + STEP <= count; column += STEP)
+        for (int i = 0; i < STEP; i++) {
+            most[i] = bias[column + (size_t)i] > most[i] ? bias[column + (size_t)i] : most[i];
+            least[i] = bias[column + (size_t)i] < least[i] ? bias[column + (size_t)i] : least[i];
+        }
+    for (; column < count; column++) {
+        most[0] = bias[column] > most[0] ? bias[column] : most[0];
+        least[0] = bias[column] < least[0] ? bias[column] : least[0];
+    }
+    job->bias_max = -INFINITY;
+    for (int i = 0; i < STEP; i++) {
+        job->bias_max = fmaxf(job->bias_max, most[i]);
+        if (most[i] >= least[i]) /* there is a number */
+            job->bias_largest =
+                fmax(job->bias_largest, fmax(fabs((double)most[i]), fabs((double)least[i])));
+    }
+}
+
+static void reserve(struct topn_scratch *scratch, size_t entries)
+{
+    if (scratch->entries_capacity >= entries)
+        return;
+    scratch->entries_capacity = entries;
+    scratch->entries = mem_array(scratch->entries, entries, sizeof *scratch->entries);
+}
+
+static void scan(struct job *job, const struct topn_user *users, size_t user_count)
+{
+    struct lane *filtered[TOPN_USERS_MAX];
+    size_t filtered_count = 0;
+    for (size_t i = 0; i < user_count; i++) {
+        struct lane *lane = &job->scratch->lanes[i];
+        open_lane(job, lane, &users[i], job->scratch->entries + i * job->capacity);
+        size_t rows = users[i].x != NULL ? job->rows : 0;
+        scan_bias(job, lane, rows);
+        if (rows > 0 && isfinite(lane->slack))
+            filtered[filtered_count++] = lane;
+        else if (rows > 0)
+            scan_rows(job, lane);
+    }
+    if (filtered_count > 0)
+        scan_panels(job, make_groups(job, filtered, filtered_count));
+}
+
+static uint32_t finish(const struct job *job, struct lane *lane, struct topn_entry *out)
+{
+    narrow(job, lane);
+    settle(job, lane);
+    topn_sort(lane->entries, lane->count, job->items->ids);
+    if (lane->count > 0)
+        memcpy(out, lane->entries, lane->count * sizeof *out);
+    return lane->count;
 }
 
 void topn(const struct topn_items *items, const struct topn_user *users, size_t user_count,
           uint32_t n, struct topn_entry *out, uint32_t *counts, struct topn_scratch *scratch)
 {
-    assert(user_count <= TOPN_USERS_MAX);
+    assert(user_count <= TOPN_USERS_MAX && items->count < PENDING);
     memset(counts, 0, user_count * sizeof *counts);
-    if (n == 0)
+    if (n == 0 || user_count == 0 || items->count == 0)
         return;
-    uint32_t capacity = n + (n < SPARE_MIN ? SPARE_MIN : n);
-    reserve(scratch, items->stride, user_count * capacity);
-    size_t x_count = open_lanes(scratch, items, users, user_count, capacity);
-    for (size_t begin = 0; begin < items->count; begin += TILE) {
-        size_t count = items->count - begin < TILE ? items->count - begin : TILE;
-        multiply_tile(scratch, items, x_count, begin, count);
-        for (size_t i = 0; i < user_count; i++)
-            scan_tile(&scratch->lanes[i], items, begin, count, n, capacity);
-    }
-    for (size_t i = 0; i < user_count; i++) {
-        struct lane *lane = &scratch->lanes[i];
-        counts[i] = lane->count < n ? lane->count : n;
-        select_best(lane->entries, lane->count, counts[i], items->ids);
-        sort(lane->entries, counts[i], items->ids);
-        memcpy(out + i * n, lane->entries, counts[i] * sizeof *out);
-    }
+    struct job job = {.items = items, .index = items->index, .n = n, .scratch = scratch};
+    job.rows = items->index != NULL ? items->index->rows : 0;
+    job.capacity = n + (n < SPARE_MIN ? SPARE_MIN : n);
+    reserve(scratch, user_count * job.capacity);
+    copy_bias(&job);
+    measure_bias(&job);
+    scan(&job, users, user_count);
+    for (size_t i = 0; i < user_count; i++)
+        counts[i] = finish(&job, &scratch->lanes[i], out + i * n);
 }

@@ -163,11 +163,6 @@ static void start_from_live(struct training *t)
     t->warm = true;
 }
 
-static struct tail_choice choice_of(const struct train_settings *settings)
-{
-    return (struct tail_choice){settings->rho, settings->trend_weight, settings->trend_half_life};
-}
-
 /* Y and X into the eigenbasis of Y, as fold-in wants it. g: [rank]. */
 static int rotate(struct training *t, double *g, struct error *err)
 {
@@ -212,7 +207,7 @@ static int judge_live(struct training *t, const struct tail *tail, const struct 
 static int fit_and_judge(struct training *t, const struct tail *tail, struct error *err)
 {
     const struct hyperparameters *hyper = &t->settings->als.hyper;
-    struct tail_choice choice = choice_of(t->settings);
+    struct tail_choice choice = t->settings->choice;
     struct tail_fit fit = {0};
     double *g = mem_array(NULL, (size_t)hyper->rank, sizeof *g);
     enter(t, "fitting");
@@ -238,7 +233,7 @@ static int fit_and_judge(struct training *t, const struct tail *tail, struct err
 
 static int hold_out(struct training *t, struct error *err)
 {
-    struct tail_choice choice = choice_of(t->settings);
+    struct tail_choice choice = t->settings->choice;
     struct score_weights grid[TAIL_WEIGHTS_MAX];
     struct tail tail;
     t->gate = t->live != NULL ? GATE_PASSED : GATE_FIRST;

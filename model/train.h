@@ -22,6 +22,7 @@
 #include "model/als.h"
 #include "model/generation.h"
 #include "model/state.h"
+#include "model/tail.h"
 
 #define TRAIN_TAIL 0.9            /* share of the interactions before the cut */
 #define TRAIN_INTERACTIONS_MIN 50 /* fewer say nothing */
@@ -34,9 +35,8 @@ struct train_settings {
     int warm_iterations;     /* from the running generation's factors */
     double gate;             /* e.g. 0.05 */
     uint64_t seed;
-    double rho;                      /* 0: fitted */
-    double trend_weight;             /* negative: fitted */
-    int trend_half_life;             /* negative: fitted */
+    struct tail_choice choice;       /* of the score's weights */
+    uint32_t neighbours_max;         /* as in struct history_settings */
     const struct type_weight *types; /* by settings index, [type_count] */
     const char *const *type_names;
     uint32_t type_count;

@@ -19,14 +19,10 @@ void trend_deinit(struct trend *trend)
  * however they came there. Integer division cannot overflow, not even for INT64_MIN. */
 static int64_t landmark_of(int half_life, int64_t now_ms)
 {
+    if (half_life == HALF_LIFE_EVER)
+        return 0;
     int64_t grid_ms = LANDMARK_HALF_LIVES * half_life_ms[half_life];
     return now_ms / grid_ms * grid_ms;
-}
-
-/* In doubles, because the difference of two times may not fit an int64_t. */
-static double half_lives_between(int half_life, int64_t from_ms, int64_t to_ms)
-{
-    return ((double)to_ms - (double)from_ms) / (double)half_life_ms[half_life];
 }
 
 /*  G_i = sum over partitions of S_i(ts) 2^((ts - L) / h)  */
@@ -38,10 +34,14 @@ static double gather(const struct trend *trend, const struct trend_source *sourc
         if (item >= sources[i].count)
             continue;
         const struct item_sums *sums = &sources[i].sums[item];
+        if (trend->half_life == HALF_LIFE_EVER) {
+            gathered += (double)sums->count;
+            continue;
+        }
         double decayed = sums->decayed[trend->half_life];
         if (decayed > 0) /* else ts_ms means nothing, and 0 * 2^x may be NaN */
-            gathered += decayed *
-                        exp2(half_lives_between(trend->half_life, trend->landmark_ms, sums->ts_ms));
+            gathered += decayed * decay_exp2(decay_half_lives(trend->half_life, trend->landmark_ms,
+                                                              sums->ts_ms));
     }
     return gathered;
 }
@@ -82,11 +82,18 @@ void trend_touch(struct trend *trend, const struct trend_source *sources, size_t
         trend->gathered[touched[i]] = gather(trend, sources, source_count, touched[i]);
 }
 
+double trend_decay(const struct trend *trend, int64_t now_ms)
+{
+    if (trend->half_life == HALF_LIFE_EVER)
+        return 1;
+    return decay_exp2(-decay_half_lives(trend->half_life, trend->landmark_ms, now_ms));
+}
+
 void trend_values(const struct trend *trend, int64_t now_ms, float *out, uint32_t count)
 {
     uint32_t known = count < trend->count ? count : trend->count;
     /* T_i(now) = log(1 + 2^-((now - L) / h) G_i) */
-    double decay = exp2(-half_lives_between(trend->half_life, trend->landmark_ms, now_ms));
+    double decay = trend_decay(trend, now_ms);
     for (uint32_t item = 0; item < known; item++) {
         double gathered = trend->gathered[item];
         out[item] = gathered > 0 ? log1pf((float)(decay * gathered)) : 0;

@@ -19,7 +19,7 @@ struct trend_source { /* the sums of one partition, by item number; borrowed */
 };
 
 struct trend {
-    int half_life;
+    int half_life; /* or HALF_LIFE_EVER */
     int64_t landmark_ms;
     double *gathered; /* [count], owned */
     uint32_t count, capacity;
@@ -35,6 +35,9 @@ void trend_rebuild(struct trend *trend, int half_life, const struct trend_source
 /* After a learn: the sums of these items changed, and there may be new items. */
 void trend_touch(struct trend *trend, const struct trend_source *sources, size_t source_count,
                  uint32_t items, const uint32_t *touched, size_t touched_count, int64_t now_ms);
+
+/* S_i(now) = trend_decay(now) gathered[i]. */
+double trend_decay(const struct trend *trend, int64_t now_ms);
 
 /* out[i] = T_i(now) for the first `count` items (0 beyond what is known). */
 void trend_values(const struct trend *trend, int64_t now_ms, float *out, uint32_t count);

@@ -6,151 +6,158 @@
 
 void accuracy_deinit(struct accuracy *accuracy)
 {
-    for (int method = 0; method < ACCURACY_METHODS; method++)
-        free(accuracy->top[method]);
-    free(accuracy->scratch);
-    free(accuracy->seen);
+    baselines_deinit(&accuracy->baselines);
+    free(accuracy->popular);
+    free(accuracy->known);
     *accuracy = (struct accuracy){0};
 }
 
-/* The order of a baseline's list. */
-static bool beats(const double *counts, uint32_t a, uint32_t b)
+void accuracy_forget_baselines(struct accuracy *accuracy)
 {
-    return counts[a] != counts[b] ? counts[a] > counts[b] : a < b;
+    baselines_forget(&accuracy->baselines);
+    accuracy->run = (struct accuracy_run){0};
 }
 
-/* heap[at] sinks until it is worse than both its children: the root is the worst of all. */
-static void sink(uint32_t *heap, uint32_t count, uint32_t at, const double *counts)
+static bool renewal_is_due(const struct accuracy *accuracy, uint32_t items)
 {
-    uint32_t item = heap[at];
-    for (;;) {
-        uint32_t child = 2 * at + 1;
-        if (child >= count)
-            break;
-        if (child + 1 < count && beats(counts, heap[child], heap[child + 1]))
-            child++;
-        if (!beats(counts, item, heap[child]))
-            break;
-        heap[at] = heap[child];
-        at = child;
-    }
-    heap[at] = item;
-}
-
-/* The best BASELINE_DEPTH of the items that have a count, best first. Returns how many. */
-static uint32_t select_top(const double *counts, uint32_t items, uint32_t *top)
-{
-    uint32_t kept = 0;
-    for (uint32_t item = 0; item < items; item++) {
-        if (counts[item] <= 0)
-            continue;
-        if (kept < BASELINE_DEPTH) {
-            top[kept++] = item;
-            if (kept == BASELINE_DEPTH)
-                for (uint32_t at = kept / 2; at-- > 0;)
-                    sink(top, kept, at, counts);
-        } else if (beats(counts, item, top[0])) {
-            top[0] = item;
-            sink(top, kept, 0, counts);
-        }
-    }
-    if (kept < BASELINE_DEPTH)
-        for (uint32_t at = kept / 2; at-- > 0;)
-            sink(top, kept, at, counts);
-    for (uint32_t left = kept; left > 1; left--) { /* heapsort: the worst goes to the end */
-        uint32_t worst = top[0];
-        top[0] = top[left - 1];
-        top[left - 1] = worst;
-        sink(top, left - 1, 0, counts);
-    }
-    return kept;
-}
-
-static double count_of(const struct item_sums *sums, int method, int64_t now_ms)
-{
-    if (method == ACCURACY_POPULAR)
-        return (double)sums->count;
-    return sums->count == 0 ? 0 : sums_at(sums, method - ACCURACY_RECENT, now_ms);
-}
-
-/* scratch[i] = the sum over partitions of what `method` counts of item i */
-static void gather(struct accuracy *accuracy, const struct history *history, uint32_t items,
-                   int method)
-{
-    int64_t now_ms = history_now_ms(history);
-    memset(accuracy->scratch, 0, items * sizeof *accuracy->scratch);
-    for (size_t i = 0; i < history_sums_count(history); i++) {
-        uint32_t known;
-        const struct item_sums *sums = history_sums(history, i, &known);
-        for (uint32_t item = 0; item < known && item < items; item++)
-            accuracy->scratch[item] += count_of(&sums[item], method, now_ms);
-    }
+    uint64_t events = accuracy->events_since_renewal;
+    return !accuracy->baselines.known || events >= ACCURACY_RENEWAL_EVENTS ||
+           (events > 0 && events * ACCURACY_ITEMS_PER_EVENT >= items);
 }
 
 void accuracy_renew(struct accuracy *accuracy, const struct history *history, uint32_t items)
 {
-    bool is_first = accuracy->top[ACCURACY_POPULAR] == NULL;
-    if (!is_first && (accuracy->events_since_renewal == 0 ||
-                      accuracy->events_since_renewal * ACCURACY_ITEMS_PER_EVENT < items))
+    if (!renewal_is_due(accuracy, items))
         return;
-    if (items > accuracy->scratch_capacity) {
-        accuracy->scratch_capacity = items + items / 2;
-        accuracy->scratch =
-            mem_array(accuracy->scratch, accuracy->scratch_capacity, sizeof *accuracy->scratch);
-    }
-    for (int method = ACCURACY_POPULAR; method < ACCURACY_METHODS && items > 0; method++) {
-        if (accuracy->top[method] == NULL)
-            accuracy->top[method] = mem_array(NULL, BASELINE_DEPTH, sizeof(uint32_t));
-        gather(accuracy, history, items, method);
-        accuracy->top_count[method] = select_top(accuracy->scratch, items, accuracy->top[method]);
-    }
+    baselines_renew(&accuracy->baselines, history, items);
+    accuracy->run.listed = false;
     accuracy->events_since_renewal = 0;
 }
 
 void accuracy_set_popular(struct accuracy *accuracy, const uint32_t *items, uint32_t count)
 {
-    uint32_t **top = &accuracy->top[ACCURACY_FRESHET];
-    *top = mem_array(*top, count, sizeof **top);
+    accuracy->popular_count = count < ACCURACY_RANK_MAX ? count : ACCURACY_RANK_MAX;
+    accuracy->popular =
+        mem_array(accuracy->popular, accuracy->popular_count, sizeof *accuracy->popular);
     if (count > 0)
-        memcpy(*top, items, count * sizeof **top);
-    accuracy->top_count[ACCURACY_FRESHET] = count;
+        memcpy(accuracy->popular, items, accuracy->popular_count * sizeof *items);
 }
 
-static bool is_seen(const struct accuracy *accuracy, uint32_t item)
+/* -- what the user knows ----------------------------------------------------------------------- */
+
+static bool is_known(const struct accuracy *accuracy, uint32_t item)
 {
-    return item / 64 < accuracy->seen_words && (accuracy->seen[item / 64] >> (item % 64) & 1) != 0;
+    return item < accuracy->known_max && accuracy->known[item] == accuracy->mark;
 }
 
-static void mark(struct accuracy *accuracy, uint32_t item, bool seen)
+/* Returns whether it was news. */
+static bool mark_known(struct accuracy *accuracy, uint32_t item)
 {
-    uint32_t word = item / 64;
-    if (word >= accuracy->seen_words) {
-        uint32_t words = word + word / 2 + 16;
-        accuracy->seen = mem_array(accuracy->seen, words, sizeof *accuracy->seen);
-        memset(accuracy->seen + accuracy->seen_words, 0,
-               (words - accuracy->seen_words) * sizeof *accuracy->seen);
-        accuracy->seen_words = words;
+    if (item >= accuracy->known_max) {
+        uint32_t max = item + item / 2 + 64;
+        accuracy->known = mem_array(accuracy->known, max, sizeof *accuracy->known);
+        memset(accuracy->known + accuracy->known_max, 0,
+               (max - accuracy->known_max) * sizeof *accuracy->known);
+        accuracy->known_max = max;
     }
-    if (seen)
-        accuracy->seen[word] |= UINT64_C(1) << (item % 64);
-    else
-        accuracy->seen[word] &= ~(UINT64_C(1) << (item % 64));
+    bool is_news = accuracy->known[item] != accuracy->mark;
+    accuracy->known[item] = accuracy->mark;
+    return is_news;
 }
 
-/* Marks are set for one event and then taken back, because eight lists ask of every item whether
- * the user has seen it, and looking through the record each time would cost a thousandfold. */
-static void mark_all(struct accuracy *accuracy, const struct user_record *record, bool seen)
+/* Nobody knows anything: the marks so far are another user's. */
+static void begin_marks(struct accuracy *accuracy)
 {
-    if (record == NULL)
+    if (++accuracy->mark != 0)
         return;
-    for (uint32_t i = 0; i < record->seen_count; i++)
-        mark(accuracy, user_seen(record)[i].item, seen);
-    for (uint32_t i = 0; i < record->interaction_count; i++)
-        mark(accuracy, user_interactions(record)[i].item, seen);
+    memset(accuracy->known, 0, accuracy->known_max * sizeof *accuracy->known);
+    accuracy->mark = 1;
+}
+
+static void mark_record(struct accuracy *accuracy, const struct user_record *record)
+{
+    struct accuracy_run *run = &accuracy->run;
+    uint32_t seen_alone = 0, all = 0;
+    begin_marks(accuracy);
+    for (uint32_t i = 0; record != NULL && i < record->seen_count; i++)
+        seen_alone += mark_known(accuracy, user_seen(record)[i].item);
+    for (uint32_t i = 0; record != NULL && i < record->interaction_count; i++)
+        all += mark_known(accuracy, user_interactions(record)[i].item);
+    run->known_count = seen_alone + all;
+    run->follows = all == 0; /* else an interaction that leaves may take its item with it */
+    run->marked = true;
+    run->listed = false;
+}
+
+/* -- runs of one user's events ----------------------------------------------------------------- */
+
+static bool is_of_run(const struct accuracy_run *run, const struct event *event)
+{
+    return event->partition == run->partition && event->user.length == run->user_length &&
+           run->user_length > 0 && memcmp(event->user.data, run->user, run->user_length) == 0;
+}
+
+/* Whether the marks are still right. Between two interactions of a user there may be retractions,
+ * and the older one may have pushed an item out of the seen set: either leaves fewer seen items
+ * than expected. One who was forgotten begins to count anew. */
+static bool run_goes_on(const struct accuracy_run *run, const struct user_record *before)
+{
+    return run->marked && run->follows && before != NULL && before->events == run->next_events &&
+           before->seen_count == run->next_seen;
+}
+
+static void begin_run(struct accuracy_run *run, const struct event *event)
+{
+    run->partition = event->partition;
+    run->user_length = event->user.length <= ID_BYTES_MAX ? event->user.length : 0;
+    if (run->user_length > 0)
+        memcpy(run->user, event->user.data, run->user_length);
+    run->marked = false;
+}
+
+static void expect_next(struct accuracy_run *run, const struct user_record *before, bool is_new)
+{
+    run->next_events = (before != NULL ? before->events : 0) + 1;
+    run->next_seen = (before != NULL ? before->seen_count : 0) + is_new;
+    run->known_count += is_new;
+}
+
+/* -- ranks in the baselines -------------------------------------------------------------------- */
+
+/* Goes on in the baseline until the run's list is full again. */
+static void fill_list(struct accuracy *accuracy, int method)
+{
+    struct accuracy_run *run = &accuracy->run;
+    const struct baseline_list *baseline = &accuracy->baselines.lists[method];
+    uint32_t count = run->list_count[method], next = run->list_next[method];
+    for (; count < ACCURACY_RANK_MAX && next < baseline->count; next++) {
+        run->lists[method][count] = baseline->top[next].item;
+        count += !is_known(accuracy, baseline->top[next].item);
+    }
+    run->list_count[method] = count;
+    run->list_next[method] = next;
+}
+
+static void fill_lists(struct accuracy *accuracy)
+{
+    struct accuracy_run *run = &accuracy->run;
+    for (int method = 0; method < BASELINE_COUNT; method++) {
+        run->list_count[method] = run->list_next[method] = 0;
+        fill_list(accuracy, method);
+    }
+    run->listed = true;
+}
+
+static void leave_out(struct accuracy *accuracy, int method, uint32_t rank)
+{
+    uint32_t *list = accuracy->run.lists[method];
+    uint32_t after = accuracy->run.list_count[method]-- - rank;
+    memmove(list + rank - 1, list + rank, after * sizeof *list);
+    fill_list(accuracy, method);
 }
 
 /* From 1; 0: not among the first ACCURACY_RANK_MAX. */
-static uint32_t rank_in_list(const uint32_t *list, uint32_t count, uint32_t item)
+static uint32_t rank_in(const uint32_t *list, uint32_t count, uint32_t item)
 {
     for (uint32_t i = 0; i < count && i < ACCURACY_RANK_MAX; i++)
         if (list[i] == item)
@@ -158,28 +165,61 @@ static uint32_t rank_in_list(const uint32_t *list, uint32_t count, uint32_t item
     return 0;
 }
 
-static uint32_t rank_in_baseline(const struct accuracy *accuracy, int method, uint32_t item)
+/* ranks: [BASELINE_COUNT] of an item that is new to the user, who will know it from now on. */
+static void rank_new_item(struct accuracy *accuracy, uint32_t item, uint32_t *ranks)
 {
-    uint32_t rank = 0;
-    for (uint32_t i = 0; i < accuracy->top_count[method] && rank < ACCURACY_RANK_MAX; i++) {
-        uint32_t other = accuracy->top[method][i];
-        if (is_seen(accuracy, other))
-            continue;
-        rank++;
-        if (other == item)
-            return rank;
+    struct accuracy_run *run = &accuracy->run;
+    if (!run->listed)
+        fill_lists(accuracy);
+    mark_known(accuracy, item);
+    for (int method = 0; method < BASELINE_COUNT; method++) {
+        ranks[method] = rank_in(run->lists[method], run->list_count[method], item);
+        if (ranks[method] > 0)
+            leave_out(accuracy, method, ranks[method]);
     }
-    return 0;
 }
 
-static uint32_t rank_of(const struct accuracy *accuracy, int method,
-                        const struct user_record *before, uint32_t item)
+/* The most items that can be left out before this user's list has its last rank. */
+static uint32_t known_at_most(const struct accuracy *accuracy, const struct user_record *before)
 {
-    if (method != ACCURACY_FRESHET)
-        return rank_in_baseline(accuracy, method, item);
+    if (accuracy->run.marked)
+        return accuracy->run.known_count;
+    return before != NULL ? before->seen_count + before->interaction_count : 0;
+}
+
+/* Returns whether the item is new to the user, and its rank in each baseline: 0 if it is not. */
+static bool look_up(struct accuracy *accuracy, const struct event *event,
+                    const struct user_record *before, uint32_t item, uint32_t *ranks)
+{
+    struct accuracy_run *run = &accuracy->run;
+    bool same_user = is_of_run(run, event);
+    if (!same_user)
+        begin_run(run, event);
+    if (same_user && !run_goes_on(run, before))
+        run->marked = false;
+    bool may_rank = baselines_may_have(&accuracy->baselines, item,
+                                       ACCURACY_RANK_MAX - 1 + known_at_most(accuracy, before));
+    if (!may_rank && !same_user) /* perhaps the user's only event for long */
+        return !user_has_seen(before, item);
+    if (!run->marked)
+        mark_record(accuracy, before);
+    bool is_new = !is_known(accuracy, item);
+    if (is_new && may_rank)
+        rank_new_item(accuracy, item, ranks);
+    else if (is_new)
+        mark_known(accuracy, item);
+    expect_next(run, before, is_new);
+    return is_new;
+}
+
+/* -- observing --------------------------------------------------------------------------------- */
+
+static uint32_t rank_in_ours(const struct accuracy *accuracy, const struct user_record *before,
+                             uint32_t item)
+{
     if (before == NULL || before->acked_offset < 0)
-        return rank_in_list(accuracy->top[method], accuracy->top_count[method], item);
-    return rank_in_list(user_list(before), before->list_count, item);
+        return rank_in(accuracy->popular, accuracy->popular_count, item);
+    return rank_in(user_list(before), before->list_count, item);
 }
 
 static void add(struct accuracy_count *count, uint32_t rank)
@@ -192,17 +232,19 @@ static void add(struct accuracy_count *count, uint32_t rank)
     count->reciprocal_ranks += 1.0 / rank;
 }
 
-void accuracy_observe(struct accuracy *accuracy, const struct user_record *before, uint32_t item)
+void accuracy_observe(struct accuracy *accuracy, const struct event *event,
+                      const struct user_record *before, uint32_t item, bool counts)
 {
-    mark_all(accuracy, before, true);
-    bool is_new = !is_seen(accuracy, item);
+    uint32_t ranks[ACCURACY_METHODS] = {0};
+    ranks[ACCURACY_FRESHET] = rank_in_ours(accuracy, before, item);
+    bool is_new = look_up(accuracy, event, before, item, ranks + ACCURACY_POPULAR);
     for (int method = 0; method < ACCURACY_METHODS; method++) {
-        uint32_t rank = rank_of(accuracy, method, before, item);
-        add(&accuracy->counts[ACCURACY_ALL][method], rank);
+        add(&accuracy->counts[ACCURACY_ALL][method], ranks[method]);
         if (is_new)
-            add(&accuracy->counts[ACCURACY_NEW][method], rank);
+            add(&accuracy->counts[ACCURACY_NEW][method], ranks[method]);
     }
-    mark_all(accuracy, before, false);
+    if (counts)
+        baselines_add(&accuracy->baselines, item, event->ts_ms);
     accuracy->events_since_renewal++;
 }
 

@@ -5,22 +5,27 @@
  * else 0) of the item in
  *
  *   freshet     the user's last acknowledged list; for a user without one, the popular list last
- * sent popular     items by all-time count recent[h]   items by decayed count, at each half-life of
- * the bank
+ *               sent
+ *   popular     items by all-time count
+ *   recent[h]   items by decayed count, at each half-life of the bank
  *
  * The baselines leave out what the user has seen, so they get the same help as our lists do, and an
- * item the user comes back to is a miss for them. They are taken from top lists of BASELINE_DEPTH
- * items (equal counts: the smaller item number first; items without events: not at all), renewed
- * between batches once there was an event for every ACCURACY_ITEMS_PER_EVENT items, so that the
- * cost is a small constant per event whatever the catalogue, and every batch while that is small.
- * docs/METRICS.md has the formulas. Loop thread. */
+ * item the user comes back to is a miss for them. They are lists of BASELINE_DEPTH items
+ * (monitor/baselines.h), renewed between batches, before every batch while items are few and else
+ * once there was an event for every ACCURACY_ITEMS_PER_EVENT of them, but after no more than
+ * ACCURACY_RENEWAL_EVENTS.
+ *
+ * An event costs a few comparisons: most items stand too low in every baseline to be looked for.
+ * For the others the user's items are marked once in a run of the user's events, and the first
+ * ACCURACY_RANK_MAX that are left of each baseline written down. docs/METRICS.md has the formulas.
+ * Loop thread. */
 #ifndef FRESHET_MONITOR_ACCURACY_H
 #define FRESHET_MONITOR_ACCURACY_H
 
-#include "model/history.h"
+#include "monitor/baselines.h"
 
-#define BASELINE_DEPTH 512 /* a user who has seen all of these gets a miss */
 #define ACCURACY_ITEMS_PER_EVENT 64
+#define ACCURACY_RENEWAL_EVENTS 64
 #define ACCURACY_RANK_MAX 20
 
 struct accuracy_count {
@@ -36,17 +41,32 @@ enum accuracy_method {
     ACCURACY_METHODS = ACCURACY_RECENT + HALF_LIFE_COUNT
 };
 
+/* The user of the last event, and what is known of him as long as he goes on. */
+struct accuracy_run {
+    int32_t partition;
+    char user[ID_BYTES_MAX];
+    uint32_t user_length;
+    bool marked;          /* `known` says of every item whether he knows it */
+    bool follows;         /* and will after the next event, too, if the record is as expected */
+    uint64_t next_events; /* that record's count of events, */
+    uint32_t next_seen;   /* and of seen items */
+    uint32_t known_count;
+    bool listed;                                       /* `lists` are those of the live baselines */
+    uint32_t lists[BASELINE_COUNT][ACCURACY_RANK_MAX]; /* what he does not know, best first */
+    uint32_t list_count[BASELINE_COUNT];
+    uint32_t list_next[BASELINE_COUNT]; /* where in the baseline to go on */
+};
+
 struct accuracy {
     struct accuracy_count counts[ACCURACY_SCOPES][ACCURACY_METHODS];
     /* the rest is private */
-    uint32_t *top[ACCURACY_METHODS]; /* [BASELINE_DEPTH] item numbers, best first; FRESHET: the
-                                        popular list sent, as long as it was */
-    uint32_t top_count[ACCURACY_METHODS];
-    double *scratch; /* [scratch_capacity] an item's count by one method */
-    uint32_t scratch_capacity;
+    struct baselines baselines;
     uint64_t events_since_renewal;
-    uint64_t *seen; /* [seen_words] bit per item: the user under observation knows it; else zeros */
-    uint32_t seen_words;
+    uint32_t *popular; /* [popular_count] the popular list sent, up to ACCURACY_RANK_MAX */
+    uint32_t popular_count;
+    struct accuracy_run run;
+    uint32_t *known; /* [known_max] the mark of the last run whose user knew the item */
+    uint32_t known_max, mark;
 };
 
 void accuracy_deinit(struct accuracy *accuracy);
@@ -54,11 +74,16 @@ void accuracy_deinit(struct accuracy *accuracy);
 /* Before a batch is learned: renews the baselines if it is time. */
 void accuracy_renew(struct accuracy *accuracy, const struct history *history, uint32_t items);
 
+/* Partitions came or went: the baselines are to be taken from the history at the next renewal. */
+void accuracy_forget_baselines(struct accuracy *accuracy);
+
 /* The list for users who have none of their own. */
 void accuracy_set_popular(struct accuracy *accuracy, const uint32_t *items, uint32_t count);
 
-/* A history_observer's work. `before` NULL: a new user. */
-void accuracy_observe(struct accuracy *accuracy, const struct user_record *before, uint32_t item);
+/* A history_observer's work. `before` NULL: a new user. `counts`: the event counts in the item
+ * sums. */
+void accuracy_observe(struct accuracy *accuracy, const struct event *event,
+                      const struct user_record *before, uint32_t item, bool counts);
 
 /* The half-life whose recent list has most hit@20 on new items so far. */
 int accuracy_best_half_life(const struct accuracy *accuracy);

@@ -64,7 +64,7 @@ static struct generation *sample(void)
     struct generation *g = mem_zalloc(sizeof *g);
     g->number = 7;
     g->hyper = (struct hyperparameters){OBJECTIVE_HU, 5, 1, 0.02, 40, LAMBDA_NONE};
-    g->weights = (struct score_weights){1, 0.05, 3, 0.5, 0};
+    g->weights = (struct score_weights){1, 0.05, 3, 0.5, 2.5, {0.7, PAIRS_EVER, true}};
     g->figures = (struct generation_figures){10, 3, 99, 12, 5.5, 1.25, 0.08, 0.003, NAN, 0.02};
     g->gate = GATE_PASSED;
     g->seed = UINT64_MAX - 5;

@@ -65,6 +65,7 @@ static void open_history(struct world *world)
         .topic = SLICE("events"),
         .items_topic = SLICE("items"),
         .limits = {.history_max = 30, .seen_max = 100, .dedup_window = 10},
+        .neighbours_max = 12, /* so few that some are dropped */
         .hot_bytes = 64 << 20,
         .dead_pending_max = 10,
         .type_count = TYPES,
@@ -235,6 +236,12 @@ static struct generation *make_generation(struct world *world, struct score_weig
 
 static const struct score_weights both = {
     .taste = 0.7, .trend = 0.4, .trend_half_life = 3, .rho = 0.8};
+static const struct score_weights all_three = {.taste = 0.7,
+                                               .trend = 0.4,
+                                               .trend_half_life = 3,
+                                               .rho = 0.8,
+                                               .together = 3,
+                                               .together_of = {0.7, PAIRS_DAY, true}};
 static const struct score_weights taste_only = {.taste = 1, .trend_half_life = 3, .rho = 1};
 
 static struct user *find_user(struct world *world, uint32_t number)
@@ -352,15 +359,64 @@ static double trend_of(struct world *world, uint32_t item, int half_life)
     return log1p(sum);
 }
 
-static double score_of(struct world *world, uint32_t item, const double x[RANK])
+/* n_ji summed over partitions, and n_i, both now. */
+static double pair_count(struct world *world, uint32_t j, uint32_t item,
+                         const struct together_choice *choice)
+{
+    double sum = 0;
+    for (size_t p = 0; p < history_sums_count(world->history); p++) {
+        const struct pairs_table *table = pairs_table(history_pairs(world->history, p), j);
+        for (uint32_t i = 0; table != NULL && i < table->count; i++) {
+            const struct pairs_count *count = &table->counts[i];
+            double age = (double)(history_now_ms(world->history) - count->ts_ms) / 86400000;
+            double n = (double)count->forward[choice->horizon] +
+                       (choice->both ? (double)count->backward[choice->horizon] : 0);
+            if (table->items[i] == item)
+                sum += choice->horizon == PAIRS_DAY && age > 0 ? n * exp2(-age) : n;
+        }
+    }
+    return sum;
+}
+
+static double use_of(struct world *world, uint32_t item, enum pairs_horizon horizon)
+{
+    double trend = trend_of(world, item, horizon == PAIRS_DAY ? 3 : HALF_LIFE_EVER);
+    return expm1(trend);
+}
+
+static double together_of(struct world *world, const struct user_record *record, uint32_t item)
+{
+    const struct together_choice *choice = &scorer_generation(world->scorer)->weights.together_of;
+    const struct interaction *at = user_interactions(record);
+    uint32_t met[TOGETHER_WINDOW], count = 0;
+    double sum = 0;
+    for (uint32_t i = record->interaction_count; i-- > 0 && count < TOGETHER_WINDOW;) {
+        int type = history_type_index(world->history, at[i].type);
+        bool is_new = type_counts[type];
+        for (uint32_t k = 0; k < count; k++)
+            is_new = is_new && met[k] != at[i].item;
+        if (!is_new)
+            continue;
+        met[count] = at[i].item;
+        sum += pow(choice->rho, count++) * pair_count(world, at[i].item, item, choice) /
+               sqrt((use_of(world, item, choice->horizon) + TOGETHER_PRIOR) *
+                    (use_of(world, at[i].item, choice->horizon) + TOGETHER_PRIOR));
+    }
+    return sum;
+}
+
+static double score_of(struct world *world, const struct user_record *record, uint32_t item,
+                       const double x[RANK])
 {
     const struct generation *generation = scorer_generation(world->scorer);
     uint32_t row = row_of_item(world, item);
     double taste = 0;
     for (int k = 0; k < RANK && row != ROW_NONE; k++)
         taste += x[k] * generation->Y[row * STRIDE + (uint32_t)k];
+    double together = generation->weights.together > 0 ? together_of(world, record, item) : 0;
     return generation->weights.taste * taste +
-           generation->weights.trend * trend_of(world, item, generation->weights.trend_half_life);
+           generation->weights.trend * trend_of(world, item, generation->weights.trend_half_life) +
+           generation->weights.together * together;
 }
 
 static bool was_bought(struct world *world, const struct user_record *record, uint32_t item)
@@ -381,7 +437,7 @@ static void assert_list_by_definition(struct world *world, const struct slate_li
     double last = INFINITY;
     assert_int_equal(list->count, N);
     for (uint32_t i = 0; i < N; i++) {
-        double expected = score_of(world, list->items[i].item, x);
+        double expected = score_of(world, list->record, list->items[i].item, x);
         assert_true(fabs(list->items[i].score - expected) <= tolerance);
         assert_true(list->items[i].score <= last);
         last = list->items[i].score;
@@ -391,7 +447,7 @@ static void assert_list_by_definition(struct world *world, const struct slate_li
         for (uint32_t i = 0; i < N; i++)
             is_listed |= list->items[i].item == item;
         if (!is_listed && !was_bought(world, list->record, item))
-            assert_true(score_of(world, item, x) <= last + tolerance);
+            assert_true(score_of(world, list->record, item, x) <= last + tolerance);
     }
 }
 
@@ -406,6 +462,42 @@ static void test_scorer_lists_are_what_the_formula_says(void **state)
     score_all(world);
     for (size_t i = 0; i < world->slate.count; i++)
         assert_list_by_definition(world, &world->slate.lists[i]);
+}
+
+static void test_scorer_adds_what_goes_together(void **state)
+{
+    struct world *world = *state;
+    add_some_life(world);
+    learn(world);
+    scorer_install(world->scorer, make_generation(world, all_three));
+    score_all(world);
+    for (size_t i = 0; i < world->slate.count; i++)
+        assert_list_by_definition(world, &world->slate.lists[i]);
+    for (uint32_t i = 0; i < 40; i++) {
+        act(world, draw(world, USERS), draw(world, 160), draw(world, 3) ? VIEW : BUY);
+        assert_list_by_definition(world, score(world, 4));
+    }
+}
+
+static void test_scorer_goes_by_its_own_weights_if_it_has_some(void **state)
+{
+    struct world *world = *state;
+    add_some_life(world);
+    learn(world);
+    struct scorer_settings settings = world->settings;
+    settings.weights = &taste_only;
+    struct scorer *other = scorer_new(world->history, &settings);
+    world->random = SEED; /* the same factors both times */
+    scorer_install(other, make_generation(world, all_three));
+    world->random = SEED;
+    scorer_install(world->scorer, make_generation(world, taste_only));
+    struct slate slate = {0};
+    scorer_add(other, &slate, find_user(world, 4));
+    scorer_run(other, &slate);
+    assert_same_list(&slate.lists[0], score(world, 4));
+    history_unpin(world->history, slate.lists[0].user);
+    slate_deinit(&slate);
+    scorer_free(other);
 }
 
 static void test_scorer_keeps_to_the_formula_as_events_come(void **state)
@@ -516,7 +608,8 @@ static void test_scorer_falls_back_to_trend_where_it_weighs_nothing(void **state
     act(world, 5, 61, VIEW);
     const struct slate_list *list = score(world, 3);
     assert_true(slice_equal(list->items[0].id, SLICE("i061")));
-    assert_true(fabs(list->items[0].score - trend_of(world, list->items[0].item, 3)) < 1e-6);
+    assert_true(fabs(list->items[0].score - 1e-6 * trend_of(world, list->items[0].item, 3)) <
+                1e-12);
 }
 
 static void test_scorer_leaves_trend_out_of_taste_where_it_weighs_nothing(void **state)
@@ -650,9 +743,11 @@ static void test_scorer_uses_the_factors_of_an_id_from_when_it_is_seen(void **st
     assert_int_equal(list->count, 2);
     double x[RANK];
     factors(world, list->record, x);
-    assert_true(fabs(score_of(world, list->items[0].item, x)) > 1e-3);
-    assert_true(fabs(list->items[0].score - score_of(world, list->items[0].item, x)) < 1e-4);
-    assert_true(fabs(list->items[1].score - score_of(world, list->items[1].item, x)) < 1e-4);
+    assert_true(fabs(score_of(world, list->record, list->items[0].item, x)) > 1e-3);
+    assert_true(fabs(list->items[0].score - score_of(world, list->record, list->items[0].item, x)) <
+                1e-4);
+    assert_true(fabs(list->items[1].score - score_of(world, list->record, list->items[1].item, x)) <
+                1e-4);
 }
 
 static void test_scorer_notes_version_cause_and_age(void **state)
@@ -915,7 +1010,8 @@ static void test_sgd_lists_are_what_the_steps_say(void **state)
     step_through(world, list->record, x);
     assert_true(list->count > 0);
     for (uint32_t i = 0; i < list->count; i++)
-        assert_true(fabs(list->items[i].score - score_of(world, list->items[i].item, x)) < 3e-5);
+        assert_true(fabs(list->items[i].score -
+                         score_of(world, list->record, list->items[i].item, x)) < 3e-5);
 }
 
 int main(void)
@@ -925,6 +1021,8 @@ int main(void)
 #define SGD(name) cmocka_unit_test_setup_teardown(name, setup_sgd, teardown)
     const struct CMUnitTest tests[] = {
         ALS(test_scorer_lists_are_what_the_formula_says),
+        ALS(test_scorer_adds_what_goes_together),
+        ALS(test_scorer_goes_by_its_own_weights_if_it_has_some),
         ALS(test_scorer_keeps_to_the_formula_as_events_come),
         ALS(test_scorer_list_does_not_depend_on_the_rest_of_the_slate),
         SGD(test_scorer_list_does_not_depend_on_the_rest_of_the_slate),

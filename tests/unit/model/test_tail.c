@@ -421,7 +421,7 @@ static void test_one_user_alone_proves_nothing(void **state)
     assert_true(isinf(tail_mean(&tail, ndcg, NULL).se));
 }
 
-static const struct tail_choice all_open = {0, -1, -1};
+static const struct tail_choice all_open = {true, 0, -1, -1, 0};
 
 static void test_the_grid_has_its_corners(void **state)
 {
@@ -439,13 +439,13 @@ static void test_the_grid_has_its_corners(void **state)
 static void test_what_is_set_is_not_fitted(void **state)
 {
     struct score_weights grid[TAIL_WEIGHTS_MAX];
-    struct tail_choice choice = {0.7, 0.3, 2};
+    struct tail_choice choice = {true, 0.7, 0.3, 2, 0};
     assert_int_equal(tail_grid(&choice, grid), 1);
     assert_true(grid[0].rho == 0.7);
     assert_true(grid[0].taste == 1);
     assert_true(grid[0].trend == 0.3);
     assert_int_equal(grid[0].trend_half_life, 2);
-    choice = (struct tail_choice){0, -1, 5};
+    choice = (struct tail_choice){true, 0, -1, 5, 0};
     size_t count = tail_grid(&choice, grid);
     for (size_t i = 0; i < count; i++)
         assert_int_equal(grid[i].trend_half_life, 5);

@@ -1,6 +1,5 @@
 #include "base/mem.h"
-#include "model/blas.h"
-#include "model/topn.h"
+#include "model/topn_index.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -13,6 +12,8 @@
 struct world {
     uint64_t random;
     struct topn_items items;
+    size_t rows, stride;
+    int rank;
     float *Y, *bias, *X;
     struct slice *ids;
     char *id_bytes;
@@ -38,7 +39,6 @@ static float draw_real(struct world *world)
 
 static int setup(void **state)
 {
-    blas_init();
     struct world *world = mem_zalloc(sizeof *world);
     world->random = SEED;
     world->scratch = topn_scratch_new();
@@ -48,6 +48,8 @@ static int setup(void **state)
 
 static void clear(struct world *world)
 {
+    topn_index_free((struct topn_index *)world->items.index);
+    world->items.index = NULL;
     free(world->Y);
     free(world->bias);
     free(world->X);
@@ -99,13 +101,20 @@ static void make(struct world *world, size_t rows, size_t newer, int rank,
         world->users[user] = (struct topn_user){.x = world->X + user * stride};
     }
     make_ids(world, rows, count);
-    world->items = (struct topn_items){.Y = world->Y,
-                                       .rows = rows,
-                                       .stride = stride,
-                                       .rank = rank,
-                                       .bias = world->bias,
-                                       .count = count,
-                                       .ids = world->ids};
+    world->rows = rows;
+    world->stride = stride;
+    world->rank = rank;
+    world->items = (struct topn_items){.bias = world->bias, .count = count, .ids = world->ids};
+}
+
+/* The index is made anew, since a test may have changed the factors. False if the processor lacks
+ * the filter. */
+static bool use(struct world *world, enum topn_filter filter)
+{
+    topn_index_free((struct topn_index *)world->items.index);
+    world->items.index =
+        topn_index_new_for(world->Y, world->rows, world->stride, world->rank, filter);
+    return world->items.index != NULL;
 }
 
 static const struct slice *sorting_ids;
@@ -126,6 +135,14 @@ static bool is_hidden_from(const struct topn_user *user, uint32_t column)
     return false;
 }
 
+static float extra_of(const struct topn_user *user, uint32_t column)
+{
+    for (size_t i = 0; i < user->extra_count; i++)
+        if (user->extras[i].column == column)
+            return user->extras[i].value;
+    return 0;
+}
+
 /* The twin: every pair is scored, everything is sorted. */
 static uint32_t full_sort(const struct topn_items *items, const struct topn_user *user,
                           struct topn_entry *entries)
@@ -133,7 +150,7 @@ static uint32_t full_sort(const struct topn_items *items, const struct topn_user
     uint32_t count = 0;
     for (uint32_t column = 0; column < items->count; column++) {
         bool excluded = items->excluded && (items->excluded[column / 64] >> (column % 64) & 1);
-        float score = topn_score(items, user->x, column);
+        float score = topn_score(items, user->x, column, extra_of(user, column));
         if (!excluded && !is_hidden_from(user, column) && !isnan(score))
             entries[count++] = (struct topn_entry){column, score};
     }
@@ -145,7 +162,9 @@ static uint32_t full_sort(const struct topn_items *items, const struct topn_user
 static void run(struct world *world, size_t users, uint32_t n)
 {
     free(world->out);
-    world->out = mem_array(NULL, users * n, sizeof *world->out);
+    world->out = mem_array(NULL, users * n + 1, sizeof *world->out);
+    if (world->items.index == NULL)
+        use(world, TOPN_PLAIN);
     topn(&world->items, world->users, users, n, world->out, world->counts, world->scratch);
 }
 
@@ -155,17 +174,74 @@ static void assert_entry(const struct topn_entry *found, const struct topn_entry
     assert_memory_equal(&found->score, &expected->score, sizeof(float)); /* the same bits */
 }
 
-static void assert_equals_full_sort(struct world *world, size_t users, uint32_t n)
+/* expected: [users, items.count]; expected_counts: [users] */
+static void assert_lists(struct world *world, size_t users, uint32_t n,
+                         const struct topn_entry *expected, const uint32_t *expected_counts)
 {
     run(world, users, n);
-    struct topn_entry *sorted = mem_array(NULL, world->items.count, sizeof *sorted);
     for (size_t user = 0; user < users; user++) {
-        uint32_t count = full_sort(&world->items, &world->users[user], sorted);
+        uint32_t count = expected_counts[user];
         assert_int_equal(world->counts[user], count < n ? count : n);
         for (uint32_t i = 0; i < world->counts[user]; i++)
-            assert_entry(&world->out[user * n + i], &sorted[i]);
+            assert_entry(&world->out[user * n + i], &expected[user * world->items.count + i]);
     }
-    free(sorted);
+}
+
+/* Columns of an earlier list: the best `count` with every `step`-th left out, so that a few are
+ * new, and in no order. */
+static void remember(struct world *world, struct topn_user *user, uint32_t *last,
+                     const struct topn_entry *best, uint32_t count, uint32_t step)
+{
+    user->last = last;
+    user->last_count = 0;
+    for (uint32_t i = 0; i < count; i++)
+        if (i % step != 0)
+            last[user->last_count++] = best[i].column;
+    for (uint32_t i = 1; i < user->last_count; i++) {
+        uint32_t other = draw(world, i + 1), column = last[i];
+        last[i] = last[other];
+        last[other] = column;
+    }
+}
+
+/* Warm: from a list that would do, one that is short of n, and one of the worst items. */
+static void assert_warm_lists(struct world *world, size_t users, uint32_t n,
+                              const struct topn_entry *expected, const uint32_t *counts)
+{
+    size_t columns = world->items.count;
+    uint32_t *last = mem_array(NULL, users * columns, sizeof *last);
+    for (int kind = 0; kind < 3; kind++) {
+        for (size_t user = 0; user < users; user++) {
+            const struct topn_entry *best = expected + user * columns;
+            uint32_t count = counts[user], wanted = kind == 1 ? n / 2 : n + 16;
+            if (kind == 2 && wanted < count)
+                best += count - wanted;
+            remember(world, &world->users[user], last + user * columns, best,
+                     wanted < count ? wanted : count, kind == 0 ? 20 : 7);
+        }
+        assert_lists(world, users, n, expected, counts);
+    }
+    for (size_t user = 0; user < users; user++)
+        world->users[user].last_count = 0;
+    free(last);
+}
+
+/* By every filter that the processor has, cold and warm. */
+static void assert_equals_full_sort(struct world *world, size_t users, uint32_t n)
+{
+    struct topn_entry *expected = mem_array(NULL, users * world->items.count, sizeof *expected);
+    uint32_t counts[TOPN_USERS_MAX];
+    use(world, TOPN_PLAIN);
+    for (size_t user = 0; user < users; user++)
+        counts[user] =
+            full_sort(&world->items, &world->users[user], expected + user * world->items.count);
+    for (int filter = 0; filter < TOPN_FILTERS; filter++) {
+        if (!use(world, (enum topn_filter)filter))
+            continue;
+        assert_lists(world, users, n, expected, counts);
+        assert_warm_lists(world, users, n, expected, counts);
+    }
+    free(expected);
 }
 
 static float small_integer(struct world *world)
@@ -201,8 +277,8 @@ static float any_scale(struct world *world)
 
 static void test_topn_equals_a_full_sort(void **state)
 {
-    static const size_t rows[] = {1, 15, 16, 17, 511, 512, 513, 1500};
-    static const int ranks[] = {1, 10, 16, 64};
+    static const size_t rows[] = {1, 15, 47, 48, 49, 96, 500, 1500};
+    static const int ranks[] = {1, 3, 10, 16, 33, 64};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         for (size_t j = 0; j < sizeof ranks / sizeof *ranks; j++) {
             make(*state, rows[i], 0, ranks[j], draw_real);
@@ -274,7 +350,8 @@ static void test_topn_is_exact_where_the_order_of_a_sum_decides_on_overflow(void
     last[8] = 1e38f;
     for (int k = 0; k < 16; k++)
         world->X[k] = 1;
-    assert_true(isinf(topn_score(&world->items, world->X, 599)));
+    use(world, TOPN_PLAIN);
+    assert_true(isinf(topn_score(&world->items, world->X, 599, 0)));
     assert_equals_full_sort(world, 1, 20);
 }
 
@@ -401,7 +478,7 @@ static void test_topn_goes_by_bias_where_there_is_no_generation(void **state)
 {
     struct world *world = *state;
     make(world, 0, 900, 8, draw_real);
-    world->items.Y = NULL;
+    world->rows = 0;
     assert_equals_full_sort(world, 4, 25);
 }
 
@@ -423,27 +500,259 @@ static void test_topn_never_lists_a_score_that_is_not_a_number(void **state)
     assert_int_equal(world->counts[0], 620);
 }
 
-static void test_topn_knowing_the_largest_norm_changes_nothing(void **state)
-{
-    struct world *world = *state;
-    make(world, 1500, 10, 64, draw_real);
-    world->items.norm_max = topn_norm_max(world->Y, 1500, world->items.stride, 64);
-    assert_equals_full_sort(world, 9, 30);
-}
-
 /* Any order of summation of k products in float errs by at most k u |x| |y|, u = 2^-24, to first
  * order; adding the bias by u times the result. With entries below 1, |x| |y| <= k. */
 static void test_topn_score_is_the_product_plus_the_bias(void **state)
 {
     struct world *world = *state;
     make(world, 50, 5, 37, draw_real);
+    use(world, TOPN_PLAIN);
     for (uint32_t column = 0; column < 55; column++) {
         double expected = world->bias[column];
         for (size_t k = 0; k < 37 && column < 50; k++)
-            expected += (double)world->X[k] * world->Y[column * world->items.stride + k];
-        float score = topn_score(&world->items, world->X, column);
+            expected += (double)world->X[k] * world->Y[column * world->stride + k];
+        float score = topn_score(&world->items, world->X, column, 0);
         assert_true(fabs(score - expected) <= (37.0 * 37 + 38) * 0x1p-24);
     }
+}
+
+static void test_topn_is_exact_at_every_rank_up_to_the_largest(void **state)
+{
+    static const int ranks[] = {2, 5, 17, 31, 32, 47, 50, 100, 127, 128, 200, 257, 511, 512};
+    for (size_t i = 0; i < sizeof ranks / sizeof *ranks; i++) {
+        make(*state, 700, 20, ranks[i], draw_real);
+        assert_equals_full_sort(*state, 3, 30);
+    }
+}
+
+static float equal_size(struct world *world)
+{
+    return draw(world, 2) ? 0.5f : -0.5f;
+}
+
+static void test_topn_is_exact_where_all_norms_are_equal(void **state)
+{
+    struct world *world = *state;
+    make(world, 2000, 0, 64, equal_size);
+    for (size_t i = 0; i < 2000; i++)
+        world->bias[i] = 0;
+    assert_equals_full_sort(world, 9, 100);
+}
+
+static void test_topn_is_exact_for_users_and_items_that_are_zero(void **state)
+{
+    struct world *world = *state;
+    make(world, 1000, 10, 32, draw_real);
+    memset(world->X, 0, 2 * world->stride * sizeof(float));
+    memset(world->Y + 300 * world->stride, 0, 200 * world->stride * sizeof(float));
+    assert_equals_full_sort(world, 4, 50);
+}
+
+/* Factors whose coordinates fall off as those of a trained generation do in its eigenbasis, so that
+ * panels are passed over and tiles end early. */
+static void fall_off(struct world *world)
+{
+    for (size_t row = 0; row < world->rows; row++)
+        for (int k = 0; k < world->rank; k++)
+            world->Y[row * world->stride + (size_t)k] *=
+                expf(-0.1f * (float)k) * (float)(1 + 2000 / (row + 100));
+    for (size_t user = 0; user < TOPN_USERS_MAX; user++)
+        for (int k = 0; k < world->rank; k++)
+            world->X[user * world->stride + (size_t)k] *= expf(-0.05f * (float)k);
+    for (size_t i = 0; i < world->items.count; i++)
+        world->bias[i] *= 0.1f;
+}
+
+static void test_topn_is_exact_where_panels_are_passed_over(void **state)
+{
+    make(*state, 5000, 100, 64, draw_real);
+    fall_off(*state);
+    assert_equals_full_sort(*state, 40, 50);
+}
+
+static void test_topn_is_exact_where_one_item_is_far_above_the_others(void **state)
+{
+    struct world *world = *state;
+    make(world, 3000, 0, 64, draw_real);
+    for (int k = 0; k < 64; k++)
+        world->Y[1234 * 64 + k] *= 1e6f;
+    assert_equals_full_sort(world, 16, 20);
+}
+
+static void test_topn_is_exact_where_the_bias_decides(void **state)
+{
+    struct world *world = *state;
+    make(world, 3000, 50, 64, draw_real);
+    for (size_t i = 0; i < 3050; i++)
+        world->bias[i] *= draw(world, 10) == 0 ? 1000 : 1;
+    assert_equals_full_sort(world, 16, 100);
+}
+
+static void test_topn_is_exact_where_a_bias_is_infinite(void **state)
+{
+    struct world *world = *state;
+    make(world, 500, 10, 16, draw_real);
+    world->bias[17] = INFINITY;
+    world->bias[18] = -INFINITY;
+    assert_equals_full_sort(world, 4, 500);
+}
+
+static void test_topn_adds_extras_to_the_score(void **state)
+{
+    struct world *world = *state;
+    make(world, 2000, 60, 64, draw_real);
+    struct topn_extra extras[3][100];
+    for (uint32_t user = 0; user < 3; user++) {
+        for (uint32_t i = 0; i < 100; i++) /* newer items, too */
+            extras[user][i] = (struct topn_extra){i * 20 + user + 70, 5 * (1 + draw_real(world))};
+        world->users[user].extras = extras[user];
+        world->users[user].extra_count = user == 0 ? 1 : 100;
+    }
+    assert_equals_full_sort(world, 4, 50);
+}
+
+static void test_topn_extras_bring_back_neither_hidden_nor_excluded_items(void **state)
+{
+    struct world *world = *state;
+    make(world, 400, 0, 8, draw_real);
+    struct topn_extra extras[3] = {{5, 1000}, {7, 2000}, {9, 3000}};
+    uint32_t hidden[1] = {7};
+    uint64_t excluded[7] = {1 << 9};
+    world->users[0].extras = extras;
+    world->users[0].extra_count = 3;
+    world->users[0].hidden = hidden;
+    world->users[0].hidden_count = 1;
+    world->items.excluded = excluded;
+    assert_equals_full_sort(world, 2, 10);
+    assert_int_equal(world->out[0].column, 5);
+    assert_true(world->out[1].score < 900);
+}
+
+static void test_topn_lists_extras_of_users_without_factors(void **state)
+{
+    struct world *world = *state;
+    make(world, 400, 30, 8, draw_real);
+    struct topn_extra extras[2] = {{3, 10}, {410, 20}};
+    world->users[1].x = NULL;
+    world->users[1].extras = extras;
+    world->users[1].extra_count = 2;
+    assert_equals_full_sort(world, 2, 10);
+    assert_int_equal(world->out[10].column, 410);
+}
+
+static void test_topn_with_more_extras_than_fit_is_exact(void **state)
+{
+    struct world *world = *state;
+    make(world, 3000, 0, 16, draw_real);
+    struct topn_extra *extras = mem_array(NULL, 3000, sizeof *extras);
+    for (uint32_t i = 0; i < 3000; i++)
+        extras[i] = (struct topn_extra){i, 1 + draw_real(world)};
+    world->users[0].extras = extras;
+    world->users[0].extra_count = 3000;
+    assert_equals_full_sort(world, 2, 10);
+    free(extras);
+}
+
+static void test_topn_last_list_may_hold_what_is_hidden_now(void **state)
+{
+    struct world *world = *state;
+    make(world, 1000, 20, 32, draw_real);
+    run(world, 1, 40);
+    uint32_t last[40], hidden[20], count = 0;
+    uint64_t excluded[16] = {0};
+    for (uint32_t i = 0; i < 40; i++)
+        last[i] = world->out[i].column;
+    for (uint32_t column = 0; column < 1020; column++)
+        for (uint32_t i = 0; i < 40; i += 2)
+            if (last[i] == column && i % 4 == 0)
+                hidden[count++] = column;
+            else if (last[i] == column)
+                excluded[column / 64] |= UINT64_C(1) << (column % 64);
+    world->users[0].hidden = hidden;
+    world->users[0].hidden_count = count;
+    world->items.excluded = excluded;
+    struct topn_entry *sorted = mem_array(NULL, 1020, sizeof *sorted);
+    for (int filter = 0; filter < TOPN_FILTERS; filter++)
+        for (uint32_t n = 10; use(world, (enum topn_filter)filter) && n <= 30; n += 10) {
+            world->users[0].last = last;
+            world->users[0].last_count = 40;
+            uint32_t all = full_sort(&world->items, &world->users[0], sorted);
+            assert_lists(world, 1, n, sorted, &all);
+        }
+    free(sorted);
+}
+
+static void test_topn_dot_products_have_the_same_bits_in_all_forms(void **state)
+{
+    struct world *world = *state;
+    float (*kinds[])(struct world *) = {draw_real, any_scale, tiny, huge, nearly_one};
+    for (int kind = 0; kind < 5; kind++)
+        for (int rank = 16; rank <= 512; rank += 62) {
+            make(world, 100, 0, rank, kinds[kind]);
+            for (size_t i = 0; i < 100; i++) {
+                const float *y = world->Y + i * world->stride;
+                float expected = topn_dot_plain(world->X, y, world->stride);
+                for (int filter = 0; filter < TOPN_FILTERS; filter++)
+                    if (topn_filter_available((enum topn_filter)filter)) {
+                        topn_dot *dot = topn_filter_dot((enum topn_filter)filter);
+                        float found = dot(world->X, y, world->stride);
+                        assert_true((isnan(found) && isnan(expected)) ||
+                                    memcmp(&found, &expected, sizeof found) == 0);
+                    }
+            }
+        }
+}
+
+/* Any bytes, the largest among them, at the largest rank: the sums are exact, so kernel and twin
+ * agree bit for bit. */
+static void test_topn_kernel_of_bytes_equals_its_twin(void **state)
+{
+    struct world *world = *state;
+    if (!topn_filter_available(TOPN_BYTES))
+        skip();
+    enum { STEPS = 128 };
+    uint8_t *panel = mem_try(STEPS * TOPN_PANEL, TOPN_QUAD);
+    int8_t *users = mem_try(STEPS * TOPN_GROUP, TOPN_QUAD);
+    float *bias = mem_try(TOPN_PANEL, sizeof *bias);
+    int32_t offset[TOPN_GROUP] = {0}, first_offset[TOPN_GROUP] = {0};
+    struct topn_tile *tile = mem_try(1, sizeof *tile), *twin = mem_try(1, sizeof *twin);
+    unsigned some = 0;
+    for (int round = 0; round < 50; round++) {
+        for (int i = 0; i < STEPS * TOPN_PANEL * TOPN_QUAD; i++)
+            panel[i] = (uint8_t)(round == 0 ? 255 : 1 + draw(world, 255));
+        for (int i = 0; i < STEPS * TOPN_GROUP * TOPN_QUAD; i++)
+            users[i] = (int8_t)(round == 0 ? 127 : (int)draw(world, 255) - 127);
+        for (int i = 0; i < TOPN_PANEL; i++)
+            bias[i] = draw(world, 20) == 0 ? NAN : 1e5f * draw_real(world);
+        *tile = (struct topn_tile){.panel = panel, .users = users, .bias = bias};
+        tile->steps = round == 0 ? STEPS : 1 + (int)draw(world, STEPS);
+        tile->first_steps = tile->steps / 2;
+        tile->offset = offset;
+        tile->first_offset = first_offset;
+        tile->bias_max = 1e5f;
+        for (int user = 0; user < TOPN_GROUP; user++) {
+            tile->scale[user] = 1 + draw_real(world);
+            tile->limit[user] = user == 0 ? -INFINITY : 4e5f * draw_real(world);
+            tile->first_limit[user] = tile->limit[user] - 1e9f;
+            offset[user] = (int32_t)draw(world, 10000);
+        }
+        *twin = *tile;
+        unsigned found = topn_run_bytes(tile), expected = topn_run_bytes_plain(twin);
+        assert_int_equal(found, expected);
+        for (int user = 0; user < TOPN_GROUP; user++)
+            if ((found >> user & 1) != 0) {
+                assert_true(tile->passing[user] == twin->passing[user]);
+                for (int i = 0; i < TOPN_PANEL; i++)
+                    assert_true(isnan(bias[i]) || tile->scores[user][i] == twin->scores[user][i]);
+            }
+        some |= found;
+    }
+    assert_int_equal(some, 255);
+    free(panel);
+    free(users);
+    free(bias);
+    free(tile);
+    free(twin);
 }
 
 int main(void)
@@ -475,8 +784,21 @@ int main(void)
         TEST(test_topn_goes_by_bias_where_there_is_no_generation),
         TEST(test_topn_goes_by_bias_for_users_without_factors),
         TEST(test_topn_never_lists_a_score_that_is_not_a_number),
-        TEST(test_topn_knowing_the_largest_norm_changes_nothing),
         TEST(test_topn_score_is_the_product_plus_the_bias),
+        TEST(test_topn_is_exact_at_every_rank_up_to_the_largest),
+        TEST(test_topn_is_exact_where_all_norms_are_equal),
+        TEST(test_topn_is_exact_for_users_and_items_that_are_zero),
+        TEST(test_topn_is_exact_where_panels_are_passed_over),
+        TEST(test_topn_is_exact_where_one_item_is_far_above_the_others),
+        TEST(test_topn_is_exact_where_the_bias_decides),
+        TEST(test_topn_is_exact_where_a_bias_is_infinite),
+        TEST(test_topn_adds_extras_to_the_score),
+        TEST(test_topn_extras_bring_back_neither_hidden_nor_excluded_items),
+        TEST(test_topn_lists_extras_of_users_without_factors),
+        TEST(test_topn_with_more_extras_than_fit_is_exact),
+        TEST(test_topn_last_list_may_hold_what_is_hidden_now),
+        TEST(test_topn_dot_products_have_the_same_bits_in_all_forms),
+        TEST(test_topn_kernel_of_bytes_equals_its_twin),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

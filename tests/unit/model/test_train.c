@@ -48,18 +48,17 @@ static int setup(void **state)
     if (mkdtemp(f->dir) == NULL)
         return -1;
     f->random = SEED;
-    f->settings =
-        (struct train_settings){.state = {f->dir, 64 << 20},
-                                .topic = TOPIC,
-                                .als = {{OBJECTIVE_IALS, 12, 0.1, 0.01, 1, LAMBDA_COUNT}, 10, 1, 1},
-                                .warm_iterations = 4,
-                                .gate = 0.05,
-                                .seed = 1,
-                                .trend_weight = -1,
-                                .trend_half_life = -1,
-                                .types = types,
-                                .type_names = type_names,
-                                .type_count = 1};
+    f->settings = (struct train_settings){
+        .state = {f->dir, 64 << 20},
+        .topic = TOPIC,
+        .als = {{OBJECTIVE_IALS, 12, 0.1, 0.01, 1, LAMBDA_COUNT}, 10, 1, 1},
+        .warm_iterations = 4,
+        .gate = 0.05,
+        .seed = 1,
+        .choice = {.taste = true, .trend_weight = -1, .trend_half_life = -1},
+        .types = types,
+        .type_names = type_names,
+        .type_count = 1};
     *state = f;
     return 0;
 }
@@ -286,9 +285,9 @@ static void test_what_is_set_is_kept(void **state)
     struct fixture *f = *state;
     meet_many(f, 4000);
     save(f, 0);
-    f->settings.rho = 0.7;
-    f->settings.trend_weight = 0.03;
-    f->settings.trend_half_life = 2;
+    f->settings.choice.rho = 0.7;
+    f->settings.choice.trend_weight = 0.03;
+    f->settings.choice.trend_half_life = 2;
     struct generation *g = train(f);
     assert_true(g->weights.rho == 0.7);
     assert_true(g->weights.taste == 1);
@@ -352,7 +351,7 @@ static void test_a_much_worse_successor_is_refused_and_written(void **state)
     meet_many(f, 1500);
     save(f, 1);
     f->settings.als.hyper.lambda = 1e9; /* factors of nothing */
-    f->settings.trend_weight = 0;
+    f->settings.choice.trend_weight = 0;
     g = train(f);
     assert_int_equal(g->gate, GATE_REFUSED);
     assert_true(g->figures.ndcg20 < g->figures.ndcg20_live);

@@ -37,7 +37,7 @@ static uint32_t draw(struct world *world, uint32_t below)
     return (uint32_t)(world->random >> 33) % below;
 }
 
-static int setup(void **state)
+static int open_history(void **state, uint32_t seen_max)
 {
     static const char *const types[] = {"view"};
     static const bool counts[] = {true};
@@ -53,7 +53,7 @@ static int setup(void **state)
         .state = {.dir = world->dir, .map_bytes = 64 << 20},
         .topic = SLICE("events"),
         .items_topic = SLICE("items"),
-        .limits = {.history_max = 5, .seen_max = 1000, .dedup_window = 10},
+        .limits = {.history_max = 5, .seen_max = seen_max, .dedup_window = 10},
         .hot_bytes = 64 << 20,
         .dead_pending_max = 10,
         .type_count = 1,
@@ -66,6 +66,17 @@ static int setup(void **state)
         fail_msg("%s", err.text);
     assert_int_equal(history_assign(world->history, partitions, PARTITIONS, &err), 0);
     return 0;
+}
+
+static int setup(void **state)
+{
+    return open_history(state, 1000);
+}
+
+/* Users of whom fewer items are remembered than interactions are kept. */
+static int setup_forgetful(void **state)
+{
+    return open_history(state, 3);
 }
 
 static int teardown(void **state)
@@ -103,6 +114,33 @@ static void add_event(struct world *world, uint32_t user, uint32_t item)
     event->value = 1;
     event->user = text(world, "u", user);
     event->item = text(world, "i", item);
+    event->id = text(world, "e", (uint32_t)event->offset);
+}
+
+static struct event *add_control(struct world *world, uint32_t user, enum event_kind kind)
+{
+    struct event *event = batch_add(&world->batch);
+    event->kind = kind;
+    event->partition = (int32_t)(user % 2);
+    event->offset = world->next_offset++;
+    event->ts_ms = event->record_ts_ms = world->now_ms;
+    event->user = text(world, "u", user);
+    return event;
+}
+
+/* Up to five events of one user, of whom one may then be taken back, or all. */
+static void add_burst(struct world *world, uint32_t user, uint32_t items)
+{
+    uint32_t events = 1 + draw(world, 5);
+    for (uint32_t i = 0; i < events; i++)
+        add_event(world, user, draw(world, draw(world, items) + 1));
+    uint32_t last = (uint32_t)world->next_offset - 1;
+    if (draw(world, 4) == 0)
+        add_control(world, user, EVENT_RETRACT)->ref = text(world, "e", last - draw(world, events));
+    else if (draw(world, 20) == 0)
+        add_control(world, user, EVENT_FORGET_USER);
+    if (draw(world, 2) == 0)
+        add_event(world, user, draw(world, items));
 }
 
 static uint32_t item_count(const struct world *world)
@@ -203,7 +241,7 @@ static void observe(const struct event *event, const struct user_record *before,
     struct world *world = arg;
     if (world->sorted[ACCURACY_POPULAR] != NULL)
         twin_observe(world, before, item);
-    accuracy_observe(&world->accuracy, before, item);
+    accuracy_observe(&world->accuracy, event, before, item, true);
     sums_add(&world->sums[event->partition][item], event->ts_ms);
 }
 
@@ -241,7 +279,7 @@ static void play(struct world *world, uint32_t items, uint32_t users)
     memset(&world->accuracy.counts, 0, sizeof world->accuracy.counts);
     for (int batch = 0; batch < 60; batch++) {
         for (uint32_t i = 0; i < items / ACCURACY_ITEMS_PER_EVENT + 1 + draw(world, 30); i++)
-            add_event(world, draw(world, users), draw(world, draw(world, items) + 1));
+            add_burst(world, draw(world, users), items);
         int64_t now_ms = world->now_ms; /* the twin sees the world as it was before the batch */
         world->now_ms = history_now_ms(world->history);
         twin_renew(world);
@@ -276,12 +314,32 @@ static void test_accuracy_equals_a_naive_recount(void **state)
     assert_counts_equal_recount(world);
 }
 
+static void test_accuracy_equals_a_naive_recount_where_little_is_remembered(void **state)
+{
+    struct world *world = *state;
+    play(world, 60, 20);
+    assert_true(world->recount[ACCURACY_NEW][ACCURACY_RECENT].hits20 > 50);
+    assert_counts_equal_recount(world);
+}
+
 static void test_accuracy_equals_a_naive_recount_beyond_the_depth(void **state)
 {
     struct world *world = *state;
     play(world, 1500, 2); /* both users have seen most of the first 512 */
     assert_true(world->recount[ACCURACY_NEW][ACCURACY_POPULAR].events > 50);
     assert_counts_equal_recount(world);
+}
+
+static void assert_baselines_are_the_full_sort(struct world *world)
+{
+    twin_renew(world);
+    for (int method = ACCURACY_POPULAR; method < ACCURACY_METHODS; method++) {
+        const struct baseline_list *list =
+            &world->accuracy.baselines.lists[method - ACCURACY_POPULAR];
+        assert_int_equal(list->count, BASELINE_DEPTH);
+        for (uint32_t i = 0; i < BASELINE_DEPTH; i++)
+            assert_int_equal(list->top[i].item, world->sorted[method][i]);
+    }
 }
 
 static void test_accuracy_baseline_is_the_full_sort_cut_at_its_depth(void **state)
@@ -291,12 +349,33 @@ static void test_accuracy_baseline_is_the_full_sort_cut_at_its_depth(void **stat
         add_event(world, i % 10, draw(world, 1200));
     learn(world);
     learn(world); /* of nothing: renews */
-    twin_renew(world);
-    for (int method = ACCURACY_POPULAR; method < ACCURACY_METHODS; method++) {
-        assert_int_equal(world->accuracy.top_count[method], BASELINE_DEPTH);
-        assert_memory_equal(world->accuracy.top[method], world->sorted[method],
-                            BASELINE_DEPTH * sizeof(uint32_t));
+    assert_baselines_are_the_full_sort(world);
+}
+
+static void test_accuracy_baseline_taken_from_the_history_is_the_full_sort(void **state)
+{
+    struct world *world = *state;
+    for (uint32_t i = 0; i < 9000; i++)
+        add_event(world, i % 10, draw(world, 6000)); /* more items than are merged at once */
+    learn(world);
+    accuracy_forget_baselines(&world->accuracy);
+    learn(world);
+    assert_baselines_are_the_full_sort(world);
+}
+
+/* At ten minutes the landmark moves every 85 hours. What is older than 1022 half-lives may be in
+ * the twin's list or not, so that the last of these must be younger. */
+static void test_accuracy_baseline_is_the_full_sort_when_landmarks_have_moved(void **state)
+{
+    struct world *world = *state;
+    for (uint32_t i = 0; i < 100; i++) {
+        for (uint32_t j = 0; j < 65; j++)
+            add_event(world, i % 10, draw(world, 1200));
+        learn(world);
     }
+    learn(world);
+    assert_true(world->now_ms - START_MS > 3 * 512 * half_life_ms[0]);
+    assert_baselines_are_the_full_sort(world);
 }
 
 static const struct user_record *with_list(uint32_t first, uint32_t count)
@@ -312,13 +391,19 @@ static const struct user_record *with_list(uint32_t first, uint32_t count)
     return record;
 }
 
+static void see(struct world *world, const struct user_record *before, uint32_t item)
+{
+    const struct event event = {.user = SLICE("u"), .ts_ms = START_MS};
+    accuracy_observe(&world->accuracy, &event, before, item, true);
+}
+
 static void test_accuracy_counts_hits_by_rank_in_the_users_list(void **state)
 {
     struct world *world = *state;
     const struct user_record *record = with_list(100, 30);
     const uint32_t ranks[] = {1, 10, 11, 20, 21};
     for (size_t i = 0; i < 5; i++)
-        accuracy_observe(&world->accuracy, record, 100 + ranks[i] - 1);
+        see(world, record, 100 + ranks[i] - 1);
     const struct accuracy_count *count = &world->accuracy.counts[ACCURACY_NEW][ACCURACY_FRESHET];
     assert_int_equal(count->events, 5);
     assert_int_equal(count->hits10, 2);
@@ -335,8 +420,8 @@ static void test_accuracy_takes_the_popular_list_for_users_without_one(void **st
     struct user_limits limits = {10, 10, 10};
     const struct user_record *listless = user_apply(NULL, &interaction, &limits);
     accuracy_set_popular(&world->accuracy, popular, 2);
-    accuracy_observe(&world->accuracy, NULL, 7);
-    accuracy_observe(&world->accuracy, listless, 8);
+    see(world, NULL, 7);
+    see(world, listless, 8);
     assert_int_equal(world->accuracy.counts[ACCURACY_ALL][ACCURACY_FRESHET].hits10, 2);
     user_record_unref(listless);
 }
@@ -347,7 +432,7 @@ static void test_accuracy_does_not_take_it_for_users_with_an_empty_list(void **s
     const uint32_t popular[] = {7, 8};
     const struct user_record *record = with_list(0, 0);
     accuracy_set_popular(&world->accuracy, popular, 2);
-    accuracy_observe(&world->accuracy, record, 7);
+    see(world, record, 7);
     assert_int_equal(world->accuracy.counts[ACCURACY_ALL][ACCURACY_FRESHET].hits20, 0);
     user_record_unref(record);
 }
@@ -356,8 +441,8 @@ static void test_accuracy_counts_what_the_user_knows_under_all_alone(void **stat
 {
     struct world *world = *state;
     const struct user_record *record = with_list(100, 5);
-    accuracy_observe(&world->accuracy, record, 9999);
-    accuracy_observe(&world->accuracy, record, 100);
+    see(world, record, 9999);
+    see(world, record, 100);
     assert_int_equal(world->accuracy.counts[ACCURACY_ALL][ACCURACY_FRESHET].events, 2);
     assert_int_equal(world->accuracy.counts[ACCURACY_NEW][ACCURACY_FRESHET].events, 1);
     user_record_unref(record);
@@ -367,8 +452,8 @@ static void test_accuracy_forgets_one_users_items_before_the_next(void **state)
 {
     struct world *world = *state;
     const struct user_record *record = with_list(100, 5);
-    accuracy_observe(&world->accuracy, record, 100);
-    accuracy_observe(&world->accuracy, NULL, 9999);
+    see(world, record, 100);
+    see(world, NULL, 9999);
     assert_int_equal(world->accuracy.counts[ACCURACY_NEW][ACCURACY_FRESHET].events, 2);
     user_record_unref(record);
 }
@@ -396,24 +481,35 @@ static void test_accuracy_renews_at_every_batch_while_items_are_few(void **state
     assert_int_equal(world->accuracy.counts[ACCURACY_NEW][ACCURACY_POPULAR].hits10, 2);
 }
 
-static void test_accuracy_renews_many_items_only_after_as_many_events(void **state)
+static void add_events(struct world *world, uint32_t count)
 {
-    struct world *world = *state;
-    for (uint32_t i = 0; i < 6400; i++)
-        add_event(world, i % 50, i);
-    learn(world);
-    add_event(world, 1, 1);
-    learn(world);
-    assert_int_equal(world->accuracy.events_since_renewal, 1);
-    for (uint32_t i = 0; i < 98; i++)
+    for (uint32_t i = 0; i < count; i++)
         add_event(world, 1, 1);
     learn(world);
+}
+
+/* One batch short of the next renewal, then on it. */
+static void assert_renews_after(struct world *world, uint32_t items, uint32_t events)
+{
+    for (uint32_t i = 0; i < items; i++)
+        add_event(world, i % 50, i);
     learn(world);
-    assert_int_equal(world->accuracy.events_since_renewal, 99);
-    add_event(world, 1, 1);
+    add_events(world, events - 1);
     learn(world);
+    assert_int_equal(world->accuracy.events_since_renewal, events - 1);
+    add_events(world, 1);
     learn(world);
     assert_int_equal(world->accuracy.events_since_renewal, 0);
+}
+
+static void test_accuracy_renews_more_items_only_after_as_many_events(void **state)
+{
+    assert_renews_after(*state, 3200, 3200 / ACCURACY_ITEMS_PER_EVENT);
+}
+
+static void test_accuracy_renews_many_items_after_a_bounded_number_of_events(void **state)
+{
+    assert_renews_after(*state, 7000, ACCURACY_RENEWAL_EVENTS);
 }
 
 static void test_accuracy_best_half_life_has_most_hits_on_new_items(void **state)
@@ -433,6 +529,11 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_accuracy_equals_a_naive_recount),
         TEST(test_accuracy_equals_a_naive_recount_beyond_the_depth),
+        cmocka_unit_test_setup_teardown(
+            test_accuracy_equals_a_naive_recount_where_little_is_remembered, setup_forgetful,
+            teardown),
+        TEST(test_accuracy_baseline_taken_from_the_history_is_the_full_sort),
+        TEST(test_accuracy_baseline_is_the_full_sort_when_landmarks_have_moved),
         TEST(test_accuracy_baseline_is_the_full_sort_cut_at_its_depth),
         TEST(test_accuracy_counts_hits_by_rank_in_the_users_list),
         TEST(test_accuracy_takes_the_popular_list_for_users_without_one),
@@ -441,7 +542,8 @@ int main(void)
         TEST(test_accuracy_forgets_one_users_items_before_the_next),
         TEST(test_accuracy_of_the_first_batch_has_no_baselines),
         TEST(test_accuracy_renews_at_every_batch_while_items_are_few),
-        TEST(test_accuracy_renews_many_items_only_after_as_many_events),
+        TEST(test_accuracy_renews_more_items_only_after_as_many_events),
+        TEST(test_accuracy_renews_many_items_after_a_bounded_number_of_events),
         TEST(test_accuracy_best_half_life_has_most_hits_on_new_items),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

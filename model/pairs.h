@@ -1,0 +1,92 @@
+/* Together: which items the same users use, one after the other. Co-occurrence counts of one
+ * partition, bounded.
+ *
+ * When a user uses item i for the first time, each of the PAIRS_WINDOW latest distinct items j of
+ * his kept history before it, at distance d = 0, 1, ... (0 the latest), gains
+ *
+ *   forward(j, i) += PAIRS_FADE^d        and, seen from the other side,    backward(i, j) += the
+ * same,
+ *
+ * counted at two horizons: with a half-life of one day, and ever. So j's table holds, for each
+ * neighbour i, how often i came after j (forward) and how often it came before (backward).
+ *
+ * A table holds at most `neighbours_max` neighbours. A newcomer to a full one takes the place of
+ * the weakest (by its sum of the `ever` counts) of PAIRS_CONTENDERS drawn by a hash of the event's
+ * offset: what is dropped depends on the partition's own events alone. Counts of a neighbour
+ * dropped begin at zero when it is back.
+ *
+ * Counts are kept at their `ts_ms`, the largest event time applied to them; an event out of order
+ * adds its decayed share. The tables are a pure function of the partition's events in offset order,
+ * up to the item numbers. One thread writes; readers may be others while it does not. */
+#ifndef FRESHET_MODEL_PAIRS_H
+#define FRESHET_MODEL_PAIRS_H
+
+#include "base/error.h"
+#include "base/slice.h"
+#include "model/user.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define PAIRS_WINDOW 10
+#define PAIRS_FADE 0.8f
+#define PAIRS_CONTENDERS 8
+#define PAIRS_NEIGHBOURS_MAX 4096 /* the most that neighbours_max may be */
+
+enum pairs_horizon { PAIRS_DAY, PAIRS_EVER, PAIRS_HORIZONS };
+extern const char *const pairs_horizon_names[PAIRS_HORIZONS]; /* "1d", "ever" */
+
+struct pairs_count {
+    int64_t ts_ms;
+    float forward[PAIRS_HORIZONS], backward[PAIRS_HORIZONS]; /* as of ts_ms */
+};
+
+struct pairs_table {
+    int64_t applied; /* offset of the last event that changed it */
+    uint32_t count, capacity;
+    uint32_t *items;            /* [count], in the order of their places; owned */
+    struct pairs_count *counts; /* [count], beside items */
+};
+
+struct pairs {
+    uint32_t neighbours_max;     /* 0: nothing is counted */
+    uint32_t table_count;        /* item numbers below it may have a table */
+    struct pairs_table **tables; /* [table_count]; NULL: the item has none */
+};
+
+/* What an event adds, which is all that is needed to add it again. */
+struct pairs_event {
+    int64_t ts_ms, offset;
+    uint32_t item;
+    uint32_t count;                /* of `before` */
+    uint32_t before[PAIRS_WINDOW]; /* distinct, none of them `item`; latest first */
+};
+
+/* The latest distinct items of a history whose type is in `types` (bit by type number), latest
+ * first, without `but` (ITEM numbers; UINT32_MAX: nothing is left out). history: [count], oldest
+ * first. Returns how many, at most `max`. */
+size_t pairs_latest_items(const struct interaction *history, size_t count, uint64_t types,
+                          uint32_t but, uint32_t *items, size_t max);
+
+/* The event of a user's first use of an item; false if there is nothing before it. */
+bool pairs_event_make(struct pairs_event *event, const struct interaction *history, size_t count,
+                      uint64_t types, uint32_t item, int64_t ts_ms, int64_t offset);
+
+/* Adds it to the tables of event->item and event->before[]; a table that already holds this offset
+ * or a later one stays as it is, so that events may be applied again. */
+void pairs_learn(struct pairs *pairs, const struct pairs_event *event);
+
+/* NULL: none. */
+const struct pairs_table *pairs_table(const struct pairs *pairs, uint32_t item);
+
+/* A table as bytes for the state, and back (checked: ERR_DATA). The bytes are `applied`, `count`,
+ * then the two arrays; pairs_table_write appends nothing if there is no table. */
+struct buffer;
+void pairs_table_write(struct buffer *out, const struct pairs_table *table);
+int pairs_table_read(struct pairs *pairs, uint32_t item, struct slice bytes, struct error *err);
+
+/* Releases the tables; neighbours_max stays. */
+void pairs_clear(struct pairs *pairs);
+
+#endif

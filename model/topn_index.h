@@ -1,0 +1,46 @@
+/* The items of a generation as topn's kernels read them: by falling norm, in panels. Internal to
+ * topn; immutable once made. */
+#ifndef FRESHET_MODEL_TOPN_INDEX_H
+#define FRESHET_MODEL_TOPN_INDEX_H
+
+#include "model/topn.h"
+#include "model/topn_kernel.h"
+
+struct topn_panel { /* largest of its items, rounded up */
+    float norm;     /* |y| */
+    float rest;     /* |y| beyond the first steps */
+
+    /* Bytes alone, in weighted coordinates y_k / weight_k = scale q_k + d_k: */
+    float scale;
+    float rounded;  /* |scale q| */
+    float rounding; /* |d| */
+};
+
+struct topn_index {
+    const float *Y; /* [rows, stride] */
+    size_t rows, stride;
+    int rank;
+    enum topn_filter filter;
+    topn_kernel *kernel;
+    topn_dot *dot;
+    double norm_max; /* of all rows; not finite: there are no panels */
+
+    int steps, first_steps;    /* see struct topn_tile */
+    int first_coordinates;     /* in the first steps */
+    double *weights;           /* [rank]: powers of two; bytes alone, else NULL */
+    size_t panel_count;        /* of TOPN_PANEL items */
+    size_t panel_bytes;        /* a multiple of 64 */
+    uint32_t *order;           /* [panel_count, TOPN_PANEL]: columns, by falling norm */
+    size_t last_items;         /* in the last panel; what `order` has beyond is 0 */
+    struct topn_panel *panels; /* [panel_count] */
+    unsigned char *packed;     /* [panel_count, panel_bytes] */
+};
+
+/* For tests and bench: with a filter other than the best. NULL if the processor lacks it, too. */
+struct topn_index *topn_index_new_for(const float *Y, size_t rows, size_t stride, int rank,
+                                      enum topn_filter filter);
+
+double topn_norm(const float *row, int begin, int end); /* cannot overflow */
+float topn_round_up(double value);                      /* >= value, which is not negative */
+
+#endif

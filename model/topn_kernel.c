@@ -1,0 +1,148 @@
+#include "model/topn_kernel.h"
+#include "base/kernel.h"
+
+#include <math.h>
+#include <string.h>
+
+const char *const topn_filter_names[TOPN_FILTERS] = {"plain", "avx2", "avx512", "bytes",
+                                                     "bytes-plain"};
+
+bool topn_filter_available(enum topn_filter filter)
+{
+    switch (filter) {
+    case TOPN_PLAIN:
+    case TOPN_BYTES_PLAIN:
+        return true;
+    case TOPN_AVX2:
+        return kernel_available(KERNEL_AVX2);
+    case TOPN_AVX512:
+        return kernel_available(KERNEL_AVX512);
+    case TOPN_BYTES:
+#if defined(__x86_64__)
+        return kernel_available(KERNEL_AVX512) && __builtin_cpu_supports("avx512vnni");
+#endif
+    case TOPN_FILTERS:
+        break;
+    }
+    return false;
+}
+
+topn_kernel *topn_filter_kernel(enum topn_filter filter)
+{
+#if defined(__x86_64__)
+    if (filter == TOPN_AVX2)
+        return topn_run_avx2;
+    if (filter == TOPN_AVX512)
+        return topn_run_avx512;
+    if (filter == TOPN_BYTES)
+        return topn_run_bytes;
+#endif
+    return filter == TOPN_BYTES_PLAIN ? topn_run_bytes_plain : topn_run_plain;
+}
+
+topn_dot *topn_filter_dot(enum topn_filter filter)
+{
+#if defined(__x86_64__)
+    if (filter == TOPN_AVX2)
+        return topn_dot_avx2;
+    if (filter == TOPN_AVX512 || filter == TOPN_BYTES)
+        return topn_dot_avx512;
+#endif
+    return topn_dot_plain;
+}
+
+float topn_dot_plain(const float *x, const float *y, size_t count)
+{
+    float lanes[TOPN_LANES] = {0};
+    for (size_t k = 0; k < count; k += TOPN_LANES)
+        for (size_t lane = 0; lane < TOPN_LANES; lane++)
+            lanes[lane] = fmaf(x[k + lane], y[k + lane], lanes[lane]);
+    for (size_t half = TOPN_LANES / 2; half > 0; half /= 2)
+        for (size_t lane = 0; lane < half; lane++)
+            lanes[lane] += lanes[lane + half];
+    return lanes[0];
+}
+
+/* sums: [TOPN_PANEL] += the steps from `begin` to `end`, for one user */
+static void add_steps(float *sums, const struct topn_tile *tile, int user, int begin, int end)
+{
+    const float *panel = tile->panel, *users = tile->users;
+    for (int k = begin; k < end; k++) {
+        float x = users[k * TOPN_GROUP + user];
+        for (int i = 0; i < TOPN_PANEL; i++)
+            sums[i] += x * panel[k * TOPN_PANEL + i];
+    }
+}
+
+/* Bits of those that are not below the limit. */
+static uint64_t passing(const struct topn_tile *tile, int user)
+{
+    uint64_t bits = 0;
+    for (int i = 0; i < TOPN_PANEL; i++)
+        bits |= (uint64_t)(tile->scores[user][i] >= tile->limit[user]) << i;
+    return bits;
+}
+
+static bool reaches(const float *sums, float bias_max, float limit)
+{
+    float most = -INFINITY;
+    for (int i = 0; i < TOPN_PANEL; i++)
+        most = sums[i] > most ? sums[i] : most;
+    return most + bias_max >= limit;
+}
+
+unsigned topn_run_plain(struct topn_tile *tile)
+{
+    float sums[TOPN_GROUP][TOPN_PANEL] = {0};
+    bool any = tile->first_steps == 0;
+    for (int user = 0; user < TOPN_GROUP; user++) {
+        add_steps(sums[user], tile, user, 0, tile->first_steps);
+        any = any || reaches(sums[user], tile->bias_max, tile->first_limit[user]);
+    }
+    tile->ended_early = !any;
+    unsigned users = 0;
+    for (int user = 0; any && user < TOPN_GROUP; user++) {
+        add_steps(sums[user], tile, user, tile->first_steps, tile->steps);
+        for (int i = 0; i < TOPN_PANEL; i++)
+            tile->scores[user][i] = sums[user][i] + tile->bias[i];
+        tile->passing[user] = passing(tile, user);
+        users |= (unsigned)(tile->passing[user] != 0) << user;
+    }
+    return users;
+}
+
+static void add_byte_steps(int32_t *sums, const struct topn_tile *tile, int user, int begin,
+                           int end)
+{
+    const uint8_t *panel = tile->panel;
+    const int8_t *users = tile->users;
+    for (int step = begin; step < end; step++)
+        for (int i = 0; i < TOPN_PANEL; i++)
+            for (int k = 0; k < TOPN_QUAD; k++)
+                sums[i] += users[(step * TOPN_GROUP + user) * TOPN_QUAD + k] *
+                           panel[(step * TOPN_PANEL + i) * TOPN_QUAD + k];
+}
+
+unsigned topn_run_bytes_plain(struct topn_tile *tile)
+{
+    int32_t sums[TOPN_GROUP][TOPN_PANEL] = {0};
+    float scores[TOPN_PANEL];
+    bool any = tile->first_steps == 0;
+    for (int user = 0; user < TOPN_GROUP && tile->first_steps > 0; user++) {
+        add_byte_steps(sums[user], tile, user, 0, tile->first_steps);
+        for (int i = 0; i < TOPN_PANEL; i++)
+            scores[i] = (float)(sums[user][i] - tile->first_offset[user]) * tile->scale[user];
+        any = any || reaches(scores, tile->bias_max, tile->first_limit[user]);
+    }
+    tile->ended_early = !any;
+    unsigned users = 0;
+    for (int user = 0; any && user < TOPN_GROUP; user++) {
+        add_byte_steps(sums[user], tile, user, tile->first_steps, tile->steps);
+        for (int i = 0; i < TOPN_PANEL; i++)
+            tile->scores[user][i] =
+                fmaf((float)(sums[user][i] - tile->offset[user]), tile->scale[user], tile->bias[i]);
+        tile->passing[user] = passing(tile, user);
+        users |= (unsigned)(tile->passing[user] != 0) << user;
+    }
+    return users;
+}
