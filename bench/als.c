@@ -1,4 +1,5 @@
-/* als-driver FOLDER RANK LAMBDA none|count [ONLY]: iterations of full ALS from a given start.
+/* als-driver FOLDER RANK LAMBDA none|count RESIDUAL [ONLY]: iterations of full ALS from a given
+ * start.
  *
  * FOLDER has begin.u64: [users + 1]; pairs.bin: struct pair by user; X.f32 and Y.f32: [users, RANK]
  * and [items, RANK], the start. Runs: one and two, an iteration further on so many threads, each
@@ -15,7 +16,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 
 static struct ratings ratings;
 static struct hyperparameters hyper;
@@ -24,6 +24,7 @@ static const char *folder;
 struct side {
     const char *name;
     int threads;
+    double residual;
     float *X, *Y;
 };
 
@@ -48,20 +49,35 @@ static float *load_factors(const char *name, size_t *rows)
     return factors;
 }
 
+/* Of this program; getrusage would count what it was forked from. */
+static double peak_mb(void)
+{
+    char line[256];
+    double kb = 0;
+    FILE *file = fopen("/proc/self/status", "r");
+    while (file != NULL && fgets(line, sizeof line, file) != NULL)
+        if (strncmp(line, "VmHWM:", 6) == 0)
+            kb = atof(line + 6);
+    if (file != NULL)
+        fclose(file);
+    return kb / 1024;
+}
+
 static void iterate(void *arg, char *fields, size_t fields_size)
 {
     struct side *side = arg;
-    struct als_settings settings = {
-        .hyper = hyper, .iterations = 1, .threads = side->threads, .duty = 1};
+    struct als_settings settings = {.hyper = hyper,
+                                    .iterations = 1,
+                                    .threads = side->threads,
+                                    .duty = 1,
+                                    .residual = side->residual};
     struct error err = {0};
     if (als_run(&ratings, &settings, side->X, side->Y, NULL, NULL, &err) != 0) {
         fprintf(stderr, "als: %s\n", err.text);
         exit(70);
     }
-    struct rusage usage;
-    getrusage(RUSAGE_SELF, &usage);
     snprintf(fields, fields_size, "\"kernel\":\"%s\",\"core\":\"%s\",\"peak_mb\":%.1f",
-             kernel_names[kernel_chosen()], blas_core_name(), (double)usage.ru_maxrss / 1024);
+             kernel_names[kernel_chosen()], blas_core_name(), peak_mb());
 }
 
 static void save_factors(const char *matrix, const char *name, const float *factors, size_t rows)
@@ -114,7 +130,7 @@ static void probe(void *arg, char *fields, size_t fields_size)
 
 int main(int count, char **arguments)
 {
-    if (count < 5)
+    if (count < 6)
         return 64;
     blas_init();
     folder = arguments[1];
@@ -126,10 +142,11 @@ int main(int count, char **arguments)
                                  1,
                                  strcmp(arguments[4], "count") == 0 ? LAMBDA_COUNT : LAMBDA_NONE};
     size_t users;
-    struct side one = {"one", 1, NULL, NULL}, two = {"two", 2, NULL, NULL};
+    double residual = atof(arguments[5]); /* 0: als.h's */
+    struct side one = {"one", 1, residual, NULL, NULL}, two = {"two", 2, residual, NULL, NULL};
     one.X = load_factors("X.f32", &ratings.users);
     one.Y = load_factors("Y.f32", &ratings.items);
-    if (count == 5) {
+    if (count == 6) {
         two.X = load_factors("X.f32", &users);
         two.Y = load_factors("Y.f32", &users);
     }

@@ -76,7 +76,7 @@ def start(matrix, rank):
 
 def memory(folder, matrix, rank):
     """Peak of a process that only trains; as a multiple of ratings both ways and factors."""
-    driver = common.Driver("als", folder, rank, LAMBDA, "none", "ONLY")
+    driver = common.Driver("als", folder, rank, LAMBDA, "none", 0, "ONLY")
     peak = max(driver.run("one")["peak_mb"] for _ in range(2))
     driver.close()
     data = 2 * matrix.nnz * PAIR.itemsize + sum(matrix.shape) * (rank * 4 + 8)
@@ -88,35 +88,40 @@ def compare(report, folder, size, matrix, rank, options):
     X, Y = start(matrix, rank)
     write(folder, matrix, X, Y)
     used = memory(folder, matrix, rank)
-    ours = common.Driver("als", folder, rank, LAMBDA, "none")
-    peers = {}
-    for threads in (1, 2):
-        if "cg" in options.peers:
-            peers[f"implicit-cg3-{threads}"] = Peer(least_squares_cg, matrix, transposed, X, Y, threads, cg_steps=3)
-        if "cholesky" in options.peers:
-            peers[f"implicit-cholesky-{threads}"] = Peer(least_squares, matrix, transposed, X, Y, threads)
-    runs = {"one": ours.peer("one"), "two": ours.peer("two"), "probe-one": ours.peer("probe-one"), "probe-two": ours.peer("probe-two"),
-            **{name: common.timed(peer) for name, peer in peers.items()}}
+    # Rows as training solves them, beside three steps; and solved out, beside Cholesky: the loss decides whether that is alike.
+    drivers = {"cg": common.Driver("als", folder, rank, LAMBDA, "none", 0),
+               "cholesky": common.Driver("als", folder, rank, LAMBDA, "none", 1e-6)}
+    solvers = {"cg": (least_squares_cg, {"cg_steps": 3}), "cholesky": (least_squares, {})}
+    runs, peers = {}, {}
+    for kind in options.peers:
+        solver, more = solvers[kind]
+        for threads, name in ((1, "one"), (2, "two")):
+            peers[kind, threads] = Peer(solver, matrix, transposed, X, Y, threads, **more)
+            runs[kind, threads, "peer"] = common.timed(peers[kind, threads])
+            runs[kind, threads, "ours"] = drivers[kind].peer(name)
+    runs["probe", 1], runs["probe", 2] = drivers["cg"].peer("probe-one"), drivers["cg"].peer("probe-two")
     results = common.alternate(runs, options.rounds if size == "1M" else min(options.rounds, options.rounds_10m))
-    ours.run("one-save")
-    own_loss = loss(matrix, *read(folder, "one", rank))
-    ours.close()
-    machine = {key: results["one"][0][key] for key in ("kernel", "core")}
-    wall = {name: common.spread(results[name], "wall_ms")[0] for name in ("one", "two", "probe-one", "probe-two")}
-    for name, peer in peers.items():
-        threads, mine = int(name[-1]), "one" if name.endswith("1") else "two"
-        report.line(rank, size, name[:-2], results[mine], results[name], threads=threads, loss=own_loss, peer_loss=loss(matrix, peer.X, peer.Y),
-                    iterations=1 + len(results["one"]), ours_wall_ms=round(wall[mine], 1),
-                    peer_wall_ms=round(common.spread(results[name], "wall_ms")[0], 1), **used, **machine)
-    report.line(rank, size, "one-thread", results["two"], results["one"], field="wall_ms", threads=2,
-                probe_speedup=round(wall["probe-one"] / wall["probe-two"], 3), **machine)
+    wall = {run: round(common.spread(result, "wall_ms")[0], 2) for run, result in results.items()}
+    for (kind, threads), peer in peers.items():
+        mine = results[kind, threads, "ours"]
+        drivers[kind].run("one-save" if threads == 1 else "two-save")
+        own = read(folder, "one" if threads == 1 else "two", rank)
+        report.line(rank, size, {"cg": "implicit-cg3", "cholesky": "implicit-cholesky"}[kind], mine, results[kind, threads, "peer"],
+                    threads=threads, loss=loss(matrix, *own), peer_loss=loss(matrix, peer.X, peer.Y), iterations=1 + len(mine),
+                    residual=1e-3 if kind == "cg" else 1e-6, ours_wall_ms=wall[kind, threads, "ours"],
+                    peer_wall_ms=wall[kind, threads, "peer"], kernel=mine[0]["kernel"], core=mine[0]["core"], **used)
+    for kind in options.peers:
+        report.line(rank, size, "one-thread", results[kind, 2, "ours"], results[kind, 1, "ours"], field="wall_ms", threads=2,
+                    residual=1e-3 if kind == "cg" else 1e-6, probe_speedup=round(wall["probe", 1] / wall["probe", 2], 3))
+    for driver in drivers.values():
+        driver.close()
 
 
 def compare_spark(report, folder, size, matrix, rank, options):
     import als_spark
     X, Y = start(matrix, rank)
     write(folder, matrix, X, Y, objective="hu")
-    ours = common.Driver("als", folder, rank, LAMBDA, "count")
+    ours = common.Driver("als", folder, rank, LAMBDA, "count", 0)
     spark = als_spark.measure(matrix, rank, LAMBDA, few=2, many=2 + options.spark_iterations, rounds=options.spark_rounds)
     iterations = 2 + options.spark_iterations
     for _ in range(3):
@@ -157,7 +162,7 @@ def parity(report, folder, matrix, rank, iterations=15):
     held.eliminate_zeros()
     X, Y = start(train, rank)
     write(folder, train, X, Y)
-    ours = common.Driver("als", folder, rank, LAMBDA, "none")
+    ours = common.Driver("als", folder, rank, LAMBDA, "none", 0)
     mine = [ours.run("one") for _ in range(iterations)]
     ours.run("one-save")
     own = read(folder, "one", rank)

@@ -151,23 +151,24 @@ static void run_kernel(void *arg, char *fields, size_t fields_size)
 {
     struct work *work = arg;
     const struct topn_index *index = work->index;
-    static const int32_t offset[TOPN_GROUP];
+    static const struct topn_panel panel = {.norm = FLT_MAX, .scale = 1};
     static const _Alignas(64) float bias[TOPN_PANEL];
+    struct topn_group group = {.scale = {0}};
     struct topn_tile *tile = mem_try(1, sizeof *tile);
     char *users = mem_try(TOPN_USERS_MAX, (size_t)index->steps * TOPN_GROUP * sizeof(float));
     memset(users, 1, TOPN_USERS_MAX * (size_t)index->steps * sizeof(float));
-    *tile = (struct topn_tile){
-        .bias = bias, .steps = index->steps, .offset = offset, .first_offset = offset};
+    *tile =
+        (struct topn_tile){.bias = bias, .steps = index->steps, .panel = &panel, .group = &group};
     for (int i = 0; i < TOPN_GROUP; i++) {
-        tile->limit[i] = FLT_MAX / 4;
-        tile->scale[i] = 1;
+        group.threshold[i] = FLT_MAX / 4;
+        group.norm[i] = group.scale[i] = 1;
     }
     unsigned passing = 0;
     for (size_t block = 0; block < work->users; block += TOPN_USERS_MAX)
         for (size_t at = 0; at < index->panel_count; at++)
             for (size_t user = block; user < work->users && user < block + TOPN_USERS_MAX;
                  user += TOPN_GROUP) {
-                tile->panel = index->packed + at * index->panel_bytes;
+                tile->items = index->packed + at * index->panel_bytes;
                 tile->users = users + (user - block) * (size_t)index->steps * sizeof(float);
                 passing += index->kernel(tile);
             }
@@ -220,7 +221,7 @@ static void run_probe(void *arg, char *fields, size_t fields_size)
     double operations = 0;
     float sum = 0;
 #if defined(__x86_64__)
-    bool wide = work->index->filter == TOPN_AVX512 || work->index->filter == TOPN_BYTES;
+    bool wide = work->index->dot == topn_dot_avx512;
     if (topn_filter_available(TOPN_AVX2)) {
         sum = wide ? probe_avx512() : probe_avx2();
         operations = 2.0 * 12 * PROBE_STEPS * (wide ? 16 : 8);

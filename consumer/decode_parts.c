@@ -1,5 +1,6 @@
 #include "consumer/decode_parts.h"
 #include "consumer/scan.h"
+#include "consumer/scan_bytes.h"
 
 enum dead_reason decode_check_bytes(const struct decode_settings *settings, struct slice bytes)
 {
@@ -10,10 +11,13 @@ enum dead_reason decode_check_bytes(const struct decode_settings *settings, stru
     return utf8_is_valid(bytes) ? DECODE_FINE : DEAD_BAD_UTF8;
 }
 
-/* Control characters (Unicode's Cc, in UTF-8) would let an id forge a line of a log or a file. */
+/* Control characters (Unicode's Cc, in UTF-8) would let an id forge a line of a log or a file.
+ * Those below U+0020 come by an escape alone, those above are rare. */
 static bool has_control(struct slice text)
 {
-    const unsigned char *s = (const unsigned char *)text.data;
+    const unsigned char *s = (const unsigned char *)text.data, *end = s + text.length;
+    if (bytes_plain_end(s, end) == end && !bytes_hint_control(s, end))
+        return false;
     for (uint32_t i = 0; i < text.length; i++)
         if (s[i] < 0x20 || s[i] == 0x7F || (s[i] == 0xC2 && s[i + 1] < 0xA0))
             return true;

@@ -100,6 +100,11 @@ static const struct kafka_property defaults[] = {
     {"message.timeout.ms", "30000"},
 };
 
+/* librdkafka 2.0 looks only once a second whether its queue has room again for what is fetched; by
+ * then the 100,000 records that it wants to hold are long taken when a backlog is worked off. What
+ * it holds is bounded by queued.max.messages.kbytes (64 MiB), too. */
+static const struct kafka_property consumer_defaults[] = {{"queued.min.messages", "400000"}};
+
 static const struct kafka_property consumer_fixed[] = {
     {"enable.auto.commit", "false"},  {"enable.auto.offset.store", "false"},
     {"auto.offset.reset", "error"},   {"partition.assignment.strategy", "range"},
@@ -112,17 +117,24 @@ static const struct kafka_property producer_fixed[] = {
     {"log.queue", "false"},
 };
 
-static rd_kafka_conf_t *make_config(const struct consumer_settings *settings,
-                                    const struct kafka_property *fixed, size_t fixed_count,
-                                    struct error *err)
+struct properties {
+    const struct kafka_property *at; /* [count] */
+    size_t count;
+};
+#define PROPERTIES(array) ((struct properties){(array), sizeof(array) / sizeof *(array)})
+
+/* The later wins: what is common, the kind's own, the user's, and what nobody may change. */
+static rd_kafka_conf_t *make_config(const struct consumer_settings *settings, struct properties own,
+                                    struct properties fixed, struct error *err)
 {
     if (check_properties(settings, err) != 0)
         return NULL;
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
     rd_kafka_conf_set_log_cb(conf, stay_silent);
     if (set_all(conf, defaults, sizeof defaults / sizeof *defaults, err) == 0 &&
+        set_all(conf, own.at, own.count, err) == 0 &&
         set_all(conf, settings->properties, settings->property_count, err) == 0 &&
-        set_all(conf, fixed, fixed_count, err) == 0)
+        set_all(conf, fixed.at, fixed.count, err) == 0)
         return conf;
     rd_kafka_conf_destroy(conf);
     return NULL;
@@ -132,7 +144,7 @@ struct rd_kafka_conf_s *kafka_consumer_config(const struct consumer_settings *se
                                               struct error *err)
 {
     rd_kafka_conf_t *conf =
-        make_config(settings, consumer_fixed, sizeof consumer_fixed / sizeof *consumer_fixed, err);
+        make_config(settings, PROPERTIES(consumer_defaults), PROPERTIES(consumer_fixed), err);
     if (conf == NULL)
         return NULL;
     bool is_static = settings->instance != NULL && settings->instance[0] != '\0';
@@ -146,8 +158,7 @@ struct rd_kafka_conf_s *kafka_consumer_config(const struct consumer_settings *se
 struct rd_kafka_conf_s *kafka_producer_config(const struct consumer_settings *settings,
                                               struct error *err)
 {
-    return make_config(settings, producer_fixed, sizeof producer_fixed / sizeof *producer_fixed,
-                       err);
+    return make_config(settings, (struct properties){NULL, 0}, PROPERTIES(producer_fixed), err);
 }
 
 int kafka_client(bool producer, struct rd_kafka_conf_s *conf, struct rd_kafka_s **client,

@@ -1,9 +1,5 @@
 #include "consumer/scan.h"
-
-#include <endian.h>
-
-#define ONES 0x0101010101010101u
-#define HIGHS 0x8080808080808080u
+#include "consumer/scan_bytes.h"
 
 void scan_init(struct scan *scan, struct slice text, struct batch *batch, int depth_max)
 {
@@ -135,41 +131,12 @@ static int take_escape(struct scan *scan)
     }
 }
 
-/* The highest bit of every byte of `word` that is `byte`; above the lowest such byte there may be
- * false ones, from the borrow (Mycroft 1987). */
-static inline uint64_t bytes_equal(uint64_t word, unsigned char byte)
-{
-    uint64_t zeros = word ^ (ONES * byte);
-    return (zeros - ONES) & ~zeros & HIGHS;
-}
-
-static inline uint64_t bytes_below(uint64_t word, unsigned char byte)
-{
-    return (word - ONES * byte) & ~word & HIGHS;
-}
-
-/* Passes over the plain bytes of a string, up to a quote, a backslash or what may not be there;
- * eight at a time, as most of a record is this. */
-static inline const unsigned char *plain_end(const unsigned char *at, const unsigned char *end)
-{
-    for (uint64_t word; end - at >= (ptrdiff_t)sizeof word; at += sizeof word) {
-        memcpy(&word, at, sizeof word);
-        word = le64toh(word); /* so that the first byte is the lowest */
-        uint64_t stops = bytes_equal(word, '"') | bytes_equal(word, '\\') | bytes_below(word, 0x20);
-        if (stops != 0)
-            return at + __builtin_ctzll(stops) / 8;
-    }
-    while (at < end && *at >= 0x20 && *at != '"' && *at != '\\')
-        at++;
-    return at;
-}
-
 /* The rest of a string from its first backslash on, unescaped to `out` if that is not NULL. */
 static bool take_escaped(struct scan *scan, char **out)
 {
     while (scan->at < scan->end) {
         const unsigned char *from = scan->at;
-        scan->at = plain_end(from, scan->end);
+        scan->at = bytes_plain_end(from, scan->end);
         if (*out != NULL) {
             memcpy(*out, from, (size_t)(scan->at - from));
             *out += scan->at - from;
@@ -201,7 +168,7 @@ static size_t raw_length(const unsigned char *at, const unsigned char *end)
 static bool take_string(struct scan *scan, struct slice *text)
 {
     const unsigned char *from = scan->at;
-    scan->at = plain_end(from, scan->end);
+    scan->at = bytes_plain_end(from, scan->end);
     if (scan->at == scan->end || *scan->at < 0x20)
         return false;
     size_t plain = (size_t)(scan->at - from);

@@ -1,19 +1,36 @@
 #include "consumer/scan.h"
+#include "consumer/scan_bytes.h"
 
 #include <math.h>
 #include <stdlib.h>
 
 #define REAL_BYTES_ON_STACK 64
+#define EIGHTS_MANTISSA_MAX 100000000000u /* times 10^8 it is below 2^64 */
 
 static inline bool at_digit(const struct scan *scan)
 {
     return scan->at < scan->end && *scan->at >= '0' && *scan->at <= '9';
 }
 
+/* The eights of digits that begin here, while there is no doubt that they fit. */
+static inline void take_eights(struct scan *scan, uint64_t *mantissa)
+{
+    uint64_t word;
+    while (scan->end - scan->at >= (ptrdiff_t)sizeof word && *mantissa < EIGHTS_MANTISSA_MAX) {
+        memcpy(&word, scan->at, sizeof word);
+        word = le64toh(word);
+        if (!bytes_are_digits(word))
+            return;
+        *mantissa = *mantissa * 100000000 + bytes_number(word);
+        scan->at += sizeof word;
+    }
+}
+
 /* Digits into `*mantissa`; `*exact` is cleared when they no longer fit. Returns how many. */
 static int take_digits(struct scan *scan, uint64_t *mantissa, bool *exact)
 {
     const unsigned char *from = scan->at;
+    take_eights(scan, mantissa);
     while (at_digit(scan)) {
         uint64_t digit = (uint64_t)(*scan->at++ - '0');
         if (*mantissa > (UINT64_MAX - digit) / 10)

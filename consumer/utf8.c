@@ -1,4 +1,5 @@
 #include "consumer/scan.h"
+#include "consumer/scan_bytes.h"
 
 /* The length of the sequence that begins at `s` with a byte over 0x7F, or 0 if it is none. The
  * second byte's range depends on the first (RFC 3629, section 4). */
@@ -31,9 +32,11 @@ bool utf8_is_valid(struct slice bytes)
 {
     const unsigned char *at = (const unsigned char *)bytes.data;
     size_t left = bytes.length;
+    if (left > 0 && bytes_are_ascii(at, at + left)) /* as nearly all records are */
+        return true;
     while (left > 0) {
         uint64_t eight;
-        if (left >= sizeof eight) { /* nearly all text is ASCII: eight bytes at a time */
+        if (left >= sizeof eight) {
             memcpy(&eight, at, sizeof eight);
             if ((eight & 0x8080808080808080u) == 0) {
                 at += sizeof eight;

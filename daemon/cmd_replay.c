@@ -73,6 +73,15 @@ static int send_event(struct replay *replay, const struct recorded_event *event,
     return 0;
 }
 
+/* Connecting takes a second or so, in which all that is sent would grow old; so the pace is counted
+ * from when the first record has arrived. */
+static int wait_for_first(struct replay *replay, struct error *err)
+{
+    int status = producer_flush(replay->producer, FLUSH_MS, err);
+    replay->began_ns = clock_monotonic_ns();
+    return status;
+}
+
 static int replay_all(struct replay *replay, struct recording *recording, const char *path,
                       struct error *err)
 {
@@ -90,6 +99,8 @@ static int replay_all(struct replay *replay, struct recording *recording, const 
             replay->first_ts_ms = event.ts_ms;
         keep_pace(replay, &event);
         status = send_event(replay, &event, &json, err);
+        if (status == 0 && replay->sent == 1)
+            status = wait_for_first(replay, err);
         if (status == 0 && replay->sent % LOOK_EVERY == 0)
             status = let_group_follow(replay, path, err);
         char text[64];

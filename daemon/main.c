@@ -20,6 +20,7 @@ static const struct {
     {"publish", cmd_publish, "publish lists again, now"},
     {"status", cmd_status, "how the running daemon is"},
     {"dump", cmd_dump, "print the state as JSON lines"},
+    {"eval", cmd_eval, "judge the lists on a recorded stream"},
 };
 
 #define COMMAND_COUNT (sizeof commands / sizeof commands[0])

@@ -1,6 +1,7 @@
 /* The answer to "status": what docs/METRICS.md defines, as one JSON object. */
 #include "daemon/daemon.h"
 #include "base/clock.h"
+#include "model/generation_manifest.h"
 
 #include <math.h>
 
@@ -129,10 +130,7 @@ static void write_generation(struct daemon *daemon, struct json_writer *w)
     if (generation != NULL) {
         json_int(w, "items", (int64_t)generation->items);
         json_int(w, "rank", generation->hyper.rank);
-        json_real6(w, "taste", generation->weights.taste);
-        json_real6(w, "trend", generation->weights.trend);
-        json_text(w, "trend_half_life", half_life_names[generation->weights.trend_half_life]);
-        json_real6(w, "rho", generation->weights.rho);
+        manifest_write_weights(w, &generation->weights);
         json_real6(w, "ndcg20", generation->figures.ndcg20);
         json_real6(w, "ndcg20_recent", generation->figures.ndcg20_recent);
     }

@@ -18,13 +18,6 @@
 /* A Gram matrix is summed in so many parts: enough to share among threads, and few to keep. */
 #define GRAM_PARTS 16
 
-static double ALS_RESIDUAL = 1e-6;
-__attribute__((constructor)) static void rr(void)
-{
-    if (getenv("RES"))
-        ALS_RESIDUAL = atof(getenv("RES"));
-}
-
 size_t als_stride(int rank)
 {
     return ((size_t)rank + 15) / 16 * 16;
@@ -96,6 +89,7 @@ struct half {
     const struct pair *pairs;
     double *G;          /* [GRAM_PARTS, rank, rank]: the sum in the first */
     double *V, *g;      /* [rank, rank] and [rank] */
+    float *Vt;          /* V transposed: [rank, rank] */
     atomic_size_t next; /* first row, or part, that nobody has taken */
 };
 
@@ -146,23 +140,35 @@ static void *rotate_fixed(void *arg)
     return NULL;
 }
 
+/* In float32 throughout: these are only where the solver starts. rotated: [BLOCK_ROWS, stride] */
+static void rotate_start(const struct half *half, float *rows, size_t count, float *rotated)
+{
+    size_t stride = half->basis.stride, f = (size_t)half->basis.rank;
+    blas_multiply_transposed(rows, stride, half->Vt, f, rotated, stride, (int)count, (int)f,
+                             (int)f);
+    memcpy(rows, rotated, count * stride * sizeof *rows);
+}
+
 /* A row starts from what it was, rotated too. What becomes of it does not depend on who took it. */
 static void *solve_rows(void *arg)
 {
     struct half *half = arg;
     const struct basis *basis = &half->basis;
     struct foldin_scratch *scratch = foldin_scratch_new(basis->rank);
+    float *rotated = mem_zalloc(BLOCK_ROWS * basis->stride * sizeof *rotated); /* 0 beyond rank */
     size_t row, count, pairs = half->begin[half->rows];
+    double residual = half->settings->residual > 0 ? half->settings->residual : ALS_RESIDUAL;
     while ((count = take(half, BLOCK_ROWS, half->rows, &row)) > 0) {
         int64_t began_ns = clock_monotonic_ns();
-        blas_rotate(half->solved + row * basis->stride, count, basis->stride, basis->rank, half->V);
+        rotate_start(half, half->solved + row * basis->stride, count, rotated);
         for (size_t end = row + count; row < end; row++)
             foldin_solve_to(basis, &half->settings->hyper, half->pairs + half->begin[row],
                             half->begin[row + 1] - half->begin[row], pairs - half->begin[row + 1],
-                            ALS_RESIDUAL, half->solved + row * basis->stride, scratch);
+                            residual, half->solved + row * basis->stride, scratch);
         rest(half->settings->duty, clock_monotonic_ns() - began_ns);
     }
     foldin_scratch_free(scratch);
+    free(rotated);
     return NULL;
 }
 
@@ -192,6 +198,8 @@ static int solve_half(struct half *half, struct error *err)
             return error_set(err, ERR_DATA, "factors have run out of float32's range");
     if (blas_eigen(half->G, half->basis.rank, half->V, half->g, err) != 0)
         return ERR_DATA;
+    for (size_t k = 0; k < f * f; k++)
+        half->Vt[k] = (float)half->V[k % f * f + k / f];
     on_all_threads(half, rotate_fixed);
     on_all_threads(half, solve_rows);
     return 0;
@@ -202,6 +210,7 @@ static int iterate(const struct ratings *ratings, const struct als_settings *set
 {
     size_t f = (size_t)settings->hyper.rank, stride = als_stride(settings->hyper.rank);
     double *G = memory, *V = G + GRAM_PARTS * f * f, *g = V + f * f;
+    float *Vt = (float *)(g + f);
     struct half users = {.settings = settings,
                          .basis = {Y, g, ratings->items, stride, (int)f},
                          .fixed = Y,
@@ -211,7 +220,8 @@ static int iterate(const struct ratings *ratings, const struct als_settings *set
                          .pairs = ratings->user_pairs,
                          .G = G,
                          .V = V,
-                         .g = g};
+                         .g = g,
+                         .Vt = Vt};
     struct half items = {.settings = settings,
                          .basis = {X, g, ratings->users, stride, (int)f},
                          .fixed = X,
@@ -221,7 +231,8 @@ static int iterate(const struct ratings *ratings, const struct als_settings *set
                          .pairs = ratings->item_pairs,
                          .G = G,
                          .V = V,
-                         .g = g};
+                         .g = g,
+                         .Vt = Vt};
     int failed = solve_half(&users, err);
     return failed ? failed : solve_half(&items, err);
 }
@@ -231,7 +242,7 @@ int als_run(const struct ratings *ratings, const struct als_settings *settings, 
             struct error *err)
 {
     size_t f = (size_t)settings->hyper.rank;
-    double *memory = mem_array(NULL, (GRAM_PARTS + 1) * f * f + f, sizeof *memory);
+    double *memory = mem_array(NULL, (GRAM_PARTS + 2) * f * f + f, sizeof *memory);
     int failed = 0;
     for (int i = 1; i <= settings->iterations && !failed; i++) {
         int64_t began_ns = clock_monotonic_ns();

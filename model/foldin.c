@@ -39,7 +39,7 @@ struct foldin_scratch *foldin_scratch_new(int rank)
     struct foldin_work *w = &s->work;
     w->length = ((size_t)rank + LINE - 1) / LINE * LINE;
     s->kernel = kernel_for_this_processor();
-    s->memory = mem_zalloc((VECTORS * w->length + LINE) * sizeof(float) + FOLDIN_COPIES_BYTES);
+    s->memory = mem_zalloc((VECTORS * w->length + LINE) * sizeof(float));
     float *at = (float *)(((uintptr_t)s->memory + 63) / 64 * 64);
     float **vectors[VECTORS] = {&w->D, &w->inverse, &w->b, &w->x, &w->r, &w->d, &w->Ad, NULL};
     for (size_t i = 0; i < VECTORS; i++, at += w->length)
@@ -47,7 +47,6 @@ struct foldin_scratch *foldin_scratch_new(int rank)
             *vectors[i] = at;
         else
             w->zeros = at;
-    w->copies = at;
     return s;
 }
 
@@ -68,8 +67,7 @@ static void make_room(struct foldin_work *w, size_t count)
         return;
     w->capacity = (count + count / 4 + FOLDIN_GROUP) / FOLDIN_GROUP * FOLDIN_GROUP;
     w->rows = mem_array(w->rows, w->capacity, sizeof *w->rows);
-    free(w->p);
-    w->p = aligned_alloc(64, w->capacity * 4 * sizeof *w->p);
+    w->p = mem_array(w->p, w->capacity, sizeof *w->p); /* malloc's boundaries suit four floats */
 }
 
 static void set_diagonal(const struct basis *basis, const struct hyperparameters *hyper,

@@ -2,9 +2,11 @@
  *
  * Four rows go together: their four dot products are summed across lanes by one tree of merges, and
  * what they add to a vector is added while the rows are still in registers (rank 64 with AVX-512)
- * or in the first-level cache. Rows are copied side by side where they are few. No guard: KERNEL,
+ * or in the first-level cache. No guard: KERNEL,
  * TARGET and WIDTH (8 or 16) are the includer's. */
 #include "model/foldin_work.h"
+
+#include <immintrin.h>
 
 #define VECTOR float __attribute__((vector_size(WIDTH * sizeof(float))))
 #define INLINE TARGET static inline __attribute__((always_inline))
@@ -19,204 +21,204 @@
 #define VEC(array, k) (((VECTOR *)(array))[k])
 #define CVEC(array, k) (((const VECTOR *)(array))[k])
 
-/* Of two vectors the sums of their halves, and of their quarters: a before b in every part.
- * SWAP_PAIRS and SWAP exchange neighbours. */
+/* Four floats, and registers made of them over and over. */
+#define FOUR float __attribute__((vector_size(4 * sizeof(float))))
+
+/* Of each four: a and b in turn, the first of them or the last; the first two of a and of b, or the
+ * last two; the i-th everywhere. */
 #if WIDTH == 16
-#define HALVES(a, b)                                                                         \
-    (__builtin_shufflevector(a, b, 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23) + \
-     __builtin_shufflevector(a, b, 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31))
-#define QUARTERS(a, b)                                                                         \
-    (__builtin_shufflevector(a, b, 0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27) + \
-     __builtin_shufflevector(a, b, 4, 5, 6, 7, 12, 13, 14, 15, 20, 21, 22, 23, 28, 29, 30, 31))
-#define SWAP_PAIRS(a) \
-    __builtin_shufflevector(a, a, 2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13)
-#define SWAP(a) __builtin_shufflevector(a, a, 1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14)
-#define SPREAD(a, i) __builtin_shufflevector(a, a, i, i, i, i, i, i, i, i, i, i, i, i, i, i, i, i)
+#define FIRST(a, b) \
+    __builtin_shufflevector(a, b, 0, 16, 1, 17, 4, 20, 5, 21, 8, 24, 9, 25, 12, 28, 13, 29)
+#define LAST(a, b) \
+    __builtin_shufflevector(a, b, 2, 18, 3, 19, 6, 22, 7, 23, 10, 26, 11, 27, 14, 30, 15, 31)
+#define FIRST_TWO(a, b) \
+    __builtin_shufflevector(a, b, 0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29)
+#define LAST_TWO(a, b) \
+    __builtin_shufflevector(a, b, 2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31)
+#define SWAP_HALVES(a) _mm512_shuffle_f32x4(a, a, 0x4e)
+#define SWAP_FOURS(a) _mm512_shuffle_f32x4(a, a, 0xb1)
+#define SPREAD(a, i)                                                                           \
+    __builtin_shufflevector(a, a, i, i, i, i, 4 + i, 4 + i, 4 + i, 4 + i, 8 + i, 8 + i, 8 + i, \
+                            8 + i, 12 + i, 12 + i, 12 + i, 12 + i)
+#define REPEAT(four) _mm512_broadcast_f32x4(four)
 #else
-#define HALVES(a, b)                                           \
-    (__builtin_shufflevector(a, b, 0, 1, 2, 3, 8, 9, 10, 11) + \
-     __builtin_shufflevector(a, b, 4, 5, 6, 7, 12, 13, 14, 15))
-#define QUARTERS(a, b)                                         \
-    (__builtin_shufflevector(a, b, 0, 1, 4, 5, 8, 9, 12, 13) + \
-     __builtin_shufflevector(a, b, 2, 3, 6, 7, 10, 11, 14, 15))
-#define SWAP(a) __builtin_shufflevector(a, a, 1, 0, 3, 2, 5, 4, 7, 6)
-#define SPREAD(a, i) __builtin_shufflevector(a, a, i, i, i, i, i, i, i, i)
+#define FIRST(a, b) __builtin_shufflevector(a, b, 0, 8, 1, 9, 4, 12, 5, 13)
+#define LAST(a, b) __builtin_shufflevector(a, b, 2, 10, 3, 11, 6, 14, 7, 15)
+#define FIRST_TWO(a, b) __builtin_shufflevector(a, b, 0, 1, 8, 9, 4, 5, 12, 13)
+#define LAST_TWO(a, b) __builtin_shufflevector(a, b, 2, 3, 10, 11, 6, 7, 14, 15)
+#define SWAP_FOURS(a) _mm256_permute2f128_ps(a, a, 1)
+#define SPREAD(a, i) __builtin_shufflevector(a, a, i, i, i, i, 4 + i, 4 + i, 4 + i, 4 + i)
+#define REPEAT(four) _mm256_set_m128(four, four)
 #endif
 
-/* Four sums across lanes; each fills a quarter of the result. */
+/* The four sums across lanes, side by side in each four. */
 INLINE VECTOR sum_four(VECTOR a, VECTOR b, VECTOR c, VECTOR d)
 {
-    VECTOR sums = QUARTERS(HALVES(a, b), HALVES(c, d));
+    VECTOR ab = FIRST(a, b) + LAST(a, b), cd = FIRST(c, d) + LAST(c, d);
+    VECTOR sums = FIRST_TWO(ab, cd) + LAST_TWO(ab, cd);
 #if WIDTH == 16
-    sums += SWAP_PAIRS(sums);
+    sums += SWAP_HALVES(sums);
 #endif
-    return sums + SWAP(sums);
+    return sums + SWAP_FOURS(sums);
 }
-
-#define QUARTER (WIDTH / 4)
 
 INLINE float sum_lanes(VECTOR a)
 {
     return sum_four(a, a, a, a)[0];
 }
 
-INLINE void fetch(const float *Y, size_t stride, size_t row)
+INLINE void fetch(const float *row, size_t length)
 {
-    for (size_t k = 0; k < stride; k += 16)
-        __builtin_prefetch(Y + row * stride + k);
+    for (size_t k = 0; k < length; k += 16)
+        __builtin_prefetch(row + k);
 }
 
-/* to += sum over the rows of p (y.v) y */
-INLINE void multiply_rows(const struct foldin_work *w, const float *v, float *to, bool packed,
-                          size_t blocks)
-{
-    const float *copy = w->copies, *p = w->p, *const *rows = w->rows;
-    size_t count = w->count, length = blocks * WIDTH;
-    bool keep = blocks <= BLOCKS_KEPT;
-    VECTOR kept[BLOCKS_KEPT];
-    for (size_t k = 0; keep && k < blocks; k++)
-        kept[k] = CVEC(to, k);
-    for (size_t i = 0; i < count; i += GROUP, p += WIDTH, copy += GROUP * length) {
-        const float *y0 = packed ? copy : rows[i], *y1 = packed ? copy + length : rows[i + 1],
-                    *y2 = packed ? copy + 2 * length : rows[i + 2],
-                    *y3 = packed ? copy + 3 * length : rows[i + 3];
-        VECTOR a = {0}, b = {0}, c = {0}, d = {0};
-        for (size_t k = 0; k < blocks; k++) {
-            a += CVEC(v, k) * CVEC(y0, k);
-            b += CVEC(v, k) * CVEC(y1, k);
-            c += CVEC(v, k) * CVEC(y2, k);
-            d += CVEC(v, k) * CVEC(y3, k);
-        }
-        VECTOR t = sum_four(a, b, c, d) * CVEC(p, 0);
-        VECTOR t0 = SPREAD(t, 0), t1 = SPREAD(t, QUARTER), t2 = SPREAD(t, 2 * QUARTER),
-               t3 = SPREAD(t, 3 * QUARTER);
-        for (size_t k = 0; k < blocks; k++) {
-            VECTOR sum = keep ? kept[k] : CVEC(to, k);
-            sum += t0 * CVEC(y0, k);
-            sum += t1 * CVEC(y1, k);
-            sum += t2 * CVEC(y2, k);
-            sum += t3 * CVEC(y3, k);
-            if (keep)
-                kept[k] = sum;
-            else
-                VEC(to, k) = sum;
-        }
-    }
-    for (size_t k = 0; keep && k < blocks; k++)
-        VEC(to, k) = kept[k];
-}
-
-/* A group's p, each in its quarter. */
-INLINE VECTOR quarters(const float *p)
-{
-#if WIDTH == 16
-    return (VECTOR){p[0], p[0], p[0], p[0], p[1], p[1], p[1], p[1],
-                    p[2], p[2], p[2], p[2], p[3], p[3], p[3], p[3]};
-#else
-    return (VECTOR){p[0], p[0], p[1], p[1], p[2], p[2], p[3], p[3]};
-#endif
-}
-
-/* Lists what the pairs come down to, the last group filled with rows of zeros, and
- * b = sum q y,  inverse = D + sum p y^2 */
-INLINE void gather(struct foldin_work *w, bool packed, size_t blocks)
-{
-    const float *Y = w->basis->Y, *zeros = w->zeros, **rows = w->rows;
-    const struct pair *pairs = w->pairs;
-    size_t count = w->count, known = count + w->ahead, stride = w->basis->stride;
-    float *copy = w->copies, *ps = w->p, *b = w->b, *diagonal = w->inverse;
-    bool keep = blocks <= BLOCKS_KEPT;
-    VECTOR kept_b[BLOCKS_KEPT], kept_diagonal[BLOCKS_KEPT];
-    for (size_t k = 0; keep && k < blocks; k++) {
-        kept_b[k] = CVEC(b, k);
-        kept_diagonal[k] = CVEC(diagonal, k);
-    }
-    for (size_t i = 0; i < count; i += GROUP, ps += WIDTH, copy += GROUP * blocks * WIDTH) {
-        const float *y[GROUP];
-        float p[GROUP], q[GROUP];
-        for (size_t j = 0; j < GROUP; j++) {
-            if (i + j + FETCH_AHEAD < known)
-                fetch(Y, stride, pairs[i + j + FETCH_AHEAD].row);
-            bool real = i + j < count;
-            y[j] = real ? Y + pairs[i + j].row * stride : zeros;
-            p[j] = real ? pairs[i + j].p : 0;
-            q[j] = real ? pairs[i + j].q : 0;
-            if (!packed)
-                rows[i + j] = y[j];
-        }
-        VEC(ps, 0) = quarters(p);
-        for (size_t k = 0; k < blocks; k++) {
-            VECTOR b_sum = keep ? kept_b[k] : CVEC(b, k);
-            VECTOR diagonal_sum = keep ? kept_diagonal[k] : CVEC(diagonal, k);
-            for (size_t j = 0; j < GROUP; j++) {
-                VECTOR v = CVEC(y[j], k);
-                if (packed)
-                    VEC(copy, j * blocks + k) = v;
-                b_sum += q[j] * v;
-                diagonal_sum += p[j] * (v * v);
-            }
-            if (keep) {
-                kept_b[k] = b_sum;
-                kept_diagonal[k] = diagonal_sum;
-            } else {
-                VEC(b, k) = b_sum;
-                VEC(diagonal, k) = diagonal_sum;
-            }
-        }
-    }
-    for (size_t k = 0; keep && k < blocks; k++) {
-        VEC(b, k) = kept_b[k];
-        VEC(diagonal, k) = kept_diagonal[k];
-    }
-}
-
-INLINE bool is_zero(const float *x, size_t blocks)
-{
-    VECTOR squares = {0};
-    for (size_t k = 0; k < blocks; k++)
-        squares += CVEC(x, k) * CVEC(x, k);
-    return sum_lanes(squares) == 0;
-}
-
-/* b = sum q y,  r = b - A x,  inverse = 1 / diag(A). Returns a bound of the condition number. */
-INLINE float begin(struct foldin_work *w, bool packed, size_t blocks)
-{
-    for (size_t k = 0; k < blocks; k++) {
-        VEC(w->b, k) = (VECTOR){0};
-        VEC(w->inverse, k) = CVEC(w->D, k);
-        VEC(w->Ad, k) = CVEC(w->D, k) * CVEC(w->x, k);
-        VEC(w->d, k) = (VECTOR){0};
-    }
-    gather(w, packed, blocks);
-    if (!is_zero(w->x, blocks))
-        multiply_rows(w, w->x, w->Ad, packed, blocks);
-    /* cond(D^-1/2 A D^-1/2) <= 1 + sum p y' D^-1 y: what the preconditioner leaves to be done */
-    VECTOR condition = {1};
-    for (size_t k = 0; k < blocks; k++) {
-        VEC(w->r, k) = CVEC(w->b, k) - CVEC(w->Ad, k);
-        condition += CVEC(w->inverse, k) / CVEC(w->D, k) - 1;
-        VEC(w->inverse, k) = 1 / CVEC(w->inverse, k);
-    }
-    return sum_lanes(condition);
-}
-
-/* Ad = (D + sum p y y') d; returns d.Ad */
-INLINE float multiply(struct foldin_work *w, bool packed, size_t blocks)
-{
-    for (size_t k = 0; k < blocks; k++)
-        VEC(w->Ad, k) = CVEC(w->D, k) * CVEC(w->d, k);
-    multiply_rows(w, w->d, w->Ad, packed, blocks);
-    VECTOR curvature = {0};
-    for (size_t k = 0; k < blocks; k++)
-        curvature += CVEC(w->d, k) * CVEC(w->Ad, k);
-    return sum_lanes(curvature);
-}
-
-struct products { /* r.r and r' inverse r */
-    float rr, rz;
+struct group { /* of rows that go together */
+    const float *y[GROUP];
 };
 
-/* x += along d,  r -= along Ad, and the products of the new r. */
+INLINE struct group group_at(const struct foldin_work *w, size_t i)
+{
+    struct group group;
+    for (size_t j = 0; j < GROUP; j++)
+        group.y[j] = w->rows[i + j];
+    return group;
+}
+
+/* y.v of the rows, in each four. */
+INLINE VECTOR dot_group(const struct group *rows, const float *v, size_t blocks)
+{
+    VECTOR a = {0}, b = {0}, c = {0}, d = {0};
+    for (size_t k = 0; k < blocks; k++) {
+        a += CVEC(v, k) * CVEC(rows->y[0], k);
+        b += CVEC(v, k) * CVEC(rows->y[1], k);
+        c += CVEC(v, k) * CVEC(rows->y[2], k);
+        d += CVEC(v, k) * CVEC(rows->y[3], k);
+    }
+    return sum_four(a, b, c, d);
+}
+
+/* A sum of vectors, in registers if there are few, else in memory. */
+struct sum {
+    VECTOR kept[BLOCKS_KEPT];
+    float *memory;
+};
+
+INLINE void sum_begin(struct sum *sum, float *memory, size_t blocks)
+{
+    sum->memory = memory;
+    for (size_t k = 0; k < blocks && blocks <= BLOCKS_KEPT; k++)
+        sum->kept[k] = CVEC(memory, k);
+}
+
+INLINE void sum_end(const struct sum *sum, size_t blocks)
+{
+    for (size_t k = 0; k < blocks && blocks <= BLOCKS_KEPT; k++)
+        VEC(sum->memory, k) = sum->kept[k];
+}
+
+/* sum += t y of each row; t: the rows' factors in each four. */
+INLINE void sum_group(struct sum *sum, const struct group *rows, VECTOR t, size_t blocks)
+{
+    VECTOR t0 = SPREAD(t, 0), t1 = SPREAD(t, 1), t2 = SPREAD(t, 2), t3 = SPREAD(t, 3);
+    for (size_t k = 0; k < blocks; k++) {
+        VECTOR v = blocks <= BLOCKS_KEPT ? sum->kept[k] : CVEC(sum->memory, k);
+        v += t0 * CVEC(rows->y[0], k);
+        v += t1 * CVEC(rows->y[1], k);
+        v += t2 * CVEC(rows->y[2], k);
+        v += t3 * CVEC(rows->y[3], k);
+        if (blocks <= BLOCKS_KEPT)
+            sum->kept[k] = v;
+        else
+            VEC(sum->memory, k) = v;
+    }
+}
+
+/* Notes where a group's rows are, rows of zeros beyond the last pair, and returns them. p, q: a
+ * number for each row. */
+INLINE struct group gather_group(struct foldin_work *w, size_t i, FOUR *p, FOUR *q, size_t blocks)
+{
+    const float *Y = w->basis->Y;
+    const struct pair *pairs = w->pairs;
+    size_t known = w->count + w->ahead, stride = w->basis->stride;
+    struct pair nobody = {.row = 0}, group[GROUP];
+    struct group rows;
+    for (size_t j = 0; j < GROUP; j++) {
+        if (i + j + FETCH_AHEAD < known)
+            fetch(Y + pairs[i + j + FETCH_AHEAD].row * stride, blocks * WIDTH);
+        bool real = i + j < w->count;
+        group[j] = real ? pairs[i + j] : nobody;
+        rows.y[j] = real ? Y + group[j].row * stride : w->zeros;
+        w->rows[i + j] = rows.y[j];
+    }
+    *p = (FOUR){group[0].p, group[1].p, group[2].p, group[3].p};
+    *q = (FOUR){group[0].q, group[1].q, group[2].q, group[3].q};
+    *(FOUR *)(w->p + i) = *p;
+    return rows;
+}
+
+/* b = sum q y,  r = b - A x */
+INLINE void begin(struct foldin_work *w, bool cold, size_t blocks)
+{
+    struct sum b, r;
+    for (size_t k = 0; k < blocks; k++) {
+        VEC(w->b, k) = (VECTOR){0};
+        VEC(w->r, k) = -(CVEC(w->D, k) * CVEC(w->x, k));
+    }
+    sum_begin(&b, w->b, blocks);
+    sum_begin(&r, w->r, blocks);
+    for (size_t i = 0; i < w->count; i += GROUP) {
+        FOUR p4, q4;
+        struct group rows = gather_group(w, i, &p4, &q4, blocks);
+        VECTOR p = REPEAT(p4), q = REPEAT(q4);
+        sum_group(&b, &rows, q, blocks);
+        if (cold)
+            continue;
+        VECTOR error = q - p * dot_group(&rows, w->x, blocks);
+        sum_group(&r, &rows, error, blocks);
+    }
+    sum_end(&b, blocks);
+    sum_end(&r, blocks);
+    for (size_t k = 0; cold && k < blocks; k++)
+        VEC(w->r, k) = CVEC(w->b, k);
+}
+
+struct products { /* two that are needed at the same time */
+    float one, other;
+};
+
+INLINE struct products both(VECTOR one, VECTOR other)
+{
+    VECTOR sums = sum_four(one, other, one, other);
+    return (struct products){sums[0], sums[1]};
+}
+
+/* Ad = (D + sum p y y') d; returns d.Ad and d.Dd */
+INLINE struct products multiply(struct foldin_work *w, size_t blocks)
+{
+    struct sum Ad;
+    for (size_t k = 0; k < blocks; k++)
+        VEC(w->Ad, k) = CVEC(w->D, k) * CVEC(w->d, k);
+    sum_begin(&Ad, w->Ad, blocks);
+    for (size_t i = 0; i < w->count; i += GROUP) {
+        struct group rows = group_at(w, i);
+        if (i + FETCH_AHEAD + GROUP <= w->count)
+            for (size_t j = 0; j < GROUP; j++)
+                fetch(w->rows[i + FETCH_AHEAD + j], blocks * WIDTH);
+        FOUR p = *(const FOUR *)(w->p + i);
+        VECTOR t = dot_group(&rows, w->d, blocks) * REPEAT(p);
+        sum_group(&Ad, &rows, t, blocks);
+    }
+    sum_end(&Ad, blocks);
+    VECTOR curvature = {0}, by_D = {0};
+    for (size_t k = 0; k < blocks; k++) {
+        curvature += CVEC(w->d, k) * CVEC(w->Ad, k);
+        by_D += CVEC(w->d, k) * CVEC(w->D, k) * CVEC(w->d, k);
+    }
+    return both(curvature, by_D);
+}
+
+/* x += along d,  r -= along Ad; returns r.r and r' D^-1 r of the new r. */
 INLINE struct products advance(struct foldin_work *w, float along, size_t blocks)
 {
     VECTOR rr = {0}, rz = {0};
@@ -227,34 +229,53 @@ INLINE struct products advance(struct foldin_work *w, float along, size_t blocks
         rr += r * r;
         rz += r * CVEC(w->inverse, k) * r;
     }
-    VECTOR sums = sum_four(rr, rz, rr, rz);
-    return (struct products){sums[0], sums[QUARTER]};
+    return both(rr, rz);
 }
 
-INLINE int conjugate_gradient(struct foldin_work *w, bool packed, size_t blocks)
+/* d = D^-1 r + beta d */
+INLINE void turn(struct foldin_work *w, float beta, size_t blocks)
 {
-    float condition = begin(w, packed, blocks);
+    for (size_t k = 0; k < blocks; k++)
+        VEC(w->d, k) = CVEC(w->inverse, k) * CVEC(w->r, k) + beta * CVEC(w->d, k);
+}
+
+/* Of what a solve needs first: d = Ad = 0; returns x.x */
+INLINE float prepare(struct foldin_work *w, size_t blocks)
+{
+    VECTOR squares = {0};
+    for (size_t k = 0; k < blocks; k++) {
+        VEC(w->inverse, k) = 1 / CVEC(w->D, k);
+        VEC(w->d, k) = VEC(w->Ad, k) = (VECTOR){0};
+        squares += CVEC(w->x, k) * CVEC(w->x, k);
+    }
+    return sum_lanes(squares);
+}
+
+INLINE int conjugate_gradient(struct foldin_work *w, size_t blocks)
+{
+    if (prepare(w, blocks) == 0)
+        begin(w, true, blocks);
+    else
+        begin(w, false, blocks);
     VECTOR squares = {0};
     for (size_t k = 0; k < blocks; k++)
         squares += CVEC(w->b, k) * CVEC(w->b, k);
     float b_squared = sum_lanes(squares);
-    if (!(condition < FOLDIN_CONDITION_MAX && b_squared > FOLDIN_SQUARES_MIN &&
-          b_squared < FOLDIN_SQUARES_MAX))
+    if (!(b_squared > FOLDIN_SQUARES_MIN && b_squared < FOLDIN_SQUARES_MAX))
         return -1;
-    float enough = w->residual * w->residual * b_squared, beta = 0;
-    struct products now = advance(w, 0, blocks);
+    float enough = w->residual * w->residual * b_squared;
+    struct products now = advance(w, 0, blocks); /* r.r and r.z */
+    turn(w, 0, blocks);
 
     int steps = 0;
-    while (!(now.rr <= enough)) {
+    while (!(now.one <= enough)) {
         if (steps == FOLDIN_STEPS_MAX)
             return -1 - steps;
-        for (size_t k = 0; k < blocks; k++)
-            VEC(w->d, k) = CVEC(w->inverse, k) * CVEC(w->r, k) + beta * CVEC(w->d, k);
-        float curvature = multiply(w, packed, blocks);
-        if (!(curvature > 0)) /* not a number, or rounded out of positive definiteness */
+        struct products curvature = multiply(w, blocks);
+        if (!(curvature.one > 0 && curvature.one < FOLDIN_CONDITION_MAX * curvature.other))
             return -1 - steps;
-        struct products next = advance(w, now.rz / curvature, blocks);
-        beta = next.rz / now.rz;
+        struct products next = advance(w, now.other / curvature.one, blocks);
+        turn(w, next.other / now.other, blocks);
         now = next;
         steps++;
     }
@@ -264,12 +285,9 @@ INLINE int conjugate_gradient(struct foldin_work *w, bool packed, size_t blocks)
 /* A rank known to the compiler keeps vectors in registers. */
 TARGET int KERNEL(struct foldin_work *w)
 {
-    bool packed = (w->count + GROUP) * w->length * sizeof(float) <= FOLDIN_COPIES_BYTES;
     if (w->length == 64)
-        return packed ? conjugate_gradient(w, true, 64 / WIDTH)
-                      : conjugate_gradient(w, false, 64 / WIDTH);
+        return conjugate_gradient(w, 64 / WIDTH);
     if (w->length == 128)
-        return packed ? conjugate_gradient(w, true, 128 / WIDTH)
-                      : conjugate_gradient(w, false, 128 / WIDTH);
-    return conjugate_gradient(w, false, w->length / WIDTH);
+        return conjugate_gradient(w, 128 / WIDTH);
+    return conjugate_gradient(w, w->length / WIDTH);
 }

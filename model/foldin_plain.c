@@ -14,30 +14,22 @@ static const float *row_of_pair(const struct foldin_work *w, size_t i)
     return w->basis->Y + w->pairs[i].row * w->basis->stride;
 }
 
-/* b = sum q y,  r = b - A x,  inverse = 1 / diag(A). Returns a bound of the condition number:
- * cond(D^-1/2 A D^-1/2) <= 1 + sum p y' D^-1 y, what the preconditioner leaves to be done. */
-static float begin(struct foldin_work *w)
+/* b = sum q y,  r = b - A x */
+static void begin(struct foldin_work *w)
 {
     for (size_t k = 0; k < w->length; k++) {
         w->b[k] = 0;
         w->r[k] = -(w->D[k] * w->x[k]);
-        w->inverse[k] = w->D[k];
+        w->inverse[k] = 1 / w->D[k];
     }
     for (size_t i = 0; i < w->count; i++) {
         const float *y = row_of_pair(w, i);
-        float p = w->pairs[i].p, q = w->pairs[i].q, e = q - p * dot(y, w->x, w->length);
+        float q = w->pairs[i].q, e = q - w->pairs[i].p * dot(y, w->x, w->length);
         for (size_t k = 0; k < w->length; k++) {
             w->b[k] += q * y[k];
             w->r[k] += e * y[k];
-            w->inverse[k] += p * (y[k] * y[k]);
         }
     }
-    float condition = 1;
-    for (size_t k = 0; k < w->length; k++) {
-        condition += w->inverse[k] / w->D[k] - 1;
-        w->inverse[k] = 1 / w->inverse[k];
-    }
-    return condition;
 }
 
 /* Ad = (D + sum p y y') d */
@@ -53,24 +45,24 @@ static void multiply(struct foldin_work *w)
     }
 }
 
-static float preconditioned(const struct foldin_work *w) /* r' inverse r */
+static float weighted(const float *a, const float *weight, size_t length) /* a' diag(weight) a */
 {
     float sum = 0;
-    for (size_t k = 0; k < w->length; k++)
-        sum += w->r[k] * w->inverse[k] * w->r[k];
+    for (size_t k = 0; k < length; k++)
+        sum += a[k] * weight[k] * a[k];
     return sum;
 }
 
 int foldin_plain(struct foldin_work *w)
 {
-    float condition = begin(w), b_squared = dot(w->b, w->b, w->length);
-    if (!(condition < FOLDIN_CONDITION_MAX && b_squared > FOLDIN_SQUARES_MIN &&
-          b_squared < FOLDIN_SQUARES_MAX))
+    begin(w);
+    float b_squared = dot(w->b, w->b, w->length);
+    if (!(b_squared > FOLDIN_SQUARES_MIN && b_squared < FOLDIN_SQUARES_MAX))
         return -1;
     float enough = w->residual * w->residual * b_squared;
     for (size_t k = 0; k < w->length; k++)
         w->d[k] = w->inverse[k] * w->r[k];
-    float rz = preconditioned(w);
+    float rz = weighted(w->r, w->inverse, w->length);
 
     int steps = 0;
     while (!(dot(w->r, w->r, w->length) <= enough)) {
@@ -78,14 +70,14 @@ int foldin_plain(struct foldin_work *w)
             return -1 - steps;
         multiply(w);
         float curvature = dot(w->d, w->Ad, w->length);
-        if (!(curvature > 0)) /* not a number, or rounded out of positive definiteness */
+        if (!(curvature > 0 && curvature < FOLDIN_CONDITION_MAX * weighted(w->d, w->D, w->length)))
             return -1 - steps;
         float along = rz / curvature;
         for (size_t k = 0; k < w->length; k++) {
             w->x[k] += along * w->d[k];
             w->r[k] -= along * w->Ad[k];
         }
-        float rz_next = preconditioned(w);
+        float rz_next = weighted(w->r, w->inverse, w->length);
         for (size_t k = 0; k < w->length; k++)
             w->d[k] = w->inverse[k] * w->r[k] + rz_next / rz * w->d[k];
         rz = rz_next;

@@ -9,7 +9,10 @@
 #include "model/foldin.h"
 
 /* Conjugate gradient in float32 forgets what a system worse than this asks of it; and sums of
- * squares beyond these bounds leave float32's range. Both are left to Cholesky in float64. */
+ * squares beyond these bounds leave float32's range. Both are left to Cholesky in float64. The
+ * preconditioned system D^-1/2 A D^-1/2 has no eigenvalue below 1, so its condition number is its
+ * largest one, which d.Ad / d.Dd comes to see within a few steps; a curvature not above 0 is not a
+ * number, or was rounded out of positive definiteness. */
 #define FOLDIN_CONDITION_MAX 1e5f
 #define FOLDIN_SQUARES_MIN 1e-20f
 #define FOLDIN_SQUARES_MAX 1e20f
@@ -25,19 +28,15 @@ struct foldin_work {
     /* Vectors: [length], the rank rounded up to 16, on 64-byte boundaries. */
     size_t length;
     float *D;       /* w0 g + lambda; 1 beyond rank, where the others are 0 */
-    float *inverse; /* of the diagonal of A */
+    float *inverse; /* of D: the preconditioner */
     float *b, *x, *r, *d, *Ad;
     const float *zeros; /* a row that says nothing: fills the last group */
 
     /* What the pairs come down to. [capacity], a multiple of FOLDIN_GROUP and >= count. */
-    const float **rows; /* into basis->Y, or into copies */
+    const float **rows; /* into basis->Y, or zeros */
     float *p;           /* each repeated: [4 * capacity], on 64-byte boundaries */
     size_t capacity;
-    float *copies; /* [FOLDIN_COPIES_BYTES]: the rows side by side, if they are few */
 };
-
-/* As many rows as stay in the second-level cache beside everything else. */
-#define FOLDIN_COPIES_BYTES (128 * 1024)
 
 typedef int (*foldin_kernel)(struct foldin_work *work);
 

@@ -24,7 +24,7 @@ static void write_hyper(struct json_writer *w, const struct hyperparameters *hyp
     json_real(w, "alpha", hyper->alpha);
 }
 
-static void write_weights(struct json_writer *w, const struct score_weights *weights)
+void manifest_write_weights(struct json_writer *w, const struct score_weights *weights)
 {
     json_begin_object(w, "weights");
     json_real(w, "taste", weights->taste);
@@ -66,7 +66,7 @@ void manifest_write(struct buffer *out, const struct generation *generation)
     write_hyper(&w, &generation->hyper);
     json_text(&w, "seed", seed);
     json_int(&w, "iterations", generation->iterations);
-    write_weights(&w, &generation->weights);
+    manifest_write_weights(&w, &generation->weights);
     write_figures(&w, &generation->figures);
     json_begin_array(&w, "cutoff");
     for (size_t i = 0; i < generation->cutoff_count; i++) {

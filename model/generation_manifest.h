@@ -4,7 +4,11 @@
 #define FRESHET_MODEL_GENERATION_MANIFEST_H
 
 #include "base/buffer.h"
+#include "base/json.h"
 #include "model/generation.h"
+
+/* "weights":{...}, as in the manifest. */
+void manifest_write_weights(struct json_writer *w, const struct score_weights *weights);
 
 void manifest_write(struct buffer *out, const struct generation *generation);
 

@@ -123,16 +123,26 @@ static void take_partition(struct partition *partition, struct slice topic,
     partition->committing = true;
 }
 
+static size_t count_dirty(const struct partition_set *set)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < set->count; i++)
+        count += set->at[i]->dirty;
+    return count;
+}
+
 static void take_partitions(struct history *history, struct state_commit *commit,
                             struct commit_job *job)
 {
     const struct partition_set *set = &history->partitions;
+    size_t pairs_bytes = PAIRS_COMMIT_BYTES / (count_dirty(set) + 1);
     job->partitions = mem_array(NULL, set->count, sizeof *job->partitions);
     job->next_offsets = mem_array(NULL, set->count, sizeof *job->next_offsets);
     for (size_t i = 0; i < set->count; i++) {
         if (!set->at[i]->dirty)
             continue;
         take_partition(set->at[i], history->settings.topic, commit);
+        take_pairs(set->at[i], history->settings.topic, commit, pairs_bytes, &history->scratch);
         job->partitions[job->partition_count] = set->at[i]->number;
         job->next_offsets[job->partition_count++] = set->at[i]->record.next_offset;
     }
@@ -165,6 +175,7 @@ static void partition_committed(struct partition *partition, bool ok)
     for (size_t i = 0; i < partition->committing_sums.count && !ok; i++)
         partition_mark_sums(partition, partition->committing_sums.at[i]);
     partition->committing_sums.count = 0;
+    pairs_committed(partition, ok);
     partition->dirty |= !ok;
     if (!partition->assigned && !partition->dirty)
         partition_unload(partition);
@@ -232,18 +243,10 @@ bool history_commit(struct history *history, history_commit_cb done, void *arg)
     return true;
 }
 
-static bool any_dirty(const struct partition_set *set)
-{
-    for (size_t i = 0; i < set->count; i++)
-        if (set->at[i]->dirty)
-            return true;
-    return false;
-}
-
 bool history_is_dirty(const struct history *history)
 {
     return history->users.dirty.count > 0 || history->meta_dirty || history->dead.dirty ||
            history->dirty_catalog.count > 0 || history->failure.code != 0 ||
-           history->items_taken < items_count(&history->items) || any_dirty(&history->partitions) ||
-           any_dirty(&history->items_partitions);
+           history->items_taken < items_count(&history->items) ||
+           count_dirty(&history->partitions) > 0 || count_dirty(&history->items_partitions) > 0;
 }

@@ -5,13 +5,16 @@
  *    "seen":[{"item":"i9","types":["click"]}],
  *    "wanted":{"offset":42,"swap":0},"acked":{"offset":-1,"swap":0},"list":["i9"]}
  *   {"sums":"i9","partition":0,"ts":1700000000000,"count":3,"decayed":{"10m":1.5,"1h":2,...}}
+ *   {"pairs":"i9","partition":0,"applied":41,"neighbours":[{"item":"i7","ts":1700000000000,
+ *    "forward":{"1d":0.5,"ever":1.8},"backward":{"1d":0,"ever":0}}]}
  *   {"item":"i9","blocked":false,"from":null,"until":null,"title":"","categories":["c"]}
  *   {"topic":"events","partition":0,"next_offset":42,"stream_ts":1700000000000,
  *    "counters":{"applied":12,...}}
- *   {"state":{"format":1,"epoch":1,"swap":0,"generation":0,"newest_generation":0,
+ *   {"state":{"format":2,"epoch":1,"swap":0,"generation":0,"newest_generation":0,
  *    "cluster":"...","partitions":4}}
  *
- * Interactions are oldest first, seen items least recently touched first, the list best first.
+ * Interactions are oldest first, seen items least recently touched first, the list best first,
+ * neighbours in the order of their places (model/pairs.h).
  * Lines of a kind come in the order of the state's keys. */
 #include "base/json.h"
 #include "model/history_internal.h"
@@ -160,6 +163,55 @@ static int visit_sums(struct slice key, struct slice value, void *arg)
     return end_line(dump);
 }
 
+static void write_counts(struct json_writer *json, const char *key,
+                         const float counts[PAIRS_HORIZONS])
+{
+    json_begin_object(json, key);
+    for (int h = 0; h < PAIRS_HORIZONS; h++)
+        json_real(json, pairs_horizon_names[h], counts[h]);
+    json_end_object(json);
+}
+
+static int write_table(struct dump *dump, int32_t partition, uint32_t item,
+                       const struct pairs_table *table)
+{
+    struct json_writer *json = begin_line(dump);
+    json_string(json, "pairs", name_of(&dump->items.ids, item));
+    json_int(json, "partition", partition);
+    json_int(json, "applied", table->applied);
+    json_begin_array(json, "neighbours");
+    for (uint32_t i = 0; i < table->count; i++) {
+        json_begin_object(json, NULL);
+        json_string(json, "item", name_of(&dump->items.ids, table->items[i]));
+        json_int(json, "ts", table->counts[i].ts_ms);
+        write_counts(json, "forward", table->counts[i].forward);
+        write_counts(json, "backward", table->counts[i].backward);
+        json_end_object(json);
+    }
+    json_end_array(json);
+    return end_line(dump);
+}
+
+/* What a restart would hold: the state's tables with the journal applied. */
+static int visit_pairs(struct slice key, struct slice value, void *arg)
+{
+    struct dump *dump = arg;
+    struct state_key parts;
+    struct partition partition = {0};
+    if (!state_key_parse(key, &parts) || !partition_record_parse(&partition.record, value))
+        return refuse(dump, "partitions");
+    partition.number = parts.partition;
+    int status =
+        load_pairs(dump->view, parts.topic, &partition, items_count(&dump->items), dump->err);
+    for (uint32_t item = 0; item < partition.pairs.table_count && status == 0; item++) {
+        const struct pairs_table *table = pairs_table(&partition.pairs, item);
+        if (table != NULL)
+            status = write_table(dump, partition.number, item, table);
+    }
+    partition_unload(&partition);
+    return status;
+}
+
 static void write_time(struct json_writer *json, const char *key, int64_t ts_ms)
 {
     if (ts_ms == INT64_MIN || ts_ms == INT64_MAX)
@@ -248,6 +300,8 @@ static int write_all(struct dump *dump)
         return status;
     if (status == 0)
         status = scan(dump, STATE_SUMS, visit_sums);
+    if (status == 0)
+        status = scan(dump, STATE_PARTITIONS, visit_pairs);
     if (status == 0)
         status = write_items(dump);
     if (status == 0)

@@ -3,6 +3,7 @@
  *   history.c             opening and closing, meta
  *   history_partitions.c  partitions, their item sums, which are assigned
  *   history_load.c        state -> memory: items, types, meta, partitions, sums
+ *   history_pairs.c       co-occurrence: its tables and their journal, both ways
  *   history_users.c       the users in memory, and which may leave it
  *   history_learn.c       events -> changes
  *   history_commit.c      changes -> state
@@ -32,6 +33,34 @@ struct user_set { /* the same of users, borrowed */
 };
 void user_set_add(struct user_set *set, struct user *user);
 
+#define PAIRS_COMMIT_BYTES (16 << 20) /* of tables in a commit, over all partitions, about */
+#define PAIRS_JOURNAL_SHARE 8
+
+struct unsaved_table {
+    int64_t since; /* first event that the state's table lacks */
+    uint32_t item;
+};
+
+struct journal_record {  /* in the state */
+    int64_t first, last; /* offsets of its events */
+    size_t bytes;
+};
+
+struct pairs_journal { /* what the state lacks of a partition's co-occurrence */
+    /* Events for the next record, and those in the commit under way, as they will be stored. */
+    struct buffer gathered, committing;
+    int64_t gathered_first, committing_first; /* offsets */
+    int64_t last;                             /* of the last event of all */
+    struct journal_record *records;           /* [record_count] oldest first */
+    size_t record_count, record_capacity;
+    size_t records_leaving; /* the first so many leave with the commit under way */
+    bool record_added;      /* and the last is new with it */
+    /* [unsaved_count] oldest first; counts only if it says what the table's unsaved_since says. */
+    struct unsaved_table *unsaved;
+    size_t unsaved_count, unsaved_capacity;
+    size_t unsaved_taken; /* the first so many are in the commit under way */
+};
+
 struct partition {
     int32_t number;
     bool assigned;
@@ -42,7 +71,8 @@ struct partition {
     bool *sum_dirty;        /* [sums_count]: the item is in dirty_sums */
     uint32_t sums_count;
     struct numbers dirty_sums, committing_sums;
-    struct pairs pairs; /* loaded and unloaded with the sums */
+    struct pairs pairs; /* loaded and unloaded with the sums, as is */
+    struct pairs_journal journal;
 };
 
 struct partition_set {     /* of one topic */
@@ -149,6 +179,17 @@ int load_sums(struct state_view *view, struct slice topic, struct partition *par
               uint32_t items, struct error *err);
 void save_meta(struct state_commit *commit, const struct state_meta *meta);
 bool partition_record_parse(struct partition_record *record, struct slice value);
+
+/* -- history_pairs.c */
+void partition_count_pairs(struct partition *partition, const struct pairs_event *event);
+/* Tables and journal, with partition->record as it is in the view. After an error: unload. */
+int load_pairs(struct state_view *view, struct slice topic, struct partition *partition,
+               uint32_t items, struct error *err);
+/* bytes_max: of tables, and at least one is taken. What is put stays lent until _committed. */
+void take_pairs(struct partition *partition, struct slice topic, struct state_commit *commit,
+                size_t bytes_max, struct buffer *scratch);
+void pairs_committed(struct partition *partition, bool ok);
+void journal_clear(struct pairs_journal *journal);
 
 /* -- history_users.c */
 /* 1 and the user, 0 if nothing is kept, or an error. Erased users are found while in memory. */

@@ -78,7 +78,7 @@ static void count_pairs(struct history *history, struct partition *partition,
         return;
     if (pairs_event_make(&counted, user_interactions(before), before->interaction_count,
                          history_types_counting(history), item, event->ts_ms, event->offset))
-        pairs_learn(&partition->pairs, &counted);
+        partition_count_pairs(partition, &counted);
 }
 
 static void apply(struct learning *learning, struct partition *partition, struct user *user,

@@ -71,6 +71,7 @@ void partition_unload(struct partition *partition)
     free(partition->sums);
     free(partition->sum_dirty);
     pairs_clear(&partition->pairs);
+    journal_clear(&partition->journal);
     partition->sums = NULL;
     partition->sum_dirty = NULL;
     partition->sums_count = 0;
@@ -110,8 +111,11 @@ static int load_partition(struct history *history, struct state_view *view, int3
     partition->pairs.neighbours_max = history->settings.neighbours_max;
     if (partition->loaded)
         return 0; /* what is in memory is newer than the state */
-    int status =
-        load_sums(view, history->settings.topic, partition, items_count(&history->items), err);
+    struct slice topic = history->settings.topic;
+    uint32_t items = items_count(&history->items);
+    int status = load_sums(view, topic, partition, items, err);
+    if (status == 0 && partition->pairs.neighbours_max > 0)
+        status = load_pairs(view, topic, partition, items, err);
     if (status != 0)
         partition_unload(partition);
     partition->loaded = status == 0;

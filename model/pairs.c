@@ -5,10 +5,11 @@
 #include "model/decay.h"
 
 #include <math.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define DAY_MS INT64_C(86400000)
+#define DAY 3 /* in half_life_ms */
 #define CAPACITY_MIN 4
 #define NOWHERE UINT32_MAX
 
@@ -62,6 +63,7 @@ static struct pairs_table *table_of(struct pairs *pairs, uint32_t item)
     if (pairs->tables[item] == NULL) {
         pairs->tables[item] = mem_zalloc(sizeof(struct pairs_table));
         pairs->tables[item]->applied = INT64_MIN;
+        pairs->tables[item]->unsaved_since = PAIRS_SAVED;
     }
     return pairs->tables[item];
 }
@@ -148,7 +150,7 @@ static uint32_t admit(struct pairs_table *table, uint32_t neighbours_max, uint32
 static void count_later(struct pairs_count *count, int64_t ts_ms)
 {
     if (count->ts_ms != INT64_MIN) {
-        float decay = (float)decay_exp2(-(double)(ts_ms - count->ts_ms) / DAY_MS);
+        float decay = (float)decay_exp2(-decay_half_lives(DAY, count->ts_ms, ts_ms));
         count->forward[PAIRS_DAY] *= decay;
         count->backward[PAIRS_DAY] *= decay;
     }
@@ -162,7 +164,7 @@ static void count_one(struct pairs_count *count, int64_t ts_ms, bool forward, fl
     if (ts_ms > count->ts_ms)
         count_later(count, ts_ms);
     else if (ts_ms < count->ts_ms)
-        share *= (float)decay_exp2(-(double)(count->ts_ms - ts_ms) / DAY_MS);
+        share *= (float)decay_exp2(-decay_half_lives(DAY, ts_ms, count->ts_ms));
     counts[PAIRS_DAY] += share;
     counts[PAIRS_EVER] += weight;
 }
@@ -179,6 +181,13 @@ static void learn_side(struct pairs *pairs, struct pairs_table *table, uint32_t 
     count_one(&table->counts[place], event->ts_ms, forward, weight);
 }
 
+static void note_applied(struct pairs_table *table, int64_t offset)
+{
+    table->applied = offset;
+    if (table->unsaved_since == PAIRS_SAVED)
+        table->unsaved_since = offset;
+}
+
 void pairs_learn(struct pairs *pairs, const struct pairs_event *event)
 {
     if (pairs->neighbours_max == 0)
@@ -190,13 +199,13 @@ void pairs_learn(struct pairs *pairs, const struct pairs_event *event)
         struct pairs_table *other = table_of(pairs, event->before[d]);
         if (other->applied < event->offset) {
             learn_side(pairs, other, event->item, event, true, d, weight);
-            other->applied = event->offset;
+            note_applied(other, event->offset);
         }
         if (own_is_old)
             learn_side(pairs, own, event->before[d], event, false, d, weight);
     }
     if (own_is_old)
-        own->applied = event->offset;
+        note_applied(own, event->offset);
 }
 
 /* -- bytes ------------------------------------------------------------------------------------- */
@@ -206,43 +215,111 @@ struct table_head {
     uint32_t count, reserved;
 };
 
+#define NEIGHBOUR_BYTES (sizeof(struct pairs_count) + sizeof(uint32_t))
+
+size_t pairs_table_bytes(const struct pairs_table *table)
+{
+    return sizeof(struct table_head) + table->count * NEIGHBOUR_BYTES;
+}
+
 void pairs_table_write(struct buffer *out, const struct pairs_table *table)
 {
-    if (table == NULL)
-        return;
     struct table_head head = {table->applied, table->count, 0};
     buffer_add(out, &head, sizeof head);
     buffer_add(out, table->counts, table->count * sizeof *table->counts);
     buffer_add(out, table->items, table->count * sizeof *table->items);
 }
 
+static bool is_count(float count)
+{
+    return count >= 0 && isfinite(count);
+}
+
 static bool counts_are_sound(const struct pairs_table *table)
 {
-    for (uint32_t i = 0; i < table->count; i++)
+    for (uint32_t i = 0; i < table->count; i++) {
+        const struct pairs_count *count = &table->counts[i];
+        if (count->ts_ms == INT64_MIN)
+            return false;
         for (int h = 0; h < PAIRS_HORIZONS; h++)
-            if (!(table->counts[i].forward[h] >= 0 && table->counts[i].backward[h] >= 0))
+            if (!is_count(count->forward[h]) || !is_count(count->backward[h]))
                 return false;
+    }
     return true;
 }
 
-int pairs_table_read(struct pairs *pairs, uint32_t item, struct slice bytes, struct error *err)
+/* Marks each, then takes the marks back: all of them were known and new. */
+static bool items_are_sound(const struct pairs_table *table, uint32_t own, uint32_t item_count,
+                            uint64_t *marks)
+{
+    uint32_t sound = 0;
+    for (; sound < table->count; sound++) {
+        uint32_t item = table->items[sound];
+        if (item >= item_count || item == own || (marks[item / 64] >> (item % 64) & 1) != 0)
+            break;
+        marks[item / 64] |= UINT64_C(1) << (item % 64);
+    }
+    for (uint32_t i = 0; i < sound; i++)
+        marks[table->items[i] / 64] = 0;
+    return sound == table->count;
+}
+
+static void fill(struct pairs_table *table, const struct table_head *head, const char *arrays)
+{
+    if (head->count > table->capacity)
+        reserve(table, head->count);
+    table->applied = head->applied;
+    table->count = head->count;
+    memcpy(table->counts, arrays, head->count * sizeof *table->counts);
+    memcpy(table->items, arrays + head->count * sizeof *table->counts,
+           head->count * sizeof *table->items);
+}
+
+int pairs_table_read(struct pairs *pairs, uint32_t item, struct slice bytes, uint32_t item_count,
+                     uint64_t *marks, struct error *err)
 {
     struct table_head head;
-    size_t each = sizeof(struct pairs_count) + sizeof(uint32_t);
+    if (item >= item_count)
+        return error_set(err, ERR_DATA, "a table of pairs is of item %u, of %u", item, item_count);
     if (bytes.length < sizeof head)
         return error_set(err, ERR_DATA, "a table of pairs is cut short");
     memcpy(&head, bytes.data, sizeof head);
-    if (head.count > PAIRS_NEIGHBOURS_MAX || bytes.length != sizeof head + head.count * each)
+    if (head.count == 0 || head.count > PAIRS_NEIGHBOURS_MAX ||
+        bytes.length != sizeof head + head.count * NEIGHBOUR_BYTES)
         return error_set(err, ERR_DATA, "a table of pairs has %u bytes for %u neighbours",
-                         (unsigned)bytes.length, head.count);
+                         bytes.length, head.count);
     struct pairs_table *table = table_of(pairs, item);
-    if (head.count > table->capacity)
-        reserve(table, head.count);
-    const char *at = bytes.data + sizeof head;
-    table->applied = head.applied;
-    table->count = head.count;
-    memcpy(table->counts, at, head.count * sizeof *table->counts);
-    memcpy(table->items, at + head.count * sizeof *table->counts,
-           head.count * sizeof *table->items);
-    return counts_are_sound(table) ? 0 : error_set(err, ERR_DATA, "a table of pairs is damaged");
+    fill(table, &head, bytes.data + sizeof head);
+    if (!counts_are_sound(table))
+        return error_set(err, ERR_DATA, "a table of pairs has counts that are none");
+    if (!items_are_sound(table, item, item_count, marks))
+        return error_set(err, ERR_DATA, "a table of pairs has neighbours that cannot be");
+    return 0;
+}
+
+#define EVENT_HEAD_BYTES offsetof(struct pairs_event, before)
+
+void pairs_event_write(struct buffer *out, const struct pairs_event *event)
+{
+    buffer_add(out, event, EVENT_HEAD_BYTES + event->count * sizeof *event->before);
+}
+
+int pairs_event_read(struct slice *bytes, struct pairs_event *event, uint32_t item_count,
+                     struct error *err)
+{
+    *event = (struct pairs_event){0};
+    if (bytes->length >= EVENT_HEAD_BYTES)
+        memcpy(event, bytes->data, EVENT_HEAD_BYTES);
+    size_t length = EVENT_HEAD_BYTES + event->count * sizeof *event->before;
+    if (event->count == 0 || event->count > PAIRS_WINDOW || bytes->length < length)
+        return error_set(err, ERR_DATA, "an event of pairs is cut short");
+    memcpy(event, bytes->data, length);
+    bool known = event->item < item_count;
+    for (uint32_t d = 0; d < event->count; d++)
+        known = known && event->before[d] < item_count && event->before[d] != event->item;
+    if (!known)
+        return error_set(err, ERR_DATA, "an event of pairs has items that cannot be");
+    bytes->data += length;
+    bytes->length -= (uint32_t)length;
+    return 0;
 }

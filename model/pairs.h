@@ -2,7 +2,7 @@
  * partition, bounded.
  *
  * When a user uses item i for the first time, each of the PAIRS_WINDOW latest distinct items j of
- * his kept history before it, at distance d = 0, 1, ... (0 the latest), gains
+ * the history kept when the event arrives, at distance d = 0, 1, ... (0 the latest), gains
  *
  *   forward(j, i) += PAIRS_FADE^d        and, seen from the other side,    backward(i, j) += the
  * same,
@@ -11,13 +11,17 @@
  * neighbour i, how often i came after j (forward) and how often it came before (backward).
  *
  * A table holds at most `neighbours_max` neighbours. A newcomer to a full one takes the place of
- * the weakest (by its sum of the `ever` counts) of PAIRS_CONTENDERS drawn by a hash of the event's
- * offset: what is dropped depends on the partition's own events alone. Counts of a neighbour
- * dropped begin at zero when it is back.
+ * the weakest (by its sum of the `ever` counts; the first of equals) of PAIRS_CONTENDERS drawn by a
+ * hash of the event's offset: what is dropped depends on the partition's own events alone. With
+ * h = hash_stable of the two int64_t {offset, d}, contender k = 0, 1, ... is at the place
+ * (upper 32 bits of h rotated left by 11 k) * count / 2^32. Counts of a neighbour dropped begin at
+ * zero when it is back.
  *
  * Counts are kept at their `ts_ms`, the largest event time applied to them; an event out of order
- * adds its decayed share. The tables are a pure function of the partition's events in offset order,
- * up to the item numbers. One thread writes; readers may be others while it does not. */
+ * adds its decayed share. As float32, a count of 2^24 grows no more. The tables are a pure function
+ * of the partition's events in offset order and of neighbours_max, up to the item numbers; each
+ * table is one of the events that name its item. One thread writes; readers may be others while it
+ * does not. */
 #ifndef FRESHET_MODEL_PAIRS_H
 #define FRESHET_MODEL_PAIRS_H
 
@@ -42,8 +46,12 @@ struct pairs_count {
     float forward[PAIRS_HORIZONS], backward[PAIRS_HORIZONS]; /* as of ts_ms */
 };
 
+#define PAIRS_SAVED INT64_MAX
+
 struct pairs_table {
-    int64_t applied; /* offset of the last event that changed it */
+    int64_t applied;       /* offset of the last event that changed it */
+    int64_t unsaved_since; /* and of the first that the state's table lacks, or PAIRS_SAVED, which
+                              is for model/history_pairs.c to say */
     uint32_t count, capacity;
     uint32_t *items;            /* [count], in the order of their places; owned */
     struct pairs_count *counts; /* [count], beside items */
@@ -80,11 +88,20 @@ void pairs_learn(struct pairs *pairs, const struct pairs_event *event);
 /* NULL: none. */
 const struct pairs_table *pairs_table(const struct pairs *pairs, uint32_t item);
 
-/* A table as bytes for the state, and back (checked: ERR_DATA). The bytes are `applied`, `count`,
- * then the two arrays; pairs_table_write appends nothing if there is no table. */
+/* A table as bytes for the state, and back. The bytes are `applied`, `count`, then the two arrays;
+ * their number is pairs_table_bytes. Checked is all that the code relies on (ERR_DATA): items are
+ * below item_count, none is there twice, counts are finite and not negative. marks: [item_count]
+ * bits, zeros between calls. After an error the table is as good as lost: pairs_clear. */
 struct buffer;
+size_t pairs_table_bytes(const struct pairs_table *table);
 void pairs_table_write(struct buffer *out, const struct pairs_table *table);
-int pairs_table_read(struct pairs *pairs, uint32_t item, struct slice bytes, struct error *err);
+int pairs_table_read(struct pairs *pairs, uint32_t item, struct slice bytes, uint32_t item_count,
+                     uint64_t *marks, struct error *err);
+
+/* An event as bytes, and back: takes it off the front of `bytes` (ERR_DATA). */
+void pairs_event_write(struct buffer *out, const struct pairs_event *event);
+int pairs_event_read(struct slice *bytes, struct pairs_event *event, uint32_t item_count,
+                     struct error *err);
 
 /* Releases the tables; neighbours_max stays. */
 void pairs_clear(struct pairs *pairs);

@@ -26,7 +26,7 @@ struct state_view {
 };
 
 static const char *const db_names[STATE_DB_COUNT] = {
-    "meta", "types", "items", "catalog", "users", "sums", "pairs", "partitions", "dead"};
+    "meta", "types", "items", "catalog", "users", "sums", "pairs", "journal", "partitions", "dead"};
 
 struct state_writer *state_writer_of(const struct state *state)
 {
@@ -63,12 +63,24 @@ static uint32_t get_number(struct state *state, MDB_txn *txn, const char *name)
     return number;
 }
 
-/* upgrades[n] makes format n + 1 of format n; NULL: there is no way. There was no format 0. */
+/* Format 1 counted no co-occurrence: it begins empty. */
+static int begin_pairs(struct state *state, MDB_txn *txn, struct error *err)
+{
+    int status = mdb_drop(txn, state->dbs[STATE_PAIRS], 0);
+    if (status == 0)
+        status = mdb_drop(txn, state->dbs[STATE_JOURNAL], 0);
+    return status == 0 ? 0 : refuse(state, status, "upgrading", err);
+}
+
+/* upgrades[n] makes format n + 1 of format n, whose databases were all made; NULL: there is no way.
+ * There was no format 0. */
 typedef int (*upgrade_step)(struct state *state, MDB_txn *txn, struct error *err);
-static const upgrade_step upgrades[STATE_FORMAT] = {NULL};
+static const upgrade_step upgrades[STATE_FORMAT] = {NULL, begin_pairs};
 
 static int upgrade(struct state *state, MDB_txn *txn, uint32_t format, struct error *err)
 {
+    if (format == STATE_FORMAT)
+        return 0;
     for (uint32_t from = format; from < STATE_FORMAT; from++) {
         if (upgrades[from] == NULL)
             return error_set(err, ERR_SETTINGS,
@@ -83,10 +95,10 @@ static int upgrade(struct state *state, MDB_txn *txn, uint32_t format, struct er
     return status == 0 ? 0 : refuse(state, status, "upgrading", err);
 }
 
-static int check_format(struct state *state, MDB_txn *txn, struct error *err)
+/* Looks at meta alone: an older format may lack databases, and a newer one be none of ours. */
+static int check_format(struct state *state, MDB_txn *txn, uint32_t format, struct error *err)
 {
     uint32_t order = get_number(state, txn, "byte_order");
-    uint32_t format = get_number(state, txn, "format");
     if (order != BYTE_ORDER_MARK)
         return error_set(err, ERR_SETTINGS,
                          "the state in %s was written by a machine of another byte order, or is no "
@@ -97,14 +109,12 @@ static int check_format(struct state *state, MDB_txn *txn, struct error *err)
                          "the state in %s has format %u and this freshet knows %u: run the newer "
                          "freshet that wrote it, or begin anew with an empty state.dir",
                          state->dir, format, STATE_FORMAT);
-    if (format == STATE_FORMAT)
-        return 0;
-    if (state->lock_fd < 0)
+    if (format < STATE_FORMAT && state->lock_fd < 0)
         return error_set(err, ERR_SETTINGS,
                          "the state in %s has format %u and this freshet knows %u: start the "
                          "daemon once, which upgrades it",
                          state->dir, format, STATE_FORMAT);
-    return upgrade(state, txn, format, err);
+    return 0;
 }
 
 /* -- opening ----------------------------------------------------------------------------------- */
@@ -118,16 +128,13 @@ static int begin(struct state *state, unsigned flags, MDB_txn **txn)
     return mdb_txn_begin(state->env, NULL, flags, txn);
 }
 
-static int open_dbs(struct state *state, MDB_txn *txn, unsigned flags, struct error *err)
+static int open_db(struct state *state, MDB_txn *txn, enum state_db db, struct error *err)
 {
-    for (int db = 0; db < STATE_DB_COUNT; db++) {
-        int status = mdb_dbi_open(txn, db_names[db], flags, &state->dbs[db]);
-        if (status == MDB_NOTFOUND)
-            return error_set(err, ERR_SETTINGS, "there is no state in %s yet", state->dir);
-        if (status != 0)
-            return refuse(state, status, "opening", err);
-    }
-    return 0;
+    unsigned flags = state->lock_fd >= 0 ? MDB_CREATE : 0;
+    int status = mdb_dbi_open(txn, db_names[db], flags, &state->dbs[db]);
+    if (status == MDB_NOTFOUND)
+        return error_set(err, ERR_SETTINGS, "there is no state in %s yet", state->dir);
+    return status == 0 ? 0 : refuse(state, status, "opening", err);
 }
 
 static int mark_if_new(struct state *state, MDB_txn *txn, struct error *err)
@@ -144,10 +151,16 @@ static int mark_if_new(struct state *state, MDB_txn *txn, struct error *err)
 
 static int prepare(struct state *state, MDB_txn *txn, bool writing, struct error *err)
 {
-    int status = open_dbs(state, txn, writing ? MDB_CREATE : 0, err);
+    int status = open_db(state, txn, STATE_META, err);
     if (status == 0 && writing)
         status = mark_if_new(state, txn, err);
-    return status == 0 ? check_format(state, txn, err) : status;
+    if (status != 0)
+        return status;
+    uint32_t format = get_number(state, txn, "format");
+    status = check_format(state, txn, format, err);
+    for (int db = STATE_META + 1; db < STATE_DB_COUNT && status == 0; db++)
+        status = open_db(state, txn, (enum state_db)db, err);
+    return status == 0 ? upgrade(state, txn, format, err) : status;
 }
 
 static int open_env(struct state *state, struct error *err)

@@ -15,13 +15,15 @@
  *   catalog     H              what the items topic says of the item (model/items.h)
  *   users       T P user-id    struct user_record
  *   sums        T P H          struct item_sums
- *   pairs       T P H H        co-occurrence (reserved; written by no version so far)
+ *   pairs       T P H          an item's co-occurrence (model/pairs.h)
+ *   journal     T P offset(8)  what the tables of `pairs` may lack (model/history_pairs.c)
  *   partitions  T P            struct partition_record
  *   dead        T P offset(8)  dead letter, key and JSON, until delivered
  *
  * Numbers in values are in the machine's own order; `meta` names it, and another order is refused.
  * A state of an older format is upgraded in place when opened for writing, all steps in one
- * transaction; a newer one is refused with the name of the way out. A full map is ERR_IO and names
+ * transaction; a newer one is refused with the name of the way out. Format 2 has co-occurrence,
+ * which begins empty in a state of format 1. A full map is ERR_IO and names
  * state.map_bytes; nothing is lost by it. LMDB: http://www.lmdb.tech/doc/. */
 #ifndef FRESHET_MODEL_STATE_H
 #define FRESHET_MODEL_STATE_H
@@ -32,7 +34,7 @@
 #include <stdbool.h>
 #include <uv.h>
 
-#define STATE_FORMAT 1
+#define STATE_FORMAT 2
 #define STATE_KEY_MAX 400   /* bytes */
 #define STATE_TOPIC_MAX 249 /* bytes of a topic's name, as in Kafka */
 
@@ -44,6 +46,7 @@ enum state_db {
     STATE_USERS,
     STATE_SUMS,
     STATE_PAIRS,
+    STATE_JOURNAL,
     STATE_PARTITIONS,
     STATE_DEAD,
     STATE_DB_COUNT

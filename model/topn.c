@@ -42,8 +42,7 @@
 #define TRUST_RETRY 16      /* panels between two tries without trust */
 #define PENDING 0x80000000u /* in a column: the score is the filter's, less its doubt */
 #define UNIT_ROUNDOFF (FLT_EPSILON / 2)
-#define MARGIN 0x1p-21f /* more than what rounding moves a sum of a few terms */
-#define GROUPS_MAX (TOPN_USERS_MAX / TOPN_GROUP)
+#define CREWS_MAX (TOPN_USERS_MAX / TOPN_GROUP)
 
 struct lane { /* one user's selection under way */
     const struct topn_user *user;
@@ -58,31 +57,24 @@ struct lane { /* one user's selection under way */
     uint64_t sieve[SIEVE_WORDS]; /* bits of columns that are hidden or were offered already */
 };
 
-/* Users of a tile, side by side. Beyond `count` the threshold is out of reach. */
-struct group {
+struct crew { /* the users of a tile */
+    struct topn_group bounds;
+    void *packed; /* [steps, TOPN_GROUP] */
+    struct lane *lanes[TOPN_GROUP];
     uint32_t count;
     int trust; /* that tiles end early */
-    struct lane *lanes[TOPN_GROUP];
-    void *packed; /* [steps, TOPN_GROUP] */
-    float threshold[TOPN_GROUP], slack[TOPN_GROUP];
-    float norm[TOPN_GROUP];     /* |x| */
-    float rest[TOPN_GROUP];     /* |x| beyond the first steps */
-    float scale[TOPN_GROUP];    /* t, of bytes */
-    float weighted[TOPN_GROUP]; /* |x|, weighted */
-    float rounding[TOPN_GROUP]; /* |r|, weighted */
-    int32_t offset[TOPN_GROUP], first_offset[TOPN_GROUP];
 };
 
 struct topn_scratch {
     struct lane lanes[TOPN_USERS_MAX];
-    struct group groups[GROUPS_MAX];
+    struct crew crews[CREWS_MAX];
     struct topn_tile tile;
     _Alignas(64) float panel_bias[TOPN_PANEL];
     struct topn_entry *entries;
     size_t entries_capacity;
     float *bias; /* [count], NaN where excluded */
     size_t bias_capacity;
-    unsigned char *packed; /* [groups, steps, TOPN_GROUP] */
+    unsigned char *packed; /* [crews, steps, TOPN_GROUP] */
     size_t packed_capacity;
 };
 
@@ -381,50 +373,50 @@ static void scan_rows(const struct job *job, struct lane *lane)
 
 /* -- panels ------------------------------------------------------------------------------------ */
 
-static void pack_floats(const struct topn_index *index, struct group *group, uint32_t at)
+static void pack_floats(const struct topn_index *index, struct crew *crew, uint32_t at)
 {
-    float *packed = group->packed;
-    const float *x = group->lanes[at]->user->x;
+    float *packed = crew->packed;
+    const float *x = crew->lanes[at]->user->x;
     for (int k = 0; k < index->rank; k++)
         packed[k * TOPN_GROUP + (int)at] = x[k];
 }
 
-static void pack_bytes(const struct topn_index *index, struct group *group, uint32_t at)
+static void pack_bytes(const struct topn_index *index, struct crew *crew, uint32_t at)
 {
-    int8_t *packed = group->packed;
-    const float *x = group->lanes[at]->user->x;
-    double largest = 0, squares = 0, rounding = 0;
+    int8_t *packed = crew->packed;
+    const float *x = crew->lanes[at]->user->x;
+    double largest = 0, squares = 0, rounding = 0, most = topn_filter_user_most(index->filter);
     for (int k = 0; k < index->rank; k++)
         largest = fmax(largest, fabs((double)x[k] * index->weights[k]));
-    group->scale[at] = (float)(largest / 127);
-    double scale = (double)group->scale[at];
+    crew->bounds.scale[at] = (float)(largest / most);
+    double scale = (double)crew->bounds.scale[at];
     for (int k = 0; k < index->rank; k++) {
         double value = (double)x[k] * index->weights[k];
-        double p = scale > 0 ? fmax(fmin(rint(value / scale), 127), -127) : 0;
+        double p = scale > 0 ? fmax(fmin(rint(value / scale), most), -most) : 0;
         packed[(k / TOPN_QUAD * TOPN_GROUP + (int)at) * TOPN_QUAD + k % TOPN_QUAD] = (int8_t)p;
         squares += value * value;
         rounding += (value - scale * p) * (value - scale * p);
-        group->offset[at] += 128 * (int32_t)p;
+        crew->bounds.offset[at] += 128 * (int32_t)p;
         if (k + 1 == index->first_coordinates)
-            group->first_offset[at] = group->offset[at];
+            crew->bounds.first_offset[at] = crew->bounds.offset[at];
     }
-    group->weighted[at] = topn_round_up(sqrt(squares));
-    group->rounding[at] = topn_round_up(sqrt(rounding));
+    crew->bounds.weighted[at] = topn_round_up(sqrt(squares));
+    crew->bounds.rounding[at] = topn_round_up(sqrt(rounding));
 }
 
-static void join(const struct topn_index *index, struct group *group, struct lane *lane)
+static void join(const struct topn_index *index, struct crew *crew, struct lane *lane)
 {
-    uint32_t at = group->count++;
-    group->lanes[at] = lane;
-    group->threshold[at] = lane->threshold;
-    group->slack[at] = topn_round_up(lane->slack);
-    group->norm[at] = topn_round_up(lane->norm);
-    group->rest[at] =
+    uint32_t at = crew->count++;
+    crew->lanes[at] = lane;
+    crew->bounds.threshold[at] = lane->threshold;
+    crew->bounds.slack[at] = topn_round_up(lane->slack);
+    crew->bounds.norm[at] = topn_round_up(lane->norm);
+    crew->bounds.rest[at] =
         topn_round_up(topn_norm(lane->user->x, index->first_coordinates, index->rank));
-    if (index->filter >= TOPN_BYTES)
-        pack_bytes(index, group, at);
+    if (topn_filter_is_bytes(index->filter))
+        pack_bytes(index, crew, at);
     else
-        pack_floats(index, group, at);
+        pack_floats(index, crew, at);
 }
 
 /* The norm that an item needs at least to come into a lane's list. */
@@ -446,41 +438,30 @@ static void sort_by_need(const struct job *job, struct lane **lanes, size_t coun
     }
 }
 
-static size_t make_groups(const struct job *job, struct lane **lanes, size_t count)
+static size_t make_crews(const struct job *job, struct lane **lanes, size_t count)
 {
     struct topn_scratch *scratch = job->scratch;
-    size_t groups = (count + TOPN_GROUP - 1) / TOPN_GROUP;
+    size_t crews = (count + TOPN_GROUP - 1) / TOPN_GROUP;
     size_t bytes = (size_t)job->index->steps * TOPN_GROUP * sizeof(float);
-    if (groups * bytes > scratch->packed_capacity) {
+    if (crews * bytes > scratch->packed_capacity) {
         free(scratch->packed);
-        scratch->packed_capacity = groups * bytes;
-        scratch->packed = mem_try(groups, bytes);
+        scratch->packed_capacity = crews * bytes;
+        scratch->packed = mem_try(crews, bytes);
         if (scratch->packed == NULL)
             abort();
     }
-    memset(scratch->packed, 0, groups * bytes);
-    memset(scratch->groups, 0, groups * sizeof *scratch->groups);
+    memset(scratch->packed, 0, crews * bytes);
+    memset(scratch->crews, 0, crews * sizeof *scratch->crews);
     sort_by_need(job, lanes, count);
-    for (size_t i = 0; i < groups; i++) {
-        struct group *group = &scratch->groups[i];
-        group->packed = scratch->packed + i * bytes;
+    for (size_t i = 0; i < crews; i++) {
+        struct crew *crew = &scratch->crews[i];
+        crew->packed = scratch->packed + i * bytes;
         for (int user = 0; user < TOPN_GROUP; user++)
-            group->threshold[user] = FLT_MAX;
+            crew->bounds.threshold[user] = FLT_MAX;
     }
     for (size_t i = 0; i < count; i++)
-        join(job->index, &scratch->groups[i / TOPN_GROUP], lanes[i]);
-    return groups;
-}
-
-/* Whether an item with this norm and bias may come into a list of the group. */
-static bool may_reach(const struct group *group, float norm, float bias)
-{
-    unsigned may = 0;
-    for (int user = 0; user < TOPN_GROUP; user++) {
-        float most = group->norm[user] * norm + bias + group->slack[user];
-        may |= !(most + fabsf(most) * MARGIN + FLT_MIN < group->threshold[user]);
-    }
-    return may != 0;
+        join(job->index, &scratch->crews[i / TOPN_GROUP], lanes[i]);
+    return crews;
 }
 
 /* Biases of a panel's items, NaN beyond the last. Returns the largest. */
@@ -499,30 +480,10 @@ static float gather_bias(const struct job *job, size_t at)
     return largest;
 }
 
-/* doubt: [TOPN_GROUP], of the tile's filter scores */
-static void prepare_tile(const struct job *job, const struct group *group, size_t at, float *doubt)
-{
-    const struct topn_panel *panel = &job->index->panels[at];
-    struct topn_tile *tile = &job->scratch->tile;
-    tile->panel = job->index->packed + at * job->index->panel_bytes;
-    tile->users = group->packed;
-    tile->offset = group->offset;
-    tile->first_offset = group->first_offset;
-    for (int user = 0; user < TOPN_GROUP; user++) {
-        doubt[user] = (group->rounding[user] * panel->rounded +
-                       group->weighted[user] * panel->rounding + group->slack[user]) *
-                      (1 + MARGIN);
-        float limit = group->threshold[user] - doubt[user];
-        tile->limit[user] = limit - fabsf(limit) * MARGIN;
-        float first = limit - group->rest[user] * panel->rest * (1 + MARGIN);
-        tile->first_limit[user] = first - fabsf(first) * MARGIN - fabsf(limit) * MARGIN;
-        tile->scale[user] = group->scale[user] * panel->scale;
-    }
-}
-
-static void take(const struct job *job, struct lane *lane, size_t at, int user, float doubt)
+static void take(const struct job *job, struct lane *lane, size_t at, uint32_t user)
 {
     const struct topn_tile *tile = &job->scratch->tile;
+    float doubt = tile->doubt[user];
     const uint32_t *order = job->index->order + at * TOPN_PANEL;
     if (doubt > lane->doubt)
         lane->doubt = doubt;
@@ -536,45 +497,45 @@ static void take(const struct job *job, struct lane *lane, size_t at, int user, 
     }
 }
 
-static void run_tile(const struct job *job, struct group *group, size_t at)
+static void run_tile(const struct job *job, struct crew *crew, size_t at)
 {
     struct topn_tile *tile = &job->scratch->tile;
-    float doubt[TOPN_GROUP];
-    prepare_tile(job, group, at, doubt);
-    bool tries = group->trust > 0 || at % TRUST_RETRY == 0;
+    tile->users = crew->packed;
+    tile->group = &crew->bounds;
+    bool tries = crew->trust > 0 || at % TRUST_RETRY == 0;
     tile->first_steps = tries ? job->index->first_steps : 0;
     unsigned users = job->index->kernel(tile);
-    if (tile->first_steps > 0) {
-        if (!tile->ended_early)
-            group->trust -= group->trust > 0;
-        else if (group->trust < TRUST_MOST)
-            group->trust += 2;
-    }
+    if (tile->ended_early)
+        crew->trust += crew->trust < TRUST_MOST ? 2 : 0;
+    else if (tries)
+        crew->trust -= crew->trust > 0;
     for (; users != 0; users &= users - 1) {
-        int user = __builtin_ctz(users);
-        if (user >= (int)group->count)
+        uint32_t user = (uint32_t)__builtin_ctz(users);
+        if (user >= crew->count)
             break;
-        take(job, group->lanes[user], at, user, doubt[user]);
-        group->threshold[user] = group->lanes[user]->threshold;
+        take(job, crew->lanes[user], at, user);
+        crew->bounds.threshold[user] = crew->lanes[user]->threshold;
     }
 }
 
-/* Panels come by falling norm, so a group that one cannot reach is done with those behind it. */
-static void scan_panels(const struct job *job, size_t groups)
+/* Panels come by falling norm, so a crew that one cannot reach is done with those behind it. */
+static void scan_panels(const struct job *job, size_t crews)
 {
+    struct crew *all = job->scratch->crews;
     struct topn_tile *tile = &job->scratch->tile;
     tile->bias = job->scratch->panel_bias;
     tile->steps = job->index->steps;
     for (size_t at = 0; at < job->index->panel_count; at++) {
-        float norm = job->index->panels[at].norm;
-        while (groups > 0 && !may_reach(&job->scratch->groups[groups - 1], norm, job->bias_max))
-            groups--;
-        if (groups == 0)
+        tile->panel = &job->index->panels[at];
+        while (crews > 0 &&
+               !topn_may_reach(&all[crews - 1].bounds, tile->panel->norm, job->bias_max))
+            crews--;
+        if (crews == 0)
             break;
+        tile->items = job->index->packed + at * job->index->panel_bytes;
         tile->bias_max = gather_bias(job, at);
-        for (size_t i = 0; i < groups; i++)
-            if (may_reach(&job->scratch->groups[i], norm, tile->bias_max))
-                run_tile(job, &job->scratch->groups[i], at);
+        for (size_t i = 0; i < crews; i++)
+            run_tile(job, &all[i], at);
     }
 }
 
@@ -648,7 +609,7 @@ static void scan(struct job *job, const struct topn_user *users, size_t user_cou
             scan_rows(job, lane);
     }
     if (filtered_count > 0)
-        scan_panels(job, make_groups(job, filtered, filtered_count));
+        scan_panels(job, make_crews(job, filtered, filtered_count));
 }
 
 static uint32_t finish(const struct job *job, struct lane *lane, struct topn_entry *out)

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #define BYTE_MOST 127      /* of a quantised factor, either sign */
+#define COARSE_SHARE 2     /* of the spread of scores, lost by rounding to bytes: too much */
 #define BYTE_OFFSET 128    /* makes it unsigned */
 #define FIRST_SHARE 4      /* the first steps are a quarter of the coordinates */
 #define FIRST_RANK_MIN 32  /* below, an early end saves nothing */
@@ -140,11 +141,11 @@ static void pack_bytes(struct topn_index *index, size_t at)
 
 static void pack(struct topn_index *index)
 {
-    if (index->filter >= TOPN_BYTES)
+    if (topn_filter_is_bytes(index->filter))
         choose_weights(index);
     for (size_t at = 0; at < index->panel_count; at++) {
         bound(index, at);
-        if (index->filter >= TOPN_BYTES)
+        if (topn_filter_is_bytes(index->filter))
             pack_bytes(index, at);
         else
             pack_floats(index, at);
@@ -156,7 +157,7 @@ static void shape(struct topn_index *index)
     size_t rows = index->rows;
     index->panel_count = (rows + TOPN_PANEL - 1) / TOPN_PANEL;
     index->last_items = rows > 0 ? (rows - 1) % TOPN_PANEL + 1 : 0;
-    int width = index->filter >= TOPN_BYTES ? TOPN_QUAD : 1;
+    int width = topn_filter_is_bytes(index->filter) ? TOPN_QUAD : 1;
     index->steps = (index->rank + width - 1) / width;
     index->first_coordinates =
         index->rank >= FIRST_RANK_MIN ? index->rank / FIRST_SHARE / TOPN_QUAD * TOPN_QUAD : 0;
@@ -194,13 +195,32 @@ struct topn_index *topn_index_new_for(const float *Y, size_t rows, size_t stride
     return index;
 }
 
+/* Scores of one user spread by about |x| |y| / sqrt(rank), and err by |x| |d|. More than half of
+ * that takes hundreds of coordinates and a few that dwarf the others. */
+static bool is_too_coarse(const struct topn_index *index)
+{
+    double rounded = 0, rounding = 0;
+    for (size_t at = 0; at < index->panel_count; at++) {
+        rounded += index->panels[at].rounded;
+        rounding += index->panels[at].rounding;
+    }
+    return rounding * sqrt(index->rank) > rounded / COARSE_SHARE;
+}
+
 struct topn_index *topn_index_new(const float *Y, size_t rows, size_t stride, int rank)
 {
-    static const enum topn_filter of_kernel[KERNEL_COUNT] = {TOPN_PLAIN, TOPN_AVX2, TOPN_AVX512};
-    enum topn_filter filter = of_kernel[kernel_chosen()];
-    if (filter == TOPN_AVX512 && topn_filter_available(TOPN_BYTES))
-        filter = TOPN_BYTES;
-    return topn_index_new_for(Y, rows, stride, rank, filter);
+    static const enum topn_filter floats[KERNEL_COUNT] = {TOPN_PLAIN, TOPN_AVX2, TOPN_AVX512};
+    static const enum topn_filter bytes[KERNEL_COUNT] = {TOPN_PLAIN, TOPN_BYTES_AVX2,
+                                                         TOPN_BYTES_AVX512};
+    enum kernel kernel = kernel_chosen();
+    enum topn_filter filter = bytes[kernel];
+    if (filter == TOPN_BYTES_AVX512 && topn_filter_available(TOPN_BYTES_VNNI))
+        filter = TOPN_BYTES_VNNI;
+    struct topn_index *index = topn_index_new_for(Y, rows, stride, rank, filter);
+    if (index == NULL || !topn_filter_is_bytes(filter) || !is_too_coarse(index))
+        return index;
+    topn_index_free(index);
+    return topn_index_new_for(Y, rows, stride, rank, floats[kernel]);
 }
 
 void topn_index_free(struct topn_index *index)

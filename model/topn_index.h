@@ -6,16 +6,6 @@
 #include "model/topn.h"
 #include "model/topn_kernel.h"
 
-struct topn_panel { /* largest of its items, rounded up */
-    float norm;     /* |y| */
-    float rest;     /* |y| beyond the first steps */
-
-    /* Bytes alone, in weighted coordinates y_k / weight_k = scale q_k + d_k: */
-    float scale;
-    float rounded;  /* |scale q| */
-    float rounding; /* |d| */
-};
-
 struct topn_index {
     const float *Y; /* [rows, stride] */
     size_t rows, stride;

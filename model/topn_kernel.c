@@ -4,48 +4,63 @@
 #include <math.h>
 #include <string.h>
 
-const char *const topn_filter_names[TOPN_FILTERS] = {"plain", "avx2", "avx512", "bytes",
-                                                     "bytes-plain"};
+const char *const topn_filter_names[TOPN_FILTERS] = {
+    "plain", "avx2", "avx512", "bytes-avx2", "bytes-avx512", "bytes-vnni", "bytes-plain"};
+
+bool topn_filter_is_bytes(enum topn_filter filter)
+{
+    return filter >= TOPN_BYTES_AVX2;
+}
+
+/* Without VNNI two products of bytes are added in 16 bits: 2 * 63 * 255 fits. */
+int topn_filter_user_most(enum topn_filter filter)
+{
+    return filter == TOPN_BYTES_AVX2 || filter == TOPN_BYTES_AVX512 ? 63 : 127;
+}
+
+static bool is_avx2(enum topn_filter filter)
+{
+    return filter == TOPN_AVX2 || filter == TOPN_BYTES_AVX2;
+}
+
+static bool is_avx512(enum topn_filter filter)
+{
+    return filter == TOPN_AVX512 || filter == TOPN_BYTES_AVX512 || filter == TOPN_BYTES_VNNI;
+}
 
 bool topn_filter_available(enum topn_filter filter)
 {
-    switch (filter) {
-    case TOPN_PLAIN:
-    case TOPN_BYTES_PLAIN:
-        return true;
-    case TOPN_AVX2:
-        return kernel_available(KERNEL_AVX2);
-    case TOPN_AVX512:
-        return kernel_available(KERNEL_AVX512);
-    case TOPN_BYTES:
 #if defined(__x86_64__)
-        return kernel_available(KERNEL_AVX512) && __builtin_cpu_supports("avx512vnni");
+    if (filter == TOPN_BYTES_VNNI && !__builtin_cpu_supports("avx512vnni"))
+        return false;
 #endif
-    case TOPN_FILTERS:
-        break;
-    }
-    return false;
+    if (is_avx2(filter))
+        return kernel_available(KERNEL_AVX2);
+    return !is_avx512(filter) || kernel_available(KERNEL_AVX512);
 }
 
 topn_kernel *topn_filter_kernel(enum topn_filter filter)
 {
 #if defined(__x86_64__)
-    if (filter == TOPN_AVX2)
-        return topn_run_avx2;
-    if (filter == TOPN_AVX512)
-        return topn_run_avx512;
-    if (filter == TOPN_BYTES)
-        return topn_run_bytes;
+    static topn_kernel *const kernels[TOPN_FILTERS] = {[TOPN_PLAIN] = topn_run_plain,
+                                                       [TOPN_AVX2] = topn_run_avx2,
+                                                       [TOPN_AVX512] = topn_run_avx512,
+                                                       [TOPN_BYTES_AVX2] = topn_run_bytes_avx2,
+                                                       [TOPN_BYTES_AVX512] = topn_run_bytes_avx512,
+                                                       [TOPN_BYTES_VNNI] = topn_run_bytes_vnni,
+                                                       [TOPN_BYTES_PLAIN] = topn_run_bytes_plain};
+    return kernels[filter];
+#else
+    return topn_filter_is_bytes(filter) ? topn_run_bytes_plain : topn_run_plain;
 #endif
-    return filter == TOPN_BYTES_PLAIN ? topn_run_bytes_plain : topn_run_plain;
 }
 
 topn_dot *topn_filter_dot(enum topn_filter filter)
 {
 #if defined(__x86_64__)
-    if (filter == TOPN_AVX2)
+    if (is_avx2(filter))
         return topn_dot_avx2;
-    if (filter == TOPN_AVX512 || filter == TOPN_BYTES)
+    if (is_avx512(filter))
         return topn_dot_avx512;
 #endif
     return topn_dot_plain;
@@ -66,7 +81,7 @@ float topn_dot_plain(const float *x, const float *y, size_t count)
 /* sums: [TOPN_PANEL] += the steps from `begin` to `end`, for one user */
 static void add_steps(float *sums, const struct topn_tile *tile, int user, int begin, int end)
 {
-    const float *panel = tile->panel, *users = tile->users;
+    const float *panel = tile->items, *users = tile->users;
     for (int k = begin; k < end; k++) {
         float x = users[k * TOPN_GROUP + user];
         for (int i = 0; i < TOPN_PANEL; i++)
@@ -75,11 +90,11 @@ static void add_steps(float *sums, const struct topn_tile *tile, int user, int b
 }
 
 /* Bits of those that are not below the limit. */
-static uint64_t passing(const struct topn_tile *tile, int user)
+static uint64_t passing(const struct topn_tile *tile, int user, float limit)
 {
     uint64_t bits = 0;
     for (int i = 0; i < TOPN_PANEL; i++)
-        bits |= (uint64_t)(tile->scores[user][i] >= tile->limit[user]) << i;
+        bits |= (uint64_t)(tile->scores[user][i] >= limit) << i;
     return bits;
 }
 
@@ -93,11 +108,16 @@ static bool reaches(const float *sums, float bias_max, float limit)
 
 unsigned topn_run_plain(struct topn_tile *tile)
 {
+    struct topn_limits limits;
+    tile->ended_early = false;
+    if (!topn_may_reach(tile->group, tile->panel->norm, tile->bias_max))
+        return 0;
+    topn_find_limits(tile, &limits);
     float sums[TOPN_GROUP][TOPN_PANEL] = {0};
     bool any = tile->first_steps == 0;
     for (int user = 0; user < TOPN_GROUP; user++) {
         add_steps(sums[user], tile, user, 0, tile->first_steps);
-        any = any || reaches(sums[user], tile->bias_max, tile->first_limit[user]);
+        any = any || reaches(sums[user], tile->bias_max, limits.first[user]);
     }
     tile->ended_early = !any;
     unsigned users = 0;
@@ -105,7 +125,7 @@ unsigned topn_run_plain(struct topn_tile *tile)
         add_steps(sums[user], tile, user, tile->first_steps, tile->steps);
         for (int i = 0; i < TOPN_PANEL; i++)
             tile->scores[user][i] = sums[user][i] + tile->bias[i];
-        tile->passing[user] = passing(tile, user);
+        tile->passing[user] = passing(tile, user, limits.last[user]);
         users |= (unsigned)(tile->passing[user] != 0) << user;
     }
     return users;
@@ -114,7 +134,7 @@ unsigned topn_run_plain(struct topn_tile *tile)
 static void add_byte_steps(int32_t *sums, const struct topn_tile *tile, int user, int begin,
                            int end)
 {
-    const uint8_t *panel = tile->panel;
+    const uint8_t *panel = tile->items;
     const int8_t *users = tile->users;
     for (int step = begin; step < end; step++)
         for (int i = 0; i < TOPN_PANEL; i++)
@@ -125,23 +145,29 @@ static void add_byte_steps(int32_t *sums, const struct topn_tile *tile, int user
 
 unsigned topn_run_bytes_plain(struct topn_tile *tile)
 {
+    struct topn_limits limits;
+    tile->ended_early = false;
+    if (!topn_may_reach(tile->group, tile->panel->norm, tile->bias_max))
+        return 0;
+    topn_find_limits(tile, &limits);
     int32_t sums[TOPN_GROUP][TOPN_PANEL] = {0};
     float scores[TOPN_PANEL];
     bool any = tile->first_steps == 0;
     for (int user = 0; user < TOPN_GROUP && tile->first_steps > 0; user++) {
         add_byte_steps(sums[user], tile, user, 0, tile->first_steps);
         for (int i = 0; i < TOPN_PANEL; i++)
-            scores[i] = (float)(sums[user][i] - tile->first_offset[user]) * tile->scale[user];
-        any = any || reaches(scores, tile->bias_max, tile->first_limit[user]);
+            scores[i] =
+                (float)(sums[user][i] - tile->group->first_offset[user]) * limits.scale[user];
+        any = any || reaches(scores, tile->bias_max, limits.first[user]);
     }
     tile->ended_early = !any;
     unsigned users = 0;
     for (int user = 0; any && user < TOPN_GROUP; user++) {
         add_byte_steps(sums[user], tile, user, tile->first_steps, tile->steps);
         for (int i = 0; i < TOPN_PANEL; i++)
-            tile->scores[user][i] =
-                fmaf((float)(sums[user][i] - tile->offset[user]), tile->scale[user], tile->bias[i]);
-        tile->passing[user] = passing(tile, user);
+            tile->scores[user][i] = fmaf((float)(sums[user][i] - tile->group->offset[user]),
+                                         limits.scale[user], tile->bias[i]);
+        tile->passing[user] = passing(tile, user, limits.last[user]);
         users |= (unsigned)(tile->passing[user] != 0) << user;
     }
     return users;

@@ -15,7 +15,7 @@ typedef __m256 part_sums[USERS][VECTORS];
 INLINE void add_steps(part_sums sums, const struct topn_tile *tile, int item, int user, int begin,
                       int end)
 {
-    const float *y = (const float *)tile->panel + begin * TOPN_PANEL + item;
+    const float *y = (const float *)tile->items + begin * TOPN_PANEL + item;
     const float *x = (const float *)tile->users + begin * TOPN_GROUP + user;
     for (int k = begin; k < end; k++, y += TOPN_PANEL, x += TOPN_GROUP) {
         __m256 y0 = _mm256_load_ps(y), y1 = _mm256_load_ps(y + 8), y2 = _mm256_load_ps(y + 16);
@@ -29,35 +29,36 @@ INLINE void add_steps(part_sums sums, const struct topn_tile *tile, int item, in
     }
 }
 
-INLINE bool any_reaches(part_sums sums, const struct topn_tile *tile, int user)
+INLINE bool any_reaches(part_sums sums, const struct topn_tile *tile,
+                        const struct topn_limits *limits, int user)
 {
     int reached = 0;
     __m256 bias = _mm256_set1_ps(tile->bias_max);
     UNROLL for (int u = 0; u < USERS; u++)
     {
         __m256 most = _mm256_max_ps(_mm256_max_ps(sums[u][0], sums[u][1]), sums[u][2]);
-        __m256 limit = _mm256_broadcast_ss(tile->first_limit + user + u);
+        __m256 limit = _mm256_broadcast_ss(limits->first + user + u);
         reached |= _mm256_movemask_ps(_mm256_cmp_ps(_mm256_add_ps(most, bias), limit, _CMP_GE_OQ));
     }
     return reached != 0;
 }
 
 /* Returns whether it got past the first steps. */
-INLINE bool run_part(struct topn_tile *tile, int item, int user)
+INLINE bool run_part(struct topn_tile *tile, const struct topn_limits *limits, int item, int user)
 {
     part_sums sums;
     UNROLL for (int u = 0; u < USERS; u++) UNROLL for (int v = 0; v < VECTORS; v++) sums[u][v] =
         _mm256_setzero_ps();
     if (tile->first_steps > 0) {
         add_steps(sums, tile, item, user, 0, tile->first_steps);
-        if (!any_reaches(sums, tile, user))
+        if (!any_reaches(sums, tile, limits, user))
             return false;
     }
     add_steps(sums, tile, item, user, tile->first_steps, tile->steps);
     UNROLL for (int u = 0; u < USERS; u++)
     {
         uint64_t passing = 0;
-        __m256 limit = _mm256_broadcast_ss(tile->limit + user + u);
+        __m256 limit = _mm256_broadcast_ss(limits->last + user + u);
         UNROLL for (int v = 0; v < VECTORS; v++)
         {
             sums[u][v] = _mm256_add_ps(sums[u][v], _mm256_load_ps(tile->bias + item + 8 * v));
@@ -76,12 +77,17 @@ INLINE bool run_part(struct topn_tile *tile, int item, int user)
 
 TARGET unsigned topn_run_avx2(struct topn_tile *tile)
 {
+    struct topn_limits limits;
+    tile->ended_early = false;
+    if (!topn_may_reach(tile->group, tile->panel->norm, tile->bias_max))
+        return 0;
+    topn_find_limits(tile, &limits);
     bool went_on = false;
     for (int user = 0; user < TOPN_GROUP; user++)
         tile->passing[user] = 0;
     for (int user = 0; user < TOPN_GROUP; user += USERS)
         for (int item = 0; item < TOPN_PANEL; item += 8 * VECTORS)
-            went_on |= run_part(tile, item, user);
+            went_on |= run_part(tile, &limits, item, user);
     tile->ended_early = !went_on;
     unsigned users = 0;
     for (int user = 0; user < TOPN_GROUP; user++)

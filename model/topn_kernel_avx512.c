@@ -12,7 +12,7 @@ typedef __m512 tile_sums[TOPN_GROUP][VECTORS];
 
 INLINE void add_steps(tile_sums sums, const struct topn_tile *tile, int begin, int end)
 {
-    const float *y = (const float *)tile->panel + begin * TOPN_PANEL;
+    const float *y = (const float *)tile->items + begin * TOPN_PANEL;
     const float *x = (const float *)tile->users + begin * TOPN_GROUP;
     for (int k = begin; k < end; k++, y += TOPN_PANEL, x += TOPN_GROUP) {
         __m512 y0 = _mm512_load_ps(y), y1 = _mm512_load_ps(y + 16), y2 = _mm512_load_ps(y + 32);
@@ -27,7 +27,8 @@ INLINE void add_steps(tile_sums sums, const struct topn_tile *tile, int begin, i
 }
 
 /* Whether any sum + bias_max reaches its user's limit. */
-INLINE bool any_reaches(tile_sums sums, const struct topn_tile *tile)
+INLINE bool any_reaches(tile_sums sums, const struct topn_tile *tile,
+                        const struct topn_limits *limits)
 {
     unsigned reached = 0;
     __m512 bias = _mm512_set1_ps(tile->bias_max);
@@ -35,20 +36,24 @@ INLINE bool any_reaches(tile_sums sums, const struct topn_tile *tile)
     {
         __m512 most = _mm512_max_ps(_mm512_max_ps(sums[user][0], sums[user][1]), sums[user][2]);
         reached |= _mm512_cmp_ps_mask(_mm512_add_ps(most, bias),
-                                      _mm512_set1_ps(tile->first_limit[user]), _CMP_GE_OQ);
+                                      _mm512_set1_ps(limits->first[user]), _CMP_GE_OQ);
     }
     return reached != 0;
 }
 
 TARGET unsigned topn_run_avx512(struct topn_tile *tile)
 {
+    struct topn_limits limits;
+    tile->ended_early = false;
+    if (!topn_may_reach(tile->group, tile->panel->norm, tile->bias_max))
+        return 0;
+    topn_find_limits(tile, &limits);
     tile_sums sums;
     UNROLL for (int user = 0; user < TOPN_GROUP; user++) UNROLL for (int v = 0; v < VECTORS; v++)
         sums[user][v] = _mm512_setzero_ps();
-    tile->ended_early = false;
     if (tile->first_steps > 0) {
         add_steps(sums, tile, 0, tile->first_steps);
-        if (!any_reaches(sums, tile)) {
+        if (!any_reaches(sums, tile, &limits)) {
             tile->ended_early = true;
             return 0;
         }
@@ -59,7 +64,7 @@ TARGET unsigned topn_run_avx512(struct topn_tile *tile)
     UNROLL for (int user = 0; user < TOPN_GROUP; user++)
     {
         uint64_t passing = 0;
-        __m512 limit = _mm512_set1_ps(tile->limit[user]);
+        __m512 limit = _mm512_set1_ps(limits.last[user]);
         UNROLL for (int v = 0; v < VECTORS; v++)
         {
             sums[user][v] = _mm512_add_ps(sums[user][v], _mm512_load_ps(tile->bias + 16 * v));

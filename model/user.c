@@ -6,6 +6,8 @@
 #include <math.h>
 #include <stdlib.h>
 
+#define SEEN_AT_ONCE 16 /* looked through at once */
+
 /* The count stands in front of the record, so that the loop thread may change it while the writer
  * thread reads the record's bytes. */
 struct held {
@@ -146,11 +148,23 @@ int user_record_parse(const struct user_record **record, struct slice bytes, str
 
 /* -- looking ----------------------------------------------------------------------------------- */
 
+/* Without a way out in the middle, so that it is a loop of vectors. */
+static bool is_among(const struct seen_item *seen, uint32_t item)
+{
+    uint32_t hits = 0;
+    for (uint32_t i = 0; i < SEEN_AT_ONCE; i++)
+        hits |= seen[i].item == item;
+    return hits != 0;
+}
+
+/* Where the item is among the seen, or their count: most are new, and all have to be looked at. */
 static uint32_t find_seen(const struct user_record *record, uint32_t item)
 {
     const struct seen_item *seen = user_seen(record);
-    uint32_t i = record->seen_count;
-    while (i > 0 && seen[i - 1].item != item) /* the latest first: they come again soonest */
+    uint32_t i = record->seen_count; /* the latest first: they come again soonest */
+    while (i >= SEEN_AT_ONCE && !is_among(seen + i - SEEN_AT_ONCE, item))
+        i -= SEEN_AT_ONCE;
+    while (i > 0 && seen[i - 1].item != item)
         i--;
     return i > 0 ? i - 1 : record->seen_count;
 }
@@ -208,12 +222,13 @@ static void insert_interaction(struct user_record *record, const struct user_rec
     struct interaction *to = (struct interaction *)user_interactions(record);
     const struct interaction *from = user_interactions(old);
     uint32_t dropped = old->interaction_count + 1 - record->interaction_count;
-    for (uint32_t i = dropped; i <= old->interaction_count; i++) {
-        if (i == place)
-            *to++ = *interaction;
-        else
-            *to++ = from[i < place ? i : i - 1];
+    if (place < dropped) { /* it is the oldest itself, and they are too many */
+        copy_array(to, from + dropped - 1, record->interaction_count, sizeof *to);
+        return;
     }
+    copy_array(to, from + dropped, place - dropped, sizeof *to);
+    to[place - dropped] = *interaction;
+    copy_array(to + place - dropped + 1, from + place, old->interaction_count - place, sizeof *to);
 }
 
 /* The item goes last, with the type added; without the first if they are too many. */
@@ -230,15 +245,13 @@ static void touch_seen(struct user_record *record, const struct user_record *old
         return;
     uint32_t kept = old->seen_count - (is_known ? 1 : 0);
     uint32_t dropped = kept + 1 - record->seen_count;
-    for (uint32_t i = 0; i < old->seen_count; i++) {
-        if (i == known)
-            continue;
-        if (dropped > 0)
-            dropped--;
-        else
-            *to++ = from[i];
-    }
-    *to = touched;
+    /* from[begin..end) are those before the item that stay, from[rest..] those after it. */
+    uint32_t begin = known < dropped ? dropped + 1 : dropped;
+    uint32_t end = known < begin ? begin : known;
+    uint32_t rest = known < begin ? begin : known + is_known;
+    copy_array(to, from + begin, end - begin, sizeof *to);
+    copy_array(to + (end - begin), from + rest, old->seen_count - rest, sizeof *to);
+    to[record->seen_count - 1] = touched;
 }
 
 static void remember_id(struct user_record *record, const struct user_record *old, uint64_t id_hash)

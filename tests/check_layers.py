@@ -16,7 +16,8 @@ FOLDERS = {  # folder -> what of ours it may include: folders, or single headers
     "model": ["base/", "model/", "consumer/event.h"],
     "publisher": ["base/", "publisher/", "model/slate.h"],
     "monitor": ["base/", "monitor/", "model/", "consumer/event.h"],
-    "daemon": ["base/", "consumer/", "model/", "publisher/", "monitor/", "daemon/"],
+    "eval": ["base/", "eval/", "model/", "monitor/", "consumer/event.h"],
+    "daemon": ["base/", "consumer/", "model/", "publisher/", "monitor/", "eval/", "daemon/"],
 }
 
 LIBRARIES = {  # header of a library -> the files that may include it

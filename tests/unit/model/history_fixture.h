@@ -51,6 +51,7 @@ static inline int set_up(void **at)
         .topic = TOPIC,
         .items_topic = ITEMS_TOPIC,
         .limits = {.history_max = 20, .seen_max = 30, .dedup_window = 16},
+        .neighbours_max = 6,
         .hot_bytes = 1 << 24,
         .dead_pending_max = 3,
         .type_count = 3,

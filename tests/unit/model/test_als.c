@@ -139,6 +139,7 @@ static void test_scores_are_those_of_a_float64_twin(void **state)
 {
     printf("seed %d\n", SEED);
     struct world w = world_new(120, 80, 12, 10, 4);
+    w.settings.residual = 1e-6;
     size_t f = 10;
     double *X = mem_zalloc(120 * f * sizeof *X), *Y = mem_zalloc(80 * f * sizeof *Y);
     for (size_t item = 0; item < 80; item++)

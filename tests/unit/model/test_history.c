@@ -387,6 +387,10 @@ static const char expected_dump[] =
     "{\"10m\":1,\"1h\":1,\"6h\":1,\"1d\":1,\"1w\":1,\"30d\":1,\"1y\":1}}\n"
     "{\"sums\":\"i2\",\"partition\":0,\"ts\":0,\"count\":1,\"decayed\":"
     "{\"10m\":1,\"1h\":1,\"6h\":1,\"1d\":1,\"1w\":1,\"30d\":1,\"1y\":1}}\n"
+    "{\"pairs\":\"i1\",\"partition\":0,\"applied\":1,\"neighbours\":[{\"item\":\"i2\",\"ts\":0,"
+    "\"forward\":{\"1d\":1,\"ever\":1},\"backward\":{\"1d\":0,\"ever\":0}}]}\n"
+    "{\"pairs\":\"i2\",\"partition\":0,\"applied\":1,\"neighbours\":[{\"item\":\"i1\",\"ts\":0,"
+    "\"forward\":{\"1d\":0,\"ever\":0},\"backward\":{\"1d\":1,\"ever\":1}}]}\n"
     "{\"item\":\"i1\",\"blocked\":true,\"from\":5,\"until\":null,\"title\":\"A lantern\","
     "\"categories\":[\"lamps\"]}\n"
     "{\"topic\":\"items\",\"partition\":0,\"next_offset\":1,\"stream_ts\":null,\"counters\":"
@@ -395,7 +399,7 @@ static const char expected_dump[] =
     "{\"topic\":\"events\",\"partition\":0,\"next_offset\":3,\"stream_ts\":600000,\"counters\":"
     "{\"applied\":2,\"duplicate\":0,\"late\":0,\"retracted\":0,\"retract_miss\":0,"
     "\"forgotten\":1,\"item_records\":0,\"dead\":0}}\n"
-    "{\"state\":{\"format\":1,\"epoch\":0,\"swap\":0,\"generation\":0,\"newest_generation\":0,"
+    "{\"state\":{\"format\":2,\"epoch\":0,\"swap\":0,\"generation\":0,\"newest_generation\":0,"
     "\"cluster\":\"cluster-a\",\"partitions\":1}}\n";
 
 static void learn_what_is_dumped(struct place *place)

@@ -265,6 +265,122 @@ static void test_partitions_that_come_and_go_make_the_same_state(void **at)
     free(log);
 }
 
+/* -- co-occurrence, whatever was committed when ----------------------------------------------- */
+
+#define SCHEDULES 20
+
+enum step { STEP_LEARN, STEP_COMMIT, STEP_FAIL, STEP_FAIL_LATE, STEP_CRASH, STEP_COME_AND_GO };
+
+/* What happened in all schedules, so that none of it is missing. */
+struct seen {
+    int failures, crashes_with_journal, returns_with_journal, records_left;
+};
+
+static size_t count_records(const struct place *place)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < place->history->partitions.count; i++)
+        count += place->history->partitions.at[i]->journal.record_count;
+    return count;
+}
+
+/* Changes if and only if a record leaves, or the first one comes. */
+static int64_t oldest_records(const struct place *place)
+{
+    int64_t sum = 0;
+    for (size_t i = 0; i < place->history->partitions.count; i++) {
+        const struct pairs_journal *journal = &place->history->partitions.at[i]->journal;
+        sum += journal->record_count > 0 ? journal->records[0].first : 0;
+    }
+    return sum;
+}
+
+/* The log up to `at` is learned, from wherever the partitions are. */
+static void catch_up(struct place *place, const struct log *log, int at)
+{
+    learn_range(place, log, 0, at);
+}
+
+/* What history_commit does with pairs, but for the disk, which refuses; up to `later` is learned
+ * meanwhile. */
+static void fail_commit(struct place *place, struct log *log, int later, struct seen *seen)
+{
+    const struct partition_set *set = &place->history->partitions;
+    struct state_commit *refused = state_commit_new(place->history->state);
+    for (size_t i = 0; i < set->count; i++)
+        take_pairs(set->at[i], TOPIC, refused, draw(log, 2000), &place->history->scratch);
+    catch_up(place, log, later);
+    state_commit_drop(refused);
+    for (size_t i = 0; i < set->count; i++)
+        pairs_committed(set->at[i], false);
+    seen->failures++;
+}
+
+static void come_and_go(struct place *place, struct log *log, struct seen *seen)
+{
+    int32_t gone = (int32_t)draw(log, PARTITIONS);
+    history_revoke(place->history, &gone, 1);
+    if (draw(log, 2) == 0)
+        commit(place);
+    assign(place, PARTITIONS);
+    seen->returns_with_journal += count_records(place) > 0;
+}
+
+static void take_step(struct place *place, struct log *log, int at, int later, struct seen *seen)
+{
+    int64_t oldest = oldest_records(place);
+    switch ((enum step)draw(log, STEP_COME_AND_GO + 1)) {
+    case STEP_LEARN:
+        break;
+    case STEP_COMMIT:
+        commit(place);
+        seen->records_left += oldest > 0 && oldest_records(place) != oldest;
+        break;
+    case STEP_FAIL:
+        fail_commit(place, log, at, seen);
+        break;
+    case STEP_FAIL_LATE:
+        fail_commit(place, log, later, seen);
+        break;
+    case STEP_CRASH:
+        reopen(place, PARTITIONS);
+        seen->crashes_with_journal += count_records(place) > 0;
+        break;
+    case STEP_COME_AND_GO:
+        come_and_go(place, log, seen);
+        break;
+    }
+}
+
+static void test_pairs_are_the_same_whatever_was_committed_or_lost_when(void **at)
+{
+    struct place *place = *at;
+    struct log *log = make_log();
+    struct seen seen = {0};
+    char *expected = plain_dump(place, log);
+    assert_non_null(strstr(expected, "\"pairs\""));
+    for (int schedule = 0; schedule < SCHEDULES; schedule++) {
+        open_history(place);
+        assign(place, PARTITIONS);
+        for (int learned = 0; learned < EVENTS;) {
+            int more = 1 + (int)draw(log, 2 * BATCH);
+            learned = learned + more < EVENTS ? learned + more : EVENTS;
+            catch_up(place, log, learned);
+            take_step(place, log, learned, learned + more < EVENTS ? learned + more : EVENTS,
+                      &seen);
+        }
+        catch_up(place, log, EVENTS);
+        commit(place);
+        assert_same_dump(place, expected);
+    }
+    assert_true(seen.failures > 0);
+    assert_true(seen.crashes_with_journal > 0);
+    assert_true(seen.returns_with_journal > 0);
+    assert_true(seen.records_left > 0);
+    free(expected);
+    free(log);
+}
+
 /* -- commits under way ------------------------------------------------------------------------- */
 
 /* The writer thread reads records that the loop thread is replacing: to be run under the thread
@@ -437,6 +553,7 @@ int main(void)
         TEST(test_a_restart_after_every_batch_changes_nothing),
         TEST(test_users_evicted_at_once_make_the_same_state),
         TEST(test_partitions_that_come_and_go_make_the_same_state),
+        TEST(test_pairs_are_the_same_whatever_was_committed_or_lost_when),
         TEST(test_learning_goes_on_while_a_commit_is_written),
         TEST(test_a_worker_scans_while_the_loop_learns_commits_and_reassigns),
         TEST(test_what_a_failed_commit_held_is_in_the_next_one),

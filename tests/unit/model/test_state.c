@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <lmdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/wait.h>
@@ -345,6 +346,65 @@ static void test_a_format_that_cannot_be_upgraded_is_refused_with_the_way_out(vo
     expect_refused_with_meta(*at, "format", 0, "an empty state.dir");
 }
 
+/* What format 1 had: no `journal`, and in `pairs` nothing, or what nobody wrote. */
+static void make_format_1(const struct place *place, bool with_rubbish)
+{
+    MDB_env *env;
+    MDB_txn *txn;
+    MDB_dbi meta, pairs, journal;
+    uint32_t one = 1;
+    char name[] = "format";
+    MDB_val format = {strlen(name), name}, number = {sizeof one, &one};
+    assert_int_equal(mdb_env_create(&env), 0);
+    assert_int_equal(mdb_env_set_maxdbs(env, STATE_DB_COUNT), 0);
+    assert_int_equal(mdb_env_open(env, place->dir, 0, 0600), 0);
+    assert_int_equal(mdb_txn_begin(env, NULL, 0, &txn), 0);
+    assert_int_equal(mdb_dbi_open(txn, "meta", 0, &meta), 0);
+    assert_int_equal(mdb_dbi_open(txn, "pairs", 0, &pairs), 0);
+    assert_int_equal(mdb_dbi_open(txn, "journal", 0, &journal), 0);
+    assert_int_equal(mdb_drop(txn, journal, 1), 0);
+    assert_int_equal(mdb_drop(txn, pairs, 0), 0);
+    assert_int_equal(mdb_put(txn, meta, &format, &number, 0), 0);
+    if (with_rubbish)
+        assert_int_equal(mdb_put(txn, pairs, &format, &number, 0), 0);
+    assert_int_equal(mdb_txn_commit(txn), 0);
+    mdb_env_close(env);
+}
+
+static void test_format_1_is_upgraded_and_keeps_what_it_had(void **at)
+{
+    struct place *place = *at;
+    struct state *state = open_writer(place);
+    put(state, STATE_ITEMS, "key", SLICE("value"));
+    state_close(state);
+    make_format_1(place, true);
+    for (int opening = 0; opening < 2; opening++) { /* the second finds format 2 */
+        state = open_writer(place);
+        assert_string_equal(get(state, STATE_ITEMS, "key"), "value");
+        assert_string_equal(get(state, STATE_PAIRS, "format"), "");
+        assert_string_equal(get(state, STATE_PAIRS, "new"), opening == 0 ? "" : "pairs");
+        assert_string_equal(get(state, STATE_JOURNAL, "new"), opening == 0 ? "" : "journal");
+        put(state, STATE_PAIRS, "new", SLICE("pairs"));
+        put(state, STATE_JOURNAL, "new", SLICE("journal"));
+        state_close(state);
+    }
+    assert_int_equal(state_open_reader(&state, &place->settings, NULL), 0);
+    state_close(state);
+}
+
+static void test_a_reader_of_format_1_is_told_who_upgrades_it(void **at)
+{
+    struct place *place = *at;
+    struct state *state = NULL;
+    struct error err = {0};
+    state_close(open_writer(place));
+    make_format_1(place, false);
+    assert_int_equal(state_open_reader(&state, &place->settings, &err), ERR_SETTINGS);
+    assert_non_null(strstr(err.text, "has format 1"));
+    assert_non_null(strstr(err.text, "start the daemon once"));
+    assert_null(state);
+}
+
 static void test_another_byte_order_is_refused(void **at)
 {
     expect_refused_with_meta(*at, "byte_order", 0x04030201, "byte order");
@@ -370,6 +430,8 @@ int main(void)
         TEST(test_a_directory_that_cannot_be_made_is_a_matter_of_settings),
         TEST(test_a_newer_format_is_refused_with_the_way_out),
         TEST(test_a_format_that_cannot_be_upgraded_is_refused_with_the_way_out),
+        TEST(test_format_1_is_upgraded_and_keeps_what_it_had),
+        TEST(test_a_reader_of_format_1_is_told_who_upgrades_it),
         TEST(test_another_byte_order_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -703,56 +703,111 @@ static void test_topn_dot_products_have_the_same_bits_in_all_forms(void **state)
         }
 }
 
-/* Any bytes, the largest among them, at the largest rank: the sums are exact, so kernel and twin
- * agree bit for bit. */
-static void test_topn_kernel_of_bytes_equals_its_twin(void **state)
+enum { STEPS = 128 }; /* rank 512 */
+
+struct bytes { /* of a tile */
+    uint8_t *items;
+    int8_t *users;
+    float *bias;
+    struct topn_panel panel;
+    struct topn_group *group;
+    struct topn_tile *tile, *twin;
+};
+
+static void bytes_init(struct bytes *bytes)
+{
+    *bytes = (struct bytes){.items = mem_try(STEPS * TOPN_PANEL, TOPN_QUAD),
+                            .users = mem_try(STEPS * TOPN_GROUP, TOPN_QUAD),
+                            .bias = mem_try(TOPN_PANEL, sizeof(float)),
+                            .panel = {.norm = 1e30f, .rest = 1, .scale = 1},
+                            .group = mem_try(1, sizeof *bytes->group),
+                            .tile = mem_try(1, sizeof *bytes->tile),
+                            .twin = mem_try(1, sizeof *bytes->twin)};
+}
+
+static void bytes_deinit(struct bytes *bytes)
+{
+    free(bytes->items);
+    free(bytes->users);
+    free(bytes->bias);
+    free(bytes->group);
+    free(bytes->tile);
+    free(bytes->twin);
+}
+
+/* In the first round the largest there are, which must not overflow. */
+static void draw_bytes(struct world *world, struct bytes *bytes, int most, int round)
+{
+    for (int i = 0; i < STEPS * TOPN_PANEL * TOPN_QUAD; i++)
+        bytes->items[i] = (uint8_t)(round == 0 ? 255 : 1 + draw(world, 255));
+    for (int i = 0; i < STEPS * TOPN_GROUP * TOPN_QUAD; i++)
+        bytes->users[i] = (int8_t)(round == 0 ? (i & 4 ? most : -most)
+                                              : (int)draw(world, 2 * (uint32_t)most + 1) - most);
+    for (int i = 0; i < TOPN_PANEL; i++)
+        bytes->bias[i] = draw(world, 20) == 0 ? NAN : 1e5f * draw_real(world);
+    *bytes->tile =
+        (struct topn_tile){.items = bytes->items,
+                           .users = bytes->users,
+                           .bias = bytes->bias,
+                           .bias_max = 1e5f,
+                           .panel = &bytes->panel,
+                           .group = bytes->group,
+                           .steps = round == 0 ? STEPS : 2 + (int)draw(world, STEPS - 1)};
+    bytes->tile->first_steps = round % 2 == 0 ? 0 : bytes->tile->steps / 2;
+    for (int user = 0; user < TOPN_GROUP; user++) {
+        bytes->group->norm[user] = 1;
+        bytes->group->rest[user] = 1e9f;
+        bytes->group->scale[user] = 1 + draw_real(world);
+        bytes->group->threshold[user] = user == 0 ? -INFINITY : 4e5f * draw_real(world);
+        bytes->group->offset[user] = (int32_t)draw(world, 10000);
+    }
+    *bytes->twin = *bytes->tile;
+}
+
+/* Returns the users that something passed for. */
+static unsigned assert_equals_twin(struct bytes *bytes, enum topn_filter filter)
+{
+    unsigned found = topn_filter_kernel(filter)(bytes->tile);
+    assert_int_equal(found, topn_run_bytes_plain(bytes->twin));
+    for (int user = 0; user < TOPN_GROUP; user++)
+        if ((found >> user & 1) != 0)
+            assert_true(bytes->tile->passing[user] == bytes->twin->passing[user]);
+    for (int user = 0; user < TOPN_GROUP; user++)
+        for (int i = 0; i < TOPN_PANEL; i++)
+            if ((found >> user & 1) != 0 && (bytes->tile->passing[user] >> i & 1) != 0)
+                assert_true(bytes->tile->scores[user][i] == bytes->twin->scores[user][i]);
+    return found;
+}
+
+/* Sums of bytes are exact, so kernels and twin agree bit for bit. */
+static void test_topn_kernels_of_bytes_equal_their_twin(void **state)
+{
+    struct bytes bytes;
+    bytes_init(&bytes);
+    for (int i = TOPN_BYTES_AVX2; i < TOPN_BYTES_PLAIN; i++) {
+        enum topn_filter filter = (enum topn_filter)i;
+        unsigned some = 0;
+        for (int round = 0; round < 50 && topn_filter_available(filter); round++) {
+            draw_bytes(*state, &bytes, topn_filter_user_most(filter), round);
+            some |= assert_equals_twin(&bytes, filter);
+        }
+        assert_true(some == 255 || !topn_filter_available(filter));
+    }
+    bytes_deinit(&bytes);
+}
+
+static void test_topn_takes_floats_where_bytes_are_too_coarse(void **state)
 {
     struct world *world = *state;
-    if (!topn_filter_available(TOPN_BYTES))
-        skip();
-    enum { STEPS = 128 };
-    uint8_t *panel = mem_try(STEPS * TOPN_PANEL, TOPN_QUAD);
-    int8_t *users = mem_try(STEPS * TOPN_GROUP, TOPN_QUAD);
-    float *bias = mem_try(TOPN_PANEL, sizeof *bias);
-    int32_t offset[TOPN_GROUP] = {0}, first_offset[TOPN_GROUP] = {0};
-    struct topn_tile *tile = mem_try(1, sizeof *tile), *twin = mem_try(1, sizeof *twin);
-    unsigned some = 0;
-    for (int round = 0; round < 50; round++) {
-        for (int i = 0; i < STEPS * TOPN_PANEL * TOPN_QUAD; i++)
-            panel[i] = (uint8_t)(round == 0 ? 255 : 1 + draw(world, 255));
-        for (int i = 0; i < STEPS * TOPN_GROUP * TOPN_QUAD; i++)
-            users[i] = (int8_t)(round == 0 ? 127 : (int)draw(world, 255) - 127);
-        for (int i = 0; i < TOPN_PANEL; i++)
-            bias[i] = draw(world, 20) == 0 ? NAN : 1e5f * draw_real(world);
-        *tile = (struct topn_tile){.panel = panel, .users = users, .bias = bias};
-        tile->steps = round == 0 ? STEPS : 1 + (int)draw(world, STEPS);
-        tile->first_steps = tile->steps / 2;
-        tile->offset = offset;
-        tile->first_offset = first_offset;
-        tile->bias_max = 1e5f;
-        for (int user = 0; user < TOPN_GROUP; user++) {
-            tile->scale[user] = 1 + draw_real(world);
-            tile->limit[user] = user == 0 ? -INFINITY : 4e5f * draw_real(world);
-            tile->first_limit[user] = tile->limit[user] - 1e9f;
-            offset[user] = (int32_t)draw(world, 10000);
-        }
-        *twin = *tile;
-        unsigned found = topn_run_bytes(tile), expected = topn_run_bytes_plain(twin);
-        assert_int_equal(found, expected);
-        for (int user = 0; user < TOPN_GROUP; user++)
-            if ((found >> user & 1) != 0) {
-                assert_true(tile->passing[user] == twin->passing[user]);
-                for (int i = 0; i < TOPN_PANEL; i++)
-                    assert_true(isnan(bias[i]) || tile->scores[user][i] == twin->scores[user][i]);
-            }
-        some |= found;
-    }
-    assert_int_equal(some, 255);
-    free(panel);
-    free(users);
-    free(bias);
-    free(tile);
-    free(twin);
+    make(world, 512, 0, 512, draw_real);
+    struct topn_index *fine = topn_index_new(world->Y, 512, 512, 512);
+    assert_true(topn_filter_is_bytes(fine->filter) || fine->filter == TOPN_PLAIN);
+    for (size_t row = 0; row < 512; row++) /* one factor, another in each row, dwarfs the others */
+        world->Y[row * 512 + row] = 50;
+    struct topn_index *coarse = topn_index_new(world->Y, 512, 512, 512);
+    assert_false(topn_filter_is_bytes(coarse->filter));
+    topn_index_free(fine);
+    topn_index_free(coarse);
 }
 
 int main(void)
@@ -798,7 +853,8 @@ int main(void)
         TEST(test_topn_with_more_extras_than_fit_is_exact),
         TEST(test_topn_last_list_may_hold_what_is_hidden_now),
         TEST(test_topn_dot_products_have_the_same_bits_in_all_forms),
-        TEST(test_topn_kernel_of_bytes_equals_its_twin),
+        TEST(test_topn_kernels_of_bytes_equal_their_twin),
+        TEST(test_topn_takes_floats_where_bytes_are_too_coarse),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

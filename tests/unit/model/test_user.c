@@ -130,27 +130,28 @@ static void assert_same(const struct user_record *record, const struct naive *na
     assert_int_equal(record->events, naive->events);
 }
 
-static struct interaction random_interaction(int64_t offset)
+static struct interaction random_interaction(int64_t offset, int items)
 {
     return (struct interaction){
         .ts_ms = 1000 + rand() % 40, /* few, so that many are equal and out of order */
         .offset = offset,
         .value = rand() % 5,
         .id_hash = rand() % 3 == 0 ? 0 : (uint64_t)(1 + rand() % 30),
-        .item = (uint32_t)(rand() % 12),
+        .item = (uint32_t)(rand() % items),
         .type = (uint16_t)(rand() % 3),
     };
 }
 
-static void compare_one_life(void)
+/* most: of anything that is kept. */
+static void compare_one_life(int most)
 {
-    struct user_limits some = {.history_max = (uint32_t)(1 + rand() % 12),
-                               .seen_max = (uint32_t)(1 + rand() % 12),
+    struct user_limits some = {.history_max = (uint32_t)(1 + rand() % most),
+                               .seen_max = (uint32_t)(1 + rand() % most),
                                .dedup_window = (uint32_t)(rand() % 6)};
     struct naive naive = {0};
     const struct user_record *record = NULL;
     for (int64_t offset = 0; offset < STEPS; offset++) {
-        struct interaction added = random_interaction(offset);
+        struct interaction added = random_interaction(offset, most);
         uint64_t ref = (uint64_t)(1 + rand() % 30);
         if (record != NULL && rand() % 5 == 0) {
             const struct user_record *after = user_retract(record, ref);
@@ -173,7 +174,7 @@ static void test_a_record_is_what_the_naive_model_says_after_every_step(void **s
     print_message("seed %u\n", seed);
     srand(seed);
     for (int run = 0; run < RUNS; run++)
-        compare_one_life();
+        compare_one_life(run % 2 == 0 ? 12 : NAIVE_MAX / 2);
 }
 
 /* -- the rules one by one ---------------------------------------------------------------------- */
@@ -219,6 +220,27 @@ static void test_smaller_limits_cut_a_record_at_its_next_event(void **state)
     assert_int_equal(user_seen(record)[0].item, 8);
     assert_int_equal(record->dedup_count, 0);
     user_record_unref(record);
+}
+
+/* Wherever the item was among the seen: it goes last, and of the others the latest stay. */
+static void test_smaller_limits_keep_the_seen_items_touched_last(void **state)
+{
+    for (uint32_t again = 0; again < 5; again++) {
+        struct user_limits limits_then = {.history_max = 5, .seen_max = 5};
+        struct user_limits limits_now = {.history_max = 5, .seen_max = 3};
+        const struct user_record *record = NULL;
+        for (uint32_t item = 0; item < 5; item++) {
+            struct interaction one = {.ts_ms = 1000, .offset = item, .item = item};
+            record = step(record, user_apply(record, &one, &limits_then));
+        }
+        struct interaction last = {.ts_ms = 1000, .offset = 5, .item = again};
+        record = step(record, user_apply(record, &last, &limits_now));
+        assert_int_equal(record->seen_count, 3);
+        uint32_t expected[] = {again >= 3 ? 2 : 3, again == 4 ? 3 : 4, again};
+        for (uint32_t i = 0; i < 3; i++)
+            assert_int_equal(user_seen(record)[i].item, expected[i]);
+        user_record_unref(record);
+    }
 }
 
 static void test_an_id_is_known_while_it_is_in_the_window(void **state)
@@ -420,6 +442,7 @@ int main(void)
         cmocka_unit_test(test_an_event_makes_the_next_record_and_leaves_the_old_one),
         cmocka_unit_test(test_an_event_older_than_a_full_history_is_seen_but_not_kept),
         cmocka_unit_test(test_smaller_limits_cut_a_record_at_its_next_event),
+        cmocka_unit_test(test_smaller_limits_keep_the_seen_items_touched_last),
         cmocka_unit_test(test_an_id_is_known_while_it_is_in_the_window),
         cmocka_unit_test(test_what_is_retracted_is_unseen_and_its_id_still_known),
         cmocka_unit_test(test_an_item_stays_seen_by_what_else_is_known_of_it),
