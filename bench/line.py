@@ -9,8 +9,9 @@ rest, again and again with later times:
   half        the same stream at half of that rate: p99 from event to list
   training    the same while full ALS runs, one training after the other
 
-freshet is built with frame pointers in a directory of its own, so that `perf` (package linux-perf; only its software clock is
-needed) can say which station a sample belongs to: the innermost function of ours on the stack, by the file it stands in.
+freshet is built with debug information in a directory of its own, so that `perf` (package linux-perf; only its software clock is
+needed) can say which station a sample belongs to: the innermost function of ours on the stack, by the file it stands in. The
+stacks are unwound by that information, as libraries have no frame pointers.
 Plumbing is all that is not fold-in, top N, trend, together and training.
 """
 
@@ -46,7 +47,7 @@ SETTINGS = {
     "train": {"first_events": 5000, "min_events": 100_000_000, "every": "30d", "iterations": 12, "warm_iterations": 4},
 }
 SATURATION_PASSES = 5  # through the rest of the stream, in one round
-SAMPLES_HZ = 997
+SAMPLES_HZ = 251
 LEFT_TO_DRAIN_S = 60
 
 # Which station a source file belongs to, the first match; what is not named is the rest of the daemon.
@@ -56,7 +57,8 @@ STATIONS = [
     ("trend", r"model/trend"),
     ("together", r"model/together"),
     ("training", r"model/(als|train|tail|corpus)"),
-    ("scorer", r"model/(scorer|slate|taste|columns|blas|generation|items)"),
+    ("servants", r"base/|model/blas"),
+    ("scorer", r"model/(scorer|slate|taste|columns|generation|items)"),
     ("consumer", r"consumer/"),
     ("pairs", r"model/pairs"),
     ("sums", r"model/(sums|decay)"),
@@ -64,9 +66,9 @@ STATIONS = [
     ("state", r"model/state"),
     ("monitor", r"monitor/"),
     ("publisher", r"publisher/"),
-    ("base", r"base/"),
     ("daemon", r"daemon/"),
 ]
+SERVANTS = "servants"  # memory, buffers, JSON, ids, matrix products: their time is their caller's
 NO_PLUMBING = {"fold-in", "top N", "trend", "together", "training"}
 # Where no function of ours is on the stack: threads and libraries that belong to a station.
 LIBRARIES = [("consumer", "librdkafka"), ("state", "liblmdb"), ("top N", "libopenblas"), ("publisher", "libhiredis")]
@@ -75,9 +77,8 @@ LIBRARIES = [("consumer", "librdkafka"), ("state", "liblmdb"), ("top N", "libope
 def build():
     if "FRESHET_LINE_BIN" in os.environ:
         return
-    flags = "-g -fno-omit-frame-pointer -mno-omit-leaf-frame-pointer"
     for command in (
-        ["cmake", "-G", "Ninja", "-S", common.TOP, "-B", BUILD, "-DCMAKE_BUILD_TYPE=Release", f"-DCMAKE_C_FLAGS={flags}"],
+        ["cmake", "-G", "Ninja", "-S", common.TOP, "-B", BUILD, "-DCMAKE_BUILD_TYPE=Release", "-DCMAKE_C_FLAGS=-g"],
         ["cmake", "--build", BUILD, "--target", "freshet"],
     ):
         done = subprocess.run(command, capture_output=True, text=True)
@@ -119,7 +120,7 @@ class Profile:
         if shutil.which("perf") is None:
             return
         self.perf = subprocess.Popen(
-            ["perf", "record", "-q", "-e", "cpu-clock", "-F", str(SAMPLES_HZ), "-g", "-p", str(pid), "-o", self.data],
+            ["perf", "record", "-q", "-e", "cpu-clock", "-F", str(SAMPLES_HZ), "--call-graph", "dwarf,4096", "-p", str(pid), "-o", self.data],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     def end(self):
@@ -127,7 +128,8 @@ class Profile:
             return
         self.perf.send_signal(2)
         self.perf.wait()
-        text = subprocess.run(["perf", "script", "-i", self.data, "-F", "comm,ip,sym,dso"], capture_output=True, text=True).stdout
+        script = ["perf", "script", "-i", self.data, "--no-inline", "-F", "comm,ip,sym,dso"]
+        text = subprocess.run(script, capture_output=True, text=True).stdout
         symbols = Symbols(self.binary)
         for sample in text.split("\n\n"):
             lines = sample.strip("\n").split("\n")
@@ -144,10 +146,12 @@ class Profile:
     def _count(self, symbols, thread, frames):
         station, ours = None, None
         for address, _, dso in frames:
-            if os.path.basename(dso) == "freshet":
-                ours, source = symbols.at(address)  # perf has taken off where it is loaded
-                station = next((name for name, pattern in STATIONS if re.match(pattern, source)), "daemon")
-                break
+            if os.path.basename(dso) != "freshet":
+                continue
+            ours, source = symbols.at(address)  # perf has taken off where it is loaded
+            station = next((name for name, pattern in STATIONS if re.match(pattern, source)), "daemon")
+            if station != SERVANTS:
+                break  # else its caller's, if that can be seen
         if station is None:
             where = " ".join([dso for _, _, dso in frames]) + (" librdkafka" if thread.startswith("rdk:") else "")
             station = next((name for name, library in LIBRARIES if library in where), "no function of ours")
@@ -172,7 +176,8 @@ class Stream:
     """The recorded stream's rest over and over, each pass later than the last by the time it spans."""
 
     def __init__(self, folder):
-        text = subprocess.run(["zstd", "-dcq", STREAM], capture_output=True, check=True, text=True).stdout
+        with open(STREAM, "rb") as packed:
+            text = subprocess.run(["zstd", "-dcq"], stdin=packed, stdout=subprocess.PIPE, check=True, text=True).stdout
         self.head, *lines = text.splitlines()
         rows = [line.split("\t", 1) for line in lines]
         self.rows = [(int(ts), rest) for ts, rest in rows if int(ts) >= SPLIT_TS]
@@ -217,8 +222,11 @@ class Line:
         self.redis.stop()
 
     def replay(self, path, *options):
+        """Sends the file's events; how many a second it were."""
         said = self.freshet.ask("replay", path, "--shuffle-ties", "1", *options, timeout_s=600)
-        self.events += int(said.split()[0])
+        sent, seconds = re.fullmatch(r"(\d+) events in ([0-9.]+) s\s*", said).groups()
+        self.events += int(sent)
+        return int(sent) / float(seconds)
 
     def drained(self, status):
         return status["records"]["applied"] >= self.events and status["owed"] == 0 and status["queued"] == 0
@@ -272,16 +280,14 @@ class Line:
         if trains:
             trainer.start()
             time.sleep(0.3)  # so that no event comes before it runs
-        began, before = time.monotonic(), self.events
-        self.replay(path, "--rate", rate)
-        seconds = time.monotonic() - began
+        sent_per_s = self.replay(path, "--rate", rate)
         stop.set()
         status = self.wait_drained()
         if trains:
             trainer.join()
         self.freshet.terminate()
         latency = status["latency"]["event_to_list_ms"]
-        return {"rate": (self.events - before) / seconds, "lists": latency["count"], "p50_ms": latency["p50"],
+        return {"events_per_s": sent_per_s, "lists": latency["count"], "p50_ms": latency["p50"],
                 "p99_ms": latency["p99"], "max_ms": latency["max"],
                 **({"trainings": len(trained), "training_s": statistics.median(trained)} if trains else {})}
 

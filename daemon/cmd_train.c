@@ -41,6 +41,17 @@ static void tell_daemon(const struct settings *settings)
         json_free(answer);
 }
 
+static void print_weights(const struct score_weights *weights)
+{
+    printf("weights: taste %g (rho %g), trend %g at %s, together %g", weights->taste, weights->rho,
+           weights->trend, half_life_names[weights->trend_half_life], weights->together);
+    if (weights->together > 0)
+        printf(" (rho %g, %s, %s)", weights->together_of.rho,
+               pairs_horizon_names[weights->together_of.horizon],
+               weights->together_of.both ? "both" : "forward");
+    printf("\n");
+}
+
 static void print_result(const struct generation *generation)
 {
     const struct generation_figures *figures = &generation->figures;
@@ -48,12 +59,12 @@ static void print_result(const struct generation *generation)
            " interactions, loss %.6g, %.1f s\n",
            generation->number, figures->users, figures->items, figures->interactions, figures->loss,
            figures->seconds);
-    printf("tail: ndcg@20 %.4f (recent alone %.4f) over %" PRIu64
-           " events; taste %g, trend %g at %s, rho %g%s\n",
-           figures->ndcg20, figures->ndcg20_recent, figures->tail_events, generation->weights.taste,
-           generation->weights.trend, half_life_names[generation->weights.trend_half_life],
-           generation->weights.rho,
+    printf("tail: ndcg@20 %.4f over %" PRIu64
+           " events; alone: taste %.4f, trend %.4f, together %.4f%s\n",
+           figures->ndcg20, figures->tail_events, figures->ndcg20_taste, figures->ndcg20_recent,
+           figures->ndcg20_together,
            generation->gate == GATE_REFUSED ? "; refused by the gate" : "");
+    print_weights(&generation->weights);
 }
 
 int cmd_train(int argc, char **argv)

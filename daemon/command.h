@@ -21,6 +21,7 @@ int cmd_publish(int argc, char **argv);
 int cmd_status(int argc, char **argv);
 int cmd_dump(int argc, char **argv);
 int cmd_eval(int argc, char **argv);
+int cmd_tune(int argc, char **argv);
 
 /* What a subcommand takes. `name` is long; `argument` NULL for a flag. */
 struct option_row {

@@ -21,6 +21,7 @@ static const struct {
     {"status", cmd_status, "how the running daemon is"},
     {"dump", cmd_dump, "print the state as JSON lines"},
     {"eval", cmd_eval, "judge the lists on a recorded stream"},
+    {"tune", cmd_tune, "search for better settings on a recorded stream"},
 };
 
 #define COMMAND_COUNT (sizeof commands / sizeof commands[0])

@@ -12,6 +12,7 @@ static const double rho_grid[] = {1, 0.9, 0.8, 0.6, 0.4};
 struct candidate {
     struct score_weights weights;
     struct scorer *scorer;
+    uint32_t list[CHOICE_DEPTH];
     double sum; /* of NDCG@20 */
 };
 
@@ -77,17 +78,16 @@ size_t choice_candidates(const struct choice *choice)
 
 int choice_judge(struct choice *choice, const struct stream_event *event, struct error *err)
 {
-    uint32_t list[CHOICE_DEPTH];
+    struct asked asked[CANDIDATES_MAX];
+    for (size_t i = 0; i < choice->count; i++)
+        asked[i] = (struct asked){choice->candidates[i].scorer, choice->candidates[i].list, 0};
+    if (stage_lists(choice->stage, event->user, asked, choice->count, err) != 0)
+        return err->code;
     choice->events++;
-    for (size_t i = 0; i < choice->count; i++) {
-        struct candidate *candidate = &choice->candidates[i];
-        int count = stage_list(choice->stage, candidate->scorer, event->user, list, err);
-        if (count < 0)
-            return count;
-        for (int r = 0; r < count; r++)
-            if (list[r] == event->item)
-                candidate->sum += 1 / log2(2.0 + r);
-    }
+    for (size_t i = 0; i < choice->count; i++)
+        for (uint32_t r = 0; r < asked[i].count; r++)
+            if (asked[i].list[r] == event->item)
+                choice->candidates[i].sum += 1 / log2(2.0 + r);
     return 0;
 }
 

@@ -131,8 +131,9 @@ static uint32_t slot_for(struct figures *figures, uint32_t user)
 
 void figures_unit(struct figures *figures, const struct unit *unit)
 {
+    uint32_t slot = slot_for(figures, unit->user); /* first: the arrays may move */
     figures->units++;
-    figures->slot_units[slot_for(figures, unit->user)]++;
+    figures->slot_units[slot]++;
     for (size_t i = 0; i < unit->relevant_count && figures->valued; i++) {
         figures->value_units[group_of(figures, unit->relevant[i].value)]++;
         figures->chosen_units += unit->relevant[i].value >= figures->chr_min;
@@ -202,12 +203,21 @@ void figures_judge(struct figures *figures, uint32_t method, const struct unit *
             count_values(figures, of, found, r + 1);
     }
     rate(figures, hit, count, unit->relevant_count, rates);
-    double *mine = of->by_user + (size_t)slot_for(figures, unit->user) * figures->metrics;
+    double *mine = of->by_user + (size_t)figures->slot_of[unit->user] * figures->metrics;
     for (uint32_t i = 0; i < figures->metrics; i++) {
         of->totals[i] += rates[i];
         mine[i] += rates[i];
     }
     free(hit);
+}
+
+void figures_number(struct figures *figures, uint32_t method, uint32_t user, double number)
+{
+    uint32_t slot = slot_for(figures, user);
+    figures->units++;
+    figures->slot_units[slot]++;
+    figures->methods[method].totals[0] += number;
+    figures->methods[method].by_user[(size_t)slot * figures->metrics] += number;
 }
 
 void figures_all_unit(struct figures *figures)
@@ -229,10 +239,16 @@ void figures_judge_all(struct figures *figures, uint32_t method, const struct un
     free(hit);
 }
 
-void figures_answer(struct figures *figures, uint32_t method, bool changed)
+void figures_answer(struct figures *figures, uint32_t method, bool changed, double before,
+                    double after)
 {
-    figures->methods[method].answers++;
-    figures->methods[method].changed += changed;
+    struct method_figures *of = &figures->methods[method];
+    of->answers++;
+    of->changed += changed;
+    if (isnan(before) || isnan(after) || before >= 1) /* no gap to close */
+        return;
+    of->gap += (after - before) / (1 - before);
+    of->gaps++;
 }
 
 /* -- lists ------------------------------------------------------------------------------------- */

@@ -114,8 +114,13 @@ void figures_all_unit(struct figures *figures);
 void figures_judge_all(struct figures *figures, uint32_t method, const struct unit *unit,
                        const uint32_t *list, uint32_t count);
 
-/* The list was made anew after the unit's event. */
-void figures_answer(struct figures *figures, uint32_t method, bool changed);
+/* The list was made anew after the unit's event. before, after: what the method's factors say of
+ * the event's item, x_u.y_i (eval/gap.h); NaN: nothing. */
+void figures_answer(struct figures *figures, uint32_t method, bool changed, double before,
+                    double after);
+
+/* A unit of which nothing is known but a number: it goes into metric 0. */
+void figures_number(struct figures *figures, uint32_t method, uint32_t user, double number);
 
 struct mean {
     double mean, se;

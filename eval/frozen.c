@@ -117,20 +117,10 @@ static void gather_values(struct frozen *frozen)
 static int judge(struct frozen *frozen, const struct unit *unit, struct error *err)
 {
     struct run *run = frozen->run;
-    struct figures *figures = &run->result->figures;
-    struct shelf shelf = panel_shelf(&run->panel);
-    figures_unit(figures, unit);
-    figures_all_unit(figures);
-    for (uint32_t m = 0; m < run->result->method_count; m++) {
-        enum method method = run->result->methods[m];
-        int count = stage_list(run->stage, run->panel.scorers[method], unit->user, run->list, err);
-        if (count < 0)
-            return count;
-        figures_judge(figures, m, unit, run->list, (uint32_t)count);
-        figures_judge_all(figures, m, unit, run->list, (uint32_t)count);
-        figures_list(figures, m, unit->user, run->list, (uint32_t)count, &shelf);
-        run_dump(run, method, unit, run->list, (uint32_t)count, "list");
-    }
+    if (panel_lists(&run->panel, unit->user, run->lists, run->asked, err) != 0)
+        return err->code;
+    run_judge(run, unit);
+    run_judge_all(run, unit);
     run_report(run, (double)run->result->method_count * WORK_LIST);
     return stage_go_on(run->stage, err);
 }

@@ -19,9 +19,11 @@ void panel_init(struct panel *panel, struct stage *stage, const struct stream *s
 
 void panel_deinit(struct panel *panel)
 {
-    for (int m = 0; m < METHOD_COUNT; m++)
+    for (int m = 0; m < METHOD_COUNT; m++) {
         if (panel->scorers[m] != NULL)
             stage_scorer_free(panel->stage, panel->scorers[m]);
+        gap_free(panel->gaps[m]);
+    }
     generation_free(panel->live);
     free(panel->row_of);
     free(panel->norms);
@@ -36,10 +38,14 @@ static bool has_factors(int method)
 
 static int install(struct panel *panel, struct error *err)
 {
-    for (int m = 0; m < METHOD_COUNT; m++)
-        if (panel->scorers[m] != NULL && has_factors(m) && panel->live != NULL &&
-            stage_install(panel->stage, panel->scorers[m], panel->live, err) != 0)
+    for (int m = 0; m < METHOD_COUNT; m++) {
+        if (panel->scorers[m] == NULL || !has_factors(m) || panel->live == NULL)
+            continue;
+        if (stage_install(panel->stage, panel->scorers[m], panel->live, err) != 0)
             return err->code;
+        gap_set(panel->gaps[m], scorer_generation(panel->scorers[m]),
+                m == METHOD_FRESHET ? panel->live->weights.rho : panel->weights[m].rho);
+    }
     return 0;
 }
 
@@ -65,6 +71,9 @@ int panel_begin(struct panel *panel, const struct panel_choice *choice, struct e
         struct scorer_settings settings = panel->settings;
         settings.weights = m == METHOD_FRESHET ? NULL : &panel->weights[m];
         panel->scorers[m] = stage_scorer_new(panel->stage, &settings);
+        if (has_factors(m))
+            panel->gaps[m] = gap_new(stage_history(panel->stage), settings.types,
+                                     settings.type_count, settings.update, settings.sgd_rate);
     }
     return install(panel, err);
 }
@@ -99,6 +108,43 @@ int panel_take(struct panel *panel, struct generation *generation, struct error 
             panel->row_of[item] = (uint32_t)row;
     }
     return install(panel, err);
+}
+
+int panel_lists(struct panel *panel, uint32_t user, uint32_t *lists, struct asked *asked,
+                struct error *err)
+{
+    size_t count = 0;
+    for (int m = 0; m < METHOD_COUNT; m++)
+        if (panel->scorers[m] != NULL) {
+            asked[count] = (struct asked){panel->scorers[m], lists + count * panel->settings.n, 0};
+            count++;
+        }
+    return stage_lists(panel->stage, user, asked, count, err);
+}
+
+static int method_at(const struct panel *panel, size_t index)
+{
+    int m = 0;
+    for (; m < METHOD_COUNT; m++)
+        if (panel->scorers[m] != NULL && index-- == 0)
+            break;
+    return m;
+}
+
+int panel_taste(struct panel *panel, size_t index, uint32_t user, uint32_t item, double *score,
+                struct error *err)
+{
+    struct user *known;
+    int m = method_at(panel, index);
+    *score = NAN;
+    if (panel->gaps[m] == NULL)
+        return 0;
+    if (stage_user(panel->stage, user, &known, err) != 0)
+        return err->code;
+    if (!gap_score(panel->gaps[m], known != NULL ? known->record : NULL,
+                   stage_item(panel->stage, item), score))
+        *score = NAN;
+    return 0;
 }
 
 struct shelf panel_shelf(const struct panel *panel)

@@ -12,6 +12,7 @@
 #define FRESHET_EVAL_PANEL_H
 
 #include "eval/figures.h"
+#include "eval/gap.h"
 #include "eval/stage.h"
 
 enum method {
@@ -38,10 +39,11 @@ struct panel {
     unsigned methods;                /* bit by enum method */
     struct scorer *scorers[METHOD_COUNT];
     struct score_weights weights[METHOD_COUNT];
-    struct generation *live; /* as in its file, not rotated; NULL: none */
-    uint32_t *row_of;        /* [stream items]: its rows */
-    double *norms;           /* [its items] */
-    uint64_t *uses;          /* [stream items]: events so far */
+    struct gap *gaps[METHOD_COUNT]; /* of those with factors */
+    struct generation *live;        /* as in its file, not rotated; NULL: none */
+    uint32_t *row_of;               /* [stream items]: its rows */
+    double *norms;                  /* [its items] */
+    uint64_t *uses;                 /* [stream items]: events so far */
     uint64_t uses_total;
 };
 
@@ -56,6 +58,16 @@ int panel_learn(struct panel *panel, const struct stream_event *event, struct er
 
 /* The generation is live from now on (taken over). */
 int panel_take(struct panel *panel, struct generation *generation, struct error *err);
+
+/* The lists of all methods, in the order of their bits. lists: [methods, depth]; asked: [methods].
+ */
+int panel_lists(struct panel *panel, uint32_t user, uint32_t *lists, struct asked *asked,
+                struct error *err);
+
+/* x_u.y_i by the factors of a method (its index among those that are on); NaN: it has none, or the
+ * item. */
+int panel_taste(struct panel *panel, size_t index, uint32_t user, uint32_t item, double *score,
+                struct error *err);
 
 struct shelf panel_shelf(const struct panel *panel);
 

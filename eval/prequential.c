@@ -2,7 +2,6 @@
 #include "base/mem.h"
 #include "eval/run.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,9 +15,7 @@ struct walk {
     bool *answered; /* [events]: and looked at again when learned */
     bool all_hide;  /* an item met is off the list, whatever the type */
     int64_t next_training_ms;
-    size_t next_cut;  /* of `retrains` */
-    uint32_t *before; /* [methods, depth]: the lists just before an event */
-    uint32_t *before_count;
+    size_t next_cut; /* of `retrains` */
 };
 
 /* -- what is to be judged ---------------------------------------------------------------------- */
@@ -54,55 +51,39 @@ static void gather_values(struct walk *walk)
 
 /* -- judging ----------------------------------------------------------------------------------- */
 
-static void add_list_work(struct walk *walk)
-{
-    run_report(walk->run, (double)walk->run->result->method_count * WORK_LIST);
-}
-
 /* An event with an item that is off the list, since its user has met it, is a miss. */
 static int judge_repeat(struct walk *walk, const struct unit *unit, struct error *err)
 {
     struct run *run = walk->run;
-    struct figures *figures = &run->result->figures;
     bool seen = false;
+    for (uint32_t m = 0; m < run->result->method_count; m++)
+        run->asked[m].count = 0;
     if (walk->all_hide &&
         stage_has_seen(run->stage, unit->user, unit->relevant[0].item, &seen, err) != 0)
         return err->code;
-    figures_all_unit(figures);
-    for (uint32_t m = 0; m < run->result->method_count; m++) {
-        int count = 0;
-        if (!seen)
-            count = stage_list(run->stage, run->panel.scorers[run->result->methods[m]], unit->user,
-                               run->list, err);
-        if (count < 0)
-            return count;
-        figures_judge_all(figures, m, unit, run->list, (uint32_t)count);
-    }
-    add_list_work(walk);
+    if (!seen && panel_lists(&run->panel, unit->user, run->lists, run->asked, err) != 0)
+        return err->code;
+    run_judge_all(run, unit);
     return 0;
 }
 
 static int judge_new(struct walk *walk, const struct unit *unit, struct error *err)
 {
     struct run *run = walk->run;
-    struct figures *figures = &run->result->figures;
-    struct shelf shelf = panel_shelf(&run->panel);
-    uint32_t depth = figures->settings.depth;
-    figures_unit(figures, unit);
-    figures_all_unit(figures);
-    for (uint32_t m = 0; m < run->result->method_count; m++) {
-        enum method method = run->result->methods[m];
-        uint32_t *list = walk->before + m * depth;
-        int count = stage_list(run->stage, run->panel.scorers[method], unit->user, list, err);
-        if (count < 0)
-            return count;
-        walk->before_count[m] = (uint32_t)count;
-        figures_judge(figures, m, unit, list, (uint32_t)count);
-        figures_judge_all(figures, m, unit, list, (uint32_t)count);
-        figures_list(figures, m, unit->user, list, (uint32_t)count, &shelf);
-        run_dump(run, method, unit, list, (uint32_t)count, "list");
-    }
-    add_list_work(walk);
+    if (panel_lists(&run->panel, unit->user, run->lists, run->asked, err) != 0)
+        return err->code;
+    run_judge(run, unit);
+    run_judge_all(run, unit);
+    return 0;
+}
+
+static int score_taste(struct walk *walk, const struct unit *unit, double *scores,
+                       struct error *err)
+{
+    struct run *run = walk->run;
+    for (uint32_t m = 0; m < run->result->method_count; m++)
+        if (panel_taste(&run->panel, m, unit->user, unit->relevant[0].item, &scores[m], err) != 0)
+            return err->code;
     return 0;
 }
 
@@ -110,17 +91,16 @@ static int judge_new(struct walk *walk, const struct unit *unit, struct error *e
 static int look_again(struct walk *walk, const struct unit *unit, struct error *err)
 {
     struct run *run = walk->run;
-    uint32_t depth = run->result->figures.settings.depth;
+    double scores[METHOD_COUNT];
+    if (panel_lists(&run->panel, unit->user, run->lists_after, run->asked_after, err) != 0 ||
+        score_taste(walk, unit, scores, err) != 0)
+        return err->code;
     for (uint32_t m = 0; m < run->result->method_count; m++) {
-        enum method method = run->result->methods[m];
-        const uint32_t *before = walk->before + m * depth;
-        int count = stage_list(run->stage, run->panel.scorers[method], unit->user, run->after, err);
-        if (count < 0)
-            return count;
-        bool changed = (uint32_t)count != walk->before_count[m] ||
-                       memcmp(before, run->after, (size_t)count * sizeof *before) != 0;
-        figures_answer(&run->result->figures, m, changed);
-        run_dump(run, method, unit, run->after, (uint32_t)count, "after");
+        const struct asked *before = &run->asked[m], *after = &run->asked_after[m];
+        bool changed = after->count != before->count ||
+                       memcmp(before->list, after->list, after->count * sizeof *after->list) != 0;
+        figures_answer(&run->result->figures, m, changed, run->scores[m], scores[m]);
+        run_dump(run, m, unit, after, "after");
     }
     return 0;
 }
@@ -134,6 +114,9 @@ static int judge(struct walk *walk, struct error *err)
     struct unit unit = {event->user, &relevant, 1};
     run->stage_name = "judging";
     int failed = event->is_new ? judge_new(walk, &unit, err) : judge_repeat(walk, &unit, err);
+    run_report(run, (double)run->result->method_count * WORK_LIST);
+    if (!failed && walk->answered[at])
+        failed = score_taste(walk, &unit, run->scores, err);
     if (!failed)
         failed = run_learn(run, err);
     if (failed || !walk->answered[at])
@@ -215,12 +198,9 @@ static bool all_hide(const struct scorer_settings *settings)
 
 int prequential_run(struct run *run, struct error *err)
 {
-    size_t lists = (size_t)run->result->method_count * run->result->figures.settings.depth;
     struct walk walk = {.run = run, .all_hide = all_hide(&run->settings->scorer), .next_cut = 1};
     walk.judged = mem_zalloc(run->stream->count * sizeof *walk.judged + 1);
     walk.answered = mem_zalloc(run->stream->count * sizeof *walk.answered + 1);
-    walk.before = mem_array(NULL, lists, sizeof *walk.before);
-    walk.before_count = mem_array(NULL, METHOD_COUNT, sizeof *walk.before_count);
     draw_judged(&walk);
     gather_values(&walk);
     run_draw_choice(run, run->settings->from, NULL);
@@ -228,7 +208,5 @@ int prequential_run(struct run *run, struct error *err)
     int failed = go(&walk, err);
     free(walk.judged);
     free(walk.answered);
-    free(walk.before);
-    free(walk.before_count);
     return failed;
 }

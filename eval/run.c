@@ -139,8 +139,8 @@ static void dump_ids(struct json_writer *w, const char *key, const struct stream
     json_end_array(w);
 }
 
-void run_dump(const struct run *run, enum method method, const struct unit *unit,
-              const uint32_t *list, uint32_t count, const char *key)
+void run_dump(const struct run *run, uint32_t method, const struct unit *unit,
+              const struct asked *asked, const char *key)
 {
     FILE *out = run->settings->dump;
     struct buffer line = {0};
@@ -150,12 +150,35 @@ void run_dump(const struct run *run, enum method method, const struct unit *unit
     json_begin_object(&w, NULL);
     json_int(&w, "event", (int64_t)run->at);
     json_string(&w, "user", ids_text(&run->stream->users, unit->user));
-    json_text(&w, "method", method_names[method]);
-    dump_ids(&w, key, run->stream, list, count);
+    json_text(&w, "method", method_names[run->result->methods[method]]);
+    dump_ids(&w, key, run->stream, asked->list, asked->count);
     json_end_object(&w);
     buffer_byte(&line, '\n');
     fwrite(line.data, 1, line.length, out);
     buffer_deinit(&line);
+}
+
+/* -- judging ----------------------------------------------------------------------------------- */
+
+void run_judge(struct run *run, const struct unit *unit)
+{
+    struct figures *figures = &run->result->figures;
+    struct shelf shelf = panel_shelf(&run->panel);
+    figures_unit(figures, unit);
+    for (uint32_t m = 0; m < run->result->method_count; m++) {
+        const struct asked *asked = &run->asked[m];
+        figures_judge(figures, m, unit, asked->list, asked->count);
+        figures_list(figures, m, unit->user, asked->list, asked->count, &shelf);
+        run_dump(run, m, unit, asked, "list");
+    }
+}
+
+void run_judge_all(struct run *run, const struct unit *unit)
+{
+    struct figures *figures = &run->result->figures;
+    figures_all_unit(figures);
+    for (uint32_t m = 0; m < run->result->method_count; m++)
+        figures_judge_all(figures, m, unit, run->asked[m].list, run->asked[m].count);
 }
 
 /* -- all of it --------------------------------------------------------------------------------- */
@@ -207,12 +230,12 @@ int eval_run(const struct stream *stream, const struct eval_settings *settings,
     struct run run = {
         .stream = stream, .settings = settings, .result = result, .stage_name = "learning"};
     run.to_choose = mem_zalloc(stream->count * sizeof *run.to_choose + 1);
-    run.list = mem_array(NULL, depth, sizeof *run.list);
-    run.after = mem_array(NULL, depth, sizeof *run.after);
+    run.lists = mem_array(NULL, (size_t)METHOD_COUNT * depth, sizeof *run.lists);
+    run.lists_after = mem_array(NULL, (size_t)METHOD_COUNT * depth, sizeof *run.lists_after);
     int failed = run_all(&run, err);
     free(run.to_choose);
-    free(run.list);
-    free(run.after);
+    free(run.lists);
+    free(run.lists_after);
     result->seconds = (double)(clock_monotonic_ns() - began_ns) * 1e-9;
     if (failed)
         eval_result_deinit(result);

@@ -12,9 +12,11 @@ struct run {
     struct stage *stage;
     struct panel panel;
     struct choice *choice;
-    bool *to_choose;        /* [stream->count]: events that baselines are chosen by */
-    uint32_t *list, *after; /* [depth] */
-    size_t at;              /* events of the stream gone by */
+    bool *to_choose;               /* [stream->count]: events that baselines are chosen by */
+    uint32_t *lists, *lists_after; /* [methods, depth] of an event, just before it and after it */
+    struct asked asked[METHOD_COUNT], asked_after[METHOD_COUNT];
+    double scores[METHOD_COUNT]; /* x_u.y_i before the event; NaN: none */
+    size_t at;                   /* events of the stream gone by */
     const char *stage_name;
     double work, work_total; /* as in run_report */
 };
@@ -37,9 +39,14 @@ int run_begin_methods(struct run *run, struct error *err);
 int run_train(struct run *run, struct error *err);
 void run_report(struct run *run, double work);
 
-/* A JSON line of the dump; `relevant` NULL: {"event"...}, else {"user",...,"relevant":[...]}. */
-void run_dump(const struct run *run, enum method method, const struct unit *unit,
-              const uint32_t *list, uint32_t count, const char *key);
+/* Judges run->asked: as a unit; over everything. */
+void run_judge(struct run *run, const struct unit *unit);
+void run_judge_all(struct run *run, const struct unit *unit);
+
+/* A JSON line of the dump, if there is one: {"event","user","method",KEY:[items]}; `event` counts
+ * from 0 in the order of the stream. */
+void run_dump(const struct run *run, uint32_t method, const struct unit *unit,
+              const struct asked *asked, const char *key);
 
 /* Draws `count` of `of` places, true where drawn. */
 void run_draw(bool *drawn, const size_t *of, size_t of_count, size_t count, uint64_t seed);

@@ -1,6 +1,7 @@
 #include "eval/stage.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include "eval/crew.h"
 #include "eval/training.h"
 
 #include <assert.h>
@@ -22,8 +23,11 @@ struct stage {
     bool has_loop;
     uv_loop_t loop;
     struct history *history;
-    struct batch batch; /* not yet learned */
-    struct slate slate;
+    struct batch batch;   /* not yet learned */
+    struct slate *slates; /* [slates_count], for lists made side by side */
+    size_t slates_count;
+    struct crew *crew;
+    bool one_by_one;         /* scorers share what is cached with a user (update: sgd) */
     struct scorer **scorers; /* [scorer_count] */
     size_t scorer_count;
     int64_t next_offset;
@@ -103,6 +107,7 @@ int stage_open(struct stage **stage, const struct stream *stream,
         return err->code;
     }
     batch_init(&opened->batch);
+    opened->crew = crew_new(settings->threads);
     opened->state_item = mem_array(NULL, stream->items.count, sizeof *opened->state_item);
     opened->stream_item = mem_array(NULL, stream->items.count, sizeof *opened->stream_item);
     for (uint32_t i = 0; i < stream->items.count; i++)
@@ -121,7 +126,10 @@ void stage_close(struct stage *stage)
         return;
     while (stage->scorer_count > 0)
         stage_scorer_free(stage, stage->scorers[0]);
-    slate_deinit(&stage->slate);
+    for (size_t i = 0; i < stage->slates_count; i++)
+        slate_deinit(&stage->slates[i]);
+    free(stage->slates);
+    crew_free(stage->crew);
     if (stage->history != NULL)
         history_close(stage->history);
     if (stage->has_loop) {
@@ -260,6 +268,7 @@ struct scorer *stage_scorer_new(struct stage *stage, const struct scorer_setting
 {
     learn_batch(stage);
     struct scorer *scorer = scorer_new(stage->history, settings);
+    stage->one_by_one |= settings->update == UPDATE_SGD;
     stage->scorers = mem_array(stage->scorers, stage->scorer_count + 1, sizeof(struct scorer *));
     stage->scorers[stage->scorer_count++] = scorer;
     return scorer;
@@ -302,25 +311,57 @@ int stage_user(struct stage *stage, uint32_t user, struct user **found, struct e
     return 0;
 }
 
-int stage_list(struct stage *stage, struct scorer *scorer, uint32_t user, uint32_t *list,
-               struct error *err)
+struct scoring {
+    struct stage *stage;
+    struct asked *asked;
+};
+
+/* What may be done beside other scorers. */
+static void score(size_t number, void *arg)
+{
+    const struct scoring *scoring = arg;
+    struct stage *stage = scoring->stage;
+    struct asked *asked = &scoring->asked[number];
+    scorer_run(asked->scorer, &stage->slates[number]);
+    const struct slate_list *list = &stage->slates[number].lists[0];
+    asked->count = list->count;
+    for (uint32_t i = 0; i < list->count; i++)
+        asked->list[i] = stage->stream_item[list->items[i].item];
+}
+
+static void reserve_slates(struct stage *stage, size_t count)
+{
+    if (count <= stage->slates_count)
+        return;
+    stage->slates = mem_array(stage->slates, count, sizeof *stage->slates);
+    for (; stage->slates_count < count; stage->slates_count++)
+        stage->slates[stage->slates_count] = (struct slate){0};
+}
+
+int stage_lists(struct stage *stage, uint32_t user, struct asked *asked, size_t count,
+                struct error *err)
 {
     struct user *known;
+    struct scoring scoring = {stage, asked};
     if (stage_user(stage, user, &known, err) != 0)
         return err->code;
-    if (known != NULL)
-        scorer_add(scorer, &stage->slate, known);
+    reserve_slates(stage, count);
+    for (size_t i = 0; i < count; i++)
+        if (known != NULL)
+            scorer_add(asked[i].scorer, &stage->slates[i], known);
+        else
+            scorer_add_popular(asked[i].scorer, &stage->slates[i]);
+    if (stage->one_by_one)
+        for (size_t i = 0; i < count; i++)
+            score(i, &scoring);
     else
-        scorer_add_popular(scorer, &stage->slate);
-    scorer_run(scorer, &stage->slate);
-    const struct slate_list *scored = &stage->slate.lists[0];
-    int count = (int)scored->count;
-    for (uint32_t i = 0; i < scored->count; i++)
-        list[i] = stage->stream_item[scored->items[i].item];
-    if (known != NULL)
-        history_unpin(stage->history, known);
-    slate_clear(&stage->slate);
-    return count;
+        crew_run(stage->crew, count, score, &scoring);
+    for (size_t i = 0; i < count; i++) {
+        if (known != NULL)
+            history_unpin(stage->history, known);
+        slate_clear(&stage->slates[i]);
+    }
+    return 0;
 }
 
 int stage_has_seen(struct stage *stage, uint32_t user, uint32_t item, bool *seen, struct error *err)

@@ -3,7 +3,7 @@
  * Its state is a directory of its own, which goes with it. Events are those of a stream, as if they
  * came on one partition; items are the stream's numbers here, and the stage knows the history's.
  * Training is `freshet train` in a process of its own (forked, because one process may open a state
- * only once), on what was committed. One thread. */
+ * only once), on what was committed. One thread calls; lists are made on some more. */
 #ifndef FRESHET_EVAL_STAGE_H
 #define FRESHET_EVAL_STAGE_H
 
@@ -17,6 +17,7 @@ struct stage_settings {
     struct history_settings history; /* state.dir: not used */
     struct train_settings train;     /* the same */
     size_t generations_keep;
+    size_t threads;       /* that lists are made on */
     const char *keep_dir; /* where to work, made if missing, and stay; NULL: a temporary one */
     /* Not 0: a signal asks to stop, and everything that takes long returns ERR_DOWN. */
     const volatile sig_atomic_t *stop;
@@ -54,11 +55,17 @@ void stage_scorer_free(struct stage *stage, struct scorer *scorer);
 int stage_install(struct stage *stage, struct scorer *scorer, const struct generation *generation,
                   struct error *err);
 
-/* The list of a user (the stream's number) as of now, as the stream's items, best first; for one of
- * whom nothing is known the popular list. list: [n of the scorer]. Returns how many, or an error.
- */
-int stage_list(struct stage *stage, struct scorer *scorer, uint32_t user, uint32_t *list,
-               struct error *err);
+/* A list that is asked for: `scorer` and `list` ([n of the scorer]) are given. */
+struct asked {
+    struct scorer *scorer;
+    uint32_t *list; /* the stream's items, best first */
+    uint32_t count; /* how many there are */
+};
+
+/* The lists of a user (the stream's number) as of now, each scorer's its own, made side by side on
+ * the stage's threads; for a user of whom nothing is known the popular lists. */
+int stage_lists(struct stage *stage, uint32_t user, struct asked *asked, size_t count,
+                struct error *err);
 
 /* Whether the item is left out of the user's lists because he has met it. Of the types that hide,
  * all are taken to. */

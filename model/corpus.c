@@ -169,9 +169,10 @@ static void finish_user(struct corpus *corpus, const struct draft_user *user, si
     struct interaction *log = corpus->log + corpus->user_begin[at];
     for (size_t i = 0; i < user->count; i++) {
         log[i] = draft->log[user->begin + i];
+        /* By its row: the number is of the order in which partitions were consumed. */
+        log[i].item = row_of_item[log[i].item];
         uint64_t what[2] = {(uint64_t)log[i].offset, (uint64_t)log[i].item << 16 | log[i].type};
         log[i].id_hash = hash_stable_with(what, sizeof what, seed);
-        log[i].item = row_of_item[log[i].item];
         kept_by[log[i].item] = at + 1;
         if (log[i].ts_ms > corpus->now_ms)
             corpus->now_ms = log[i].ts_ms;

@@ -4,74 +4,19 @@
  * what they add to a vector is added while the rows are still in registers (rank 64 with AVX-512)
  * or in the first-level cache. No guard: KERNEL,
  * TARGET and WIDTH (8 or 16) are the includer's. */
+#include "model/foldin_vector.h"
 #include "model/foldin_work.h"
 
-#include <immintrin.h>
-
-#define VECTOR float __attribute__((vector_size(WIDTH * sizeof(float))))
-#define INLINE TARGET static inline __attribute__((always_inline))
 #define GROUP FOLDIN_GROUP
 
 /* Pairs between a row's use and its fetching: some hundred nanoseconds of work. */
 #define FETCH_AHEAD 16
 
+/* Rows of more than this do not all stay near from one step to the next. */
+#define FAR_BYTES (256 * 1024)
+
 /* Vectors that may stay in registers from one group of rows to the next. */
 #define BLOCKS_KEPT (WIDTH / 2)
-
-#define VEC(array, k) (((VECTOR *)(array))[k])
-#define CVEC(array, k) (((const VECTOR *)(array))[k])
-
-/* Four floats, and registers made of them over and over. */
-#define FOUR float __attribute__((vector_size(4 * sizeof(float))))
-
-/* Of each four: a and b in turn, the first of them or the last; the first two of a and of b, or the
- * last two; the i-th everywhere. */
-#if WIDTH == 16
-#define FIRST(a, b) \
-    __builtin_shufflevector(a, b, 0, 16, 1, 17, 4, 20, 5, 21, 8, 24, 9, 25, 12, 28, 13, 29)
-#define LAST(a, b) \
-    __builtin_shufflevector(a, b, 2, 18, 3, 19, 6, 22, 7, 23, 10, 26, 11, 27, 14, 30, 15, 31)
-#define FIRST_TWO(a, b) \
-    __builtin_shufflevector(a, b, 0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29)
-#define LAST_TWO(a, b) \
-    __builtin_shufflevector(a, b, 2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31)
-#define SWAP_HALVES(a) _mm512_shuffle_f32x4(a, a, 0x4e)
-#define SWAP_FOURS(a) _mm512_shuffle_f32x4(a, a, 0xb1)
-#define SPREAD(a, i)                                                                           \
-    __builtin_shufflevector(a, a, i, i, i, i, 4 + i, 4 + i, 4 + i, 4 + i, 8 + i, 8 + i, 8 + i, \
-                            8 + i, 12 + i, 12 + i, 12 + i, 12 + i)
-#define REPEAT(four) _mm512_broadcast_f32x4(four)
-#else
-#define FIRST(a, b) __builtin_shufflevector(a, b, 0, 8, 1, 9, 4, 12, 5, 13)
-#define LAST(a, b) __builtin_shufflevector(a, b, 2, 10, 3, 11, 6, 14, 7, 15)
-#define FIRST_TWO(a, b) __builtin_shufflevector(a, b, 0, 1, 8, 9, 4, 5, 12, 13)
-#define LAST_TWO(a, b) __builtin_shufflevector(a, b, 2, 3, 10, 11, 6, 7, 14, 15)
-#define SWAP_FOURS(a) _mm256_permute2f128_ps(a, a, 1)
-#define SPREAD(a, i) __builtin_shufflevector(a, a, i, i, i, i, 4 + i, 4 + i, 4 + i, 4 + i)
-#define REPEAT(four) _mm256_set_m128(four, four)
-#endif
-
-/* The four sums across lanes, side by side in each four. */
-INLINE VECTOR sum_four(VECTOR a, VECTOR b, VECTOR c, VECTOR d)
-{
-    VECTOR ab = FIRST(a, b) + LAST(a, b), cd = FIRST(c, d) + LAST(c, d);
-    VECTOR sums = FIRST_TWO(ab, cd) + LAST_TWO(ab, cd);
-#if WIDTH == 16
-    sums += SWAP_HALVES(sums);
-#endif
-    return sums + SWAP_FOURS(sums);
-}
-
-INLINE float sum_lanes(VECTOR a)
-{
-    return sum_four(a, a, a, a)[0];
-}
-
-INLINE void fetch(const float *row, size_t length)
-{
-    for (size_t k = 0; k < length; k += 16)
-        __builtin_prefetch(row + k);
-}
 
 struct group { /* of rows that go together */
     const float *y[GROUP];
@@ -200,9 +145,10 @@ INLINE struct products multiply(struct foldin_work *w, size_t blocks)
     for (size_t k = 0; k < blocks; k++)
         VEC(w->Ad, k) = CVEC(w->D, k) * CVEC(w->d, k);
     sum_begin(&Ad, w->Ad, blocks);
+    bool far = w->count * blocks * sizeof(VECTOR) > FAR_BYTES;
     for (size_t i = 0; i < w->count; i += GROUP) {
         struct group rows = group_at(w, i);
-        if (i + FETCH_AHEAD + GROUP <= w->count)
+        if (far && i + FETCH_AHEAD + GROUP <= w->count)
             for (size_t j = 0; j < GROUP; j++)
                 fetch(w->rows[i + FETCH_AHEAD + j], blocks * WIDTH);
         FOUR p = *(const FOUR *)(w->p + i);

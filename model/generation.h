@@ -14,8 +14,9 @@
  *    "alpha","seed":"16 hex digits","iterations",
  *    "weights":{"taste","trend","trend_half_life":"1w","rho",
  *               "together","together_rho","together_horizon":"1d|ever","together_direction":"forward|both"},
- *    "figures":{"users","items","interactions","tail_events","loss","seconds",
- *               "ndcg20","ndcg20_se","ndcg20_live","ndcg20_recent"},     (null: not a number)
+ *    "figures":{"users","items","interactions","tail_events","loss",
+ *               "ndcg20","ndcg20_se","ndcg20_live","ndcg20_recent",
+ *               "ndcg20_taste","ndcg20_together"},                  (null: not a number)
  *    "cutoff":[{"partition","next_offset"}],"gate":"passed|first|refused"}
  * The hyperparameters and weights must be there (what says how `together` is made only if it is
  * above 0); another maker may leave out the rest.
@@ -45,10 +46,13 @@ struct score_weights {
 
 struct generation_figures {
     uint64_t users, items, interactions, tail_events;
-    double loss, seconds;
+    double loss;
+    double seconds; /* of the run that made it; not in the file, which is the same every time */
     double ndcg20, ndcg20_se; /* this candidate on the held-out tail */
     double ndcg20_live;       /* the running generation there; NaN: see train.h */
     double ndcg20_recent;     /* the best trend list alone */
+    double ndcg20_taste;      /* the best by taste alone; NaN: there is none to fit */
+    double ndcg20_together;   /* the same, by together */
 };
 
 enum gate { GATE_FIRST, GATE_PASSED, GATE_REFUSED };

@@ -48,11 +48,12 @@ static void write_figures(struct json_writer *w, const struct generation_figures
     json_int(w, "interactions", (int64_t)figures->interactions);
     json_int(w, "tail_events", (int64_t)figures->tail_events);
     json_real(w, "loss", figures->loss);
-    json_real(w, "seconds", figures->seconds);
     json_real(w, "ndcg20", figures->ndcg20);
     json_real(w, "ndcg20_se", figures->ndcg20_se);
     json_real(w, "ndcg20_live", figures->ndcg20_live);
     json_real(w, "ndcg20_recent", figures->ndcg20_recent);
+    json_real(w, "ndcg20_taste", figures->ndcg20_taste);
+    json_real(w, "ndcg20_together", figures->ndcg20_together);
     json_end_object(w);
 }
 
@@ -168,11 +169,13 @@ static void read_figures(struct generation_figures *figures, const struct json *
     figures->interactions = read_count(json, "interactions");
     figures->tail_events = read_count(json, "tail_events");
     figures->loss = json_get_number(json, "loss", NAN);
-    figures->seconds = json_get_number(json, "seconds", NAN);
+    figures->seconds = NAN;
     figures->ndcg20 = json_get_number(json, "ndcg20", NAN);
     figures->ndcg20_se = json_get_number(json, "ndcg20_se", NAN);
     figures->ndcg20_live = json_get_number(json, "ndcg20_live", NAN);
     figures->ndcg20_recent = json_get_number(json, "ndcg20_recent", NAN);
+    figures->ndcg20_taste = json_get_number(json, "ndcg20_taste", NAN);
+    figures->ndcg20_together = json_get_number(json, "ndcg20_together", NAN);
 }
 
 static const char *read_cutoffs(struct generation *generation, const struct json *json)

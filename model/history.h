@@ -230,8 +230,8 @@ void history_set_generation(struct history *history, uint64_t generation, bool s
                             uint64_t newest, uint32_t gate_refusals);
 
 /* `freshet dump`: reads the state and writes JSON lines (docs/ARCHITECTURE.md has their shape):
- * users, item sums, items, partitions, meta. From any process but the one that writes the state.
- * `user.data` NULL: everything; else the lines of that user alone. */
+ * users, item sums, co-occurrence, items, partitions, meta. From any process but the one that
+ * writes the state. `user.data` NULL: everything; else the lines of that user alone. */
 int history_dump(const struct state_settings *settings, struct slice user, FILE *out,
                  struct error *err);
 

@@ -33,8 +33,8 @@ struct user_set { /* the same of users, borrowed */
 };
 void user_set_add(struct user_set *set, struct user *user);
 
-#define PAIRS_COMMIT_BYTES (16 << 20) /* of tables in a commit, over all partitions, about */
-#define PAIRS_JOURNAL_SHARE 8
+#define PAIRS_COMMIT_BYTES (16 << 20) /* of tables in a commit at most, over all partitions, */
+#define PAIRS_JOURNAL_SHARE 4         /* and a fourth of the journal's */
 
 struct unsaved_table {
     int64_t since; /* first event that the state's table lacks */
@@ -49,9 +49,8 @@ struct journal_record {  /* in the state */
 struct pairs_journal { /* what the state lacks of a partition's co-occurrence */
     /* Events for the next record, and those in the commit under way, as they will be stored. */
     struct buffer gathered, committing;
-    int64_t gathered_first, committing_first; /* offsets */
-    int64_t last;                             /* of the last event of all */
-    struct journal_record *records;           /* [record_count] oldest first */
+    int64_t last;                   /* offset of the last event of all */
+    struct journal_record *records; /* [record_count] oldest first */
     size_t record_count, record_capacity;
     size_t records_leaving; /* the first so many leave with the commit under way */
     bool record_added;      /* and the last is new with it */

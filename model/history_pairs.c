@@ -16,12 +16,24 @@
 #include "base/mem.h"
 #include "model/history_internal.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 
 struct record_head {         /* the events follow */
     uint32_t neighbours_max; /* with which they were learned, and must be again */
     uint32_t reserved;
 };
+
+#define RECORD_BYTES_MIN (sizeof(struct record_head) + offsetof(struct pairs_event, before))
+
+/* Of a record's first event, and so of its key. */
+static int64_t first_offset(struct slice record)
+{
+    int64_t offset;
+    size_t at = sizeof(struct record_head) + offsetof(struct pairs_event, offset);
+    memcpy(&offset, record.data + at, sizeof offset);
+    return offset;
+}
 
 void journal_clear(struct pairs_journal *journal)
 {
@@ -67,7 +79,6 @@ void partition_count_pairs(struct partition *partition, const struct pairs_event
     if (journal->gathered.length == 0) {
         struct record_head head = {partition->pairs.neighbours_max, 0};
         buffer_add(&journal->gathered, &head, sizeof head);
-        journal->gathered_first = event->offset;
     }
     pairs_event_write(&journal->gathered, event);
     journal->last = event->offset;
@@ -105,13 +116,10 @@ static void take_tables(struct partition *partition, struct slice topic,
                         struct state_commit *commit, size_t bytes_max, struct buffer *scratch)
 {
     struct pairs_journal *journal = &partition->journal;
-    for (size_t bytes = 0; journal->unsaved_taken < journal->unsaved_count;) {
-        bytes += take_table(partition, topic, &journal->unsaved[journal->unsaved_taken], commit,
+    size_t bytes = 0;
+    while (journal->unsaved_taken < journal->unsaved_count && (bytes == 0 || bytes < bytes_max))
+        bytes += take_table(partition, topic, &journal->unsaved[journal->unsaved_taken++], commit,
                             scratch);
-        journal->unsaved_taken++;
-        if (bytes >= bytes_max)
-            break;
-    }
 }
 
 /* The first event that a table waits for, after those taken; older records are of no more use. */
@@ -152,16 +160,15 @@ static void take_gathered(struct partition *partition, struct slice topic,
 {
     char bytes[STATE_KEY_MAX];
     struct pairs_journal *journal = &partition->journal;
-    int64_t first = journal->gathered_first;
     struct buffer taken = journal->gathered;
     journal->gathered = journal->committing;
     journal->committing = taken;
-    journal->committing_first = first;
     if (taken.length == 0 || journal->last < oldest_wanted(journal))
         return;
+    int64_t first = first_offset(buffer_slice(&taken));
     size_t length = state_key_offset(bytes, topic, partition->number, first);
     state_commit_put_lent(commit, STATE_JOURNAL, (struct slice){bytes, (uint32_t)length},
-                          buffer_slice(&journal->committing));
+                          buffer_slice(&taken));
     add_record(journal, first, journal->last, taken.length);
     journal->record_added = true;
 }
@@ -203,7 +210,6 @@ static void gather_again(struct pairs_journal *journal)
         buffer_add(&all, since.data + sizeof(struct record_head),
                    since.length - sizeof(struct record_head));
     journal->gathered = all;
-    journal->gathered_first = journal->committing_first;
     journal->committing = since;
 }
 
@@ -305,7 +311,7 @@ static int visit_record(struct slice key, struct slice value, void *arg)
     struct record_head head;
     int64_t first;
     if (!state_key_parse(key, &parts) || !state_key_offset_number(parts.rest, &first) ||
-        value.length <= sizeof head)
+        value.length < RECORD_BYTES_MIN || first != first_offset(value))
         return damaged(loading, "journal");
     memcpy(&head, value.data, sizeof head);
     if (head.neighbours_max == 0 || head.neighbours_max > PAIRS_NEIGHBOURS_MAX)

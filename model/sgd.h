@@ -18,4 +18,15 @@
 void sgd_step(const struct basis *basis, const struct hyperparameters *hyper, double rate,
               const struct pair *pair, uint32_t t, float *x);
 
+struct sgd_step {
+    struct pair pair;
+    uint32_t t;
+    float *x; /* [stride]; several steps may have the same */
+};
+
+/* The same, one after the other, with what comes next fetched into the cache. The kernel is
+ * base/kernel.h's choice; a batch gives the bits of single steps. */
+void sgd_steps(const struct basis *basis, const struct hyperparameters *hyper, double rate,
+               const struct sgd_step *steps, size_t count);
+
 #endif

@@ -10,7 +10,7 @@
  *
  * where 16 covers the addition of the bias and the roundings of the bounds themselves, and FLT_MIN
  * what underflow loses. The filter of bytes sums exactly, but of rounded factors. With x = t p + r
- * and y = s q + d (p, q whole numbers, coordinates weighted so that x.y stays what it is)
+ * and y = s q + d (p, q whole numbers)
  *
  *   x.y = t s p.q + r.(s q) + x.d,  so it differs by at most  |r| |s q| + |x| |d|
  *
@@ -33,11 +33,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define STEP 16             /* items per step of a scan by bias */
-#define SPARE_MIN 256       /* entries beyond n that gather between two compactions, at least */
-#define AHEAD 8             /* rows fetched before they are scored */
-#define LINE_FLOATS 16      /* of a cache line */
-#define SIEVE_WORDS 64      /* 4,096 bits for some hundred columns */
+#define STEP 16        /* items per step of a scan by bias */
+#define SPARE_MIN 256  /* entries beyond n that gather between two compactions, at least */
+#define AHEAD 8        /* rows fetched before they are scored */
+#define LINE_FLOATS 16 /* of a cache line */
+#define SIEVE_BITS 8192
+#define OUT_LEAST 64        /* slots */
 #define TRUST_MOST 16       /* tiles that an early end is expected to go on for */
 #define TRUST_RETRY 16      /* panels between two tries without trust */
 #define PENDING 0x80000000u /* in a column: the score is the filter's, less its doubt */
@@ -48,13 +49,15 @@ struct lane { /* one user's selection under way */
     const struct topn_user *user;
     struct topn_entry *entries; /* [capacity], borrowed of the scratch */
     uint32_t count, pending;
-    float threshold;             /* no score below it enters */
-    float doubt;                 /* the largest of a pending entry's */
-    bool full;                   /* n exact entries were seen; the last of them: */
-    struct topn_entry worst;     /* what a newcomer has to beat */
-    double norm;                 /* |x| */
-    double slack;                /* F above; infinite: no filter */
-    uint64_t sieve[SIEVE_WORDS]; /* bits of columns that are hidden or were offered already */
+    float threshold;         /* no score below it enters */
+    float doubt;             /* the largest of a pending entry's */
+    bool full;               /* n exact entries were seen; the last of them: */
+    struct topn_entry worst; /* what a newcomer has to beat */
+    double norm;             /* |x| */
+    double slack;            /* F above; infinite: no filter */
+    uint32_t *out; /* [out_mask + 1]: hash table of column + 1: hidden or offered already */
+    uint32_t out_mask;
+    uint64_t sieve[SIEVE_BITS / 64]; /* a bit is set where a column of `out` falls: most do not */
 };
 
 struct crew { /* the users of a tile */
@@ -74,6 +77,8 @@ struct topn_scratch {
     size_t entries_capacity;
     float *bias; /* [count], NaN where excluded */
     size_t bias_capacity;
+    uint32_t *out; /* of all lanes */
+    size_t out_capacity;
     unsigned char *packed; /* [crews, steps, TOPN_GROUP] */
     size_t packed_capacity;
 };
@@ -103,6 +108,7 @@ void topn_scratch_free(struct topn_scratch *scratch)
         return;
     free(scratch->entries);
     free(scratch->bias);
+    free(scratch->out);
     free(scratch->packed);
     free(scratch);
 }
@@ -123,64 +129,39 @@ static bool is_excluded(const struct topn_items *items, uint32_t column)
     return items->excluded != NULL && (items->excluded[column / 64] >> (column % 64) & 1) != 0;
 }
 
-static uint32_t sieve_bit(uint32_t column)
+static uint32_t out_slot(const struct lane *lane, uint32_t column)
 {
-    return column * 2654435769u >> 20; /* Knuth's multiplicative hash */
+    return column * 2654435769u >> 7 & lane->out_mask; /* Knuth's multiplicative hash */
 }
 
-static void sieve_add(struct lane *lane, uint32_t column)
+static void set_out(struct lane *lane, uint32_t column)
 {
-    uint32_t bit = sieve_bit(column);
-    lane->sieve[bit / 64] |= UINT64_C(1) << (bit % 64);
-}
-
-static bool sieve_has(const struct lane *lane, uint32_t column)
-{
-    uint32_t bit = sieve_bit(column);
-    return (lane->sieve[bit / 64] >> (bit % 64) & 1) != 0;
-}
-
-static bool is_hidden(const struct topn_user *user, uint32_t column)
-{
-    size_t begin = 0, end = user->hidden_count;
-    while (begin < end) {
-        size_t middle = begin + (end - begin) / 2;
-        if (user->hidden[middle] < column)
-            begin = middle + 1;
-        else
-            end = middle;
-    }
-    return begin < user->hidden_count && user->hidden[begin] == column;
-}
-
-static bool is_extra(const struct topn_user *user, uint32_t column)
-{
-    size_t begin = 0, end = user->extra_count;
-    while (begin < end) {
-        size_t middle = begin + (end - begin) / 2;
-        if (user->extras[middle].column < column)
-            begin = middle + 1;
-        else
-            end = middle;
-    }
-    return begin < user->extra_count && user->extras[begin].column == column;
-}
-
-/* Without a branch in the loop, so that it takes many at a time. */
-static bool is_last(const struct topn_user *user, uint32_t column)
-{
-    unsigned found = 0;
-    for (size_t i = 0; i < user->last_count; i++)
-        found |= user->last[i] == column;
-    return found != 0;
+    uint32_t slot = out_slot(lane, column);
+    while (lane->out[slot] != 0 && lane->out[slot] != column + 1)
+        slot = (slot + 1) & lane->out_mask;
+    lane->out[slot] = column + 1;
+    lane->sieve[column % SIEVE_BITS / 64] |= UINT64_C(1) << (column % 64);
 }
 
 /* Not to be offered (again). */
 static bool is_out(const struct lane *lane, uint32_t column)
 {
-    const struct topn_user *user = lane->user;
-    return sieve_has(lane, column) &&
-           (is_last(user, column) || is_hidden(user, column) || is_extra(user, column));
+    if ((lane->sieve[column % SIEVE_BITS / 64] >> (column % 64) & 1) == 0)
+        return false;
+    uint32_t slot = out_slot(lane, column);
+    while (lane->out[slot] != 0 && lane->out[slot] != column + 1)
+        slot = (slot + 1) & lane->out_mask;
+    return lane->out[slot] != 0;
+}
+
+/* At most half full. */
+static uint32_t out_size(const struct topn_user *user)
+{
+    size_t wanted = 2 * (user->hidden_count + user->extra_count + user->last_count),
+           size = OUT_LEAST;
+    while (size < wanted)
+        size *= 2;
+    return (uint32_t)size;
 }
 
 /* -- a lane's entries -------------------------------------------------------------------------- */
@@ -215,25 +196,30 @@ static void rescore(const struct job *job, struct lane *lane)
     lane->pending = 0;
 }
 
-/* By lower bounds: raises the threshold to the n-th of them, drops what cannot reach it. */
+/* Drops what cannot reach the threshold even if its doubt is all in its favour. */
+static void drop(struct lane *lane)
+{
+    float least = lane->threshold - 2 * lane->doubt;
+    uint32_t count = 0, pending = 0;
+    least -= fabsf(least) * TOPN_MARGIN;
+    for (uint32_t i = 0; i < lane->count; i++) {
+        struct topn_entry entry = lane->entries[i];
+        lane->entries[count] = entry;
+        bool stays = entry.score >= least;
+        count += stays;
+        pending += stays & (entry.column / PENDING);
+    }
+    lane->count = count;
+    lane->pending = pending;
+}
+
+/* The n-th of the lower bounds is a threshold, and so is one a little further down. */
 static void narrow(const struct job *job, struct lane *lane)
 {
     if (lane->pending == 0 || lane->count <= job->n)
         return;
-    raise_threshold(lane, topn_select_highest(lane->entries, lane->count, job->n));
-    uint32_t count = job->n, pending = 0;
-    for (uint32_t i = 0; i < job->n; i++)
-        pending += lane->entries[i].column / PENDING;
-    for (uint32_t i = job->n; i < lane->count; i++) {
-        struct topn_entry entry = lane->entries[i];
-        float doubt = (entry.column & PENDING) != 0 ? 2 * lane->doubt : 0;
-        if (entry.score + doubt < lane->threshold)
-            continue;
-        pending += entry.column / PENDING;
-        lane->entries[count++] = entry;
-    }
-    lane->count = count;
-    lane->pending = pending;
+    raise_threshold(lane, topn_nth(lane->entries, lane->count, job->n, job->n / 8));
+    drop(lane);
 }
 
 /* Keeps the best n, exactly. */
@@ -277,21 +263,21 @@ static void push_exact(const struct job *job, struct lane *lane, uint32_t column
 
 /* -- what is offered first --------------------------------------------------------------------- */
 
+/* Each once; what is hidden is out already. */
 static void offer_extras(const struct job *job, struct lane *lane)
 {
     const struct topn_user *user = lane->user;
     for (size_t i = 0; i < user->extra_count; i++) {
         uint32_t column = user->extras[i].column;
-        bool hidden = sieve_has(lane, column) && is_hidden(user, column);
-        if (column < job->items->count && !hidden && !is_excluded(job->items, column))
+        if (column >= job->items->count || is_out(lane, column))
+            continue;
+        set_out(lane, column);
+        if (!is_excluded(job->items, column))
             push_exact(job, lane, column,
                        topn_score(job->items, user->x, column, user->extras[i].value));
     }
-    for (size_t i = 0; i < user->extra_count; i++)
-        sieve_add(lane, user->extras[i].column);
 }
 
-/* The sieve has what is hidden or an extra. */
 static void offer_last(const struct job *job, struct lane *lane)
 {
     const struct topn_user *user = lane->user;
@@ -299,20 +285,20 @@ static void offer_last(const struct job *job, struct lane *lane)
         uint32_t column = user->last[i];
         if (i + AHEAD < user->last_count && user->x != NULL && user->last[i + AHEAD] < job->rows)
             fetch(job->index, user->last[i + AHEAD]);
-        if (column >= job->items->count || is_excluded(job->items, column))
+        if (column >= job->items->count || is_out(lane, column))
             continue;
-        if (sieve_has(lane, column) && (is_hidden(user, column) || is_extra(user, column)))
-            continue;
-        push_exact(job, lane, column, topn_score(job->items, user->x, column, 0));
+        set_out(lane, column);
+        if (!is_excluded(job->items, column))
+            push_exact(job, lane, column, topn_score(job->items, user->x, column, 0));
     }
-    for (size_t i = 0; i < user->last_count; i++)
-        sieve_add(lane, user->last[i]);
 }
 
 static void open_lane(const struct job *job, struct lane *lane, const struct topn_user *user,
-                      struct topn_entry *entries)
+                      struct topn_entry *entries, uint32_t *out)
 {
     memset(lane, 0, sizeof *lane);
+    lane->out = out;
+    lane->out_mask = out_size(user) - 1;
     lane->user = user;
     lane->entries = entries;
     lane->threshold = -INFINITY;
@@ -324,7 +310,7 @@ static void open_lane(const struct job *job, struct lane *lane, const struct top
                           : INFINITY;
     }
     for (size_t i = 0; i < user->hidden_count; i++)
-        sieve_add(lane, user->hidden[i]);
+        set_out(lane, user->hidden[i]);
     offer_extras(job, lane);
     offer_last(job, lane);
     if (lane->count >= job->n)
@@ -385,22 +371,20 @@ static void pack_bytes(const struct topn_index *index, struct crew *crew, uint32
 {
     int8_t *packed = crew->packed;
     const float *x = crew->lanes[at]->user->x;
-    double largest = 0, squares = 0, rounding = 0, most = topn_filter_user_most(index->filter);
+    double largest = 0, rounding = 0, most = topn_filter_user_most(index->filter);
     for (int k = 0; k < index->rank; k++)
-        largest = fmax(largest, fabs((double)x[k] * index->weights[k]));
+        largest = fmax(largest, fabs((double)x[k]));
     crew->bounds.scale[at] = (float)(largest / most);
     double scale = (double)crew->bounds.scale[at];
     for (int k = 0; k < index->rank; k++) {
-        double value = (double)x[k] * index->weights[k];
+        double value = (double)x[k];
         double p = scale > 0 ? fmax(fmin(rint(value / scale), most), -most) : 0;
         packed[(k / TOPN_QUAD * TOPN_GROUP + (int)at) * TOPN_QUAD + k % TOPN_QUAD] = (int8_t)p;
-        squares += value * value;
         rounding += (value - scale * p) * (value - scale * p);
         crew->bounds.offset[at] += 128 * (int32_t)p;
         if (k + 1 == index->first_coordinates)
             crew->bounds.first_offset[at] = crew->bounds.offset[at];
     }
-    crew->bounds.weighted[at] = topn_round_up(sqrt(squares));
     crew->bounds.rounding[at] = topn_round_up(sqrt(rounding));
 }
 
@@ -594,13 +578,30 @@ static void reserve(struct topn_scratch *scratch, size_t entries)
     scratch->entries = mem_array(scratch->entries, entries, sizeof *scratch->entries);
 }
 
+/* Room for all users' tables, empty. */
+static uint32_t *clear_out(struct topn_scratch *scratch, const struct topn_user *users,
+                           size_t user_count)
+{
+    size_t size = 0;
+    for (size_t i = 0; i < user_count; i++)
+        size += out_size(&users[i]);
+    if (size > scratch->out_capacity) {
+        scratch->out_capacity = size + size / 4;
+        scratch->out = mem_array(scratch->out, scratch->out_capacity, sizeof *scratch->out);
+    }
+    memset(scratch->out, 0, size * sizeof *scratch->out);
+    return scratch->out;
+}
+
 static void scan(struct job *job, const struct topn_user *users, size_t user_count)
 {
     struct lane *filtered[TOPN_USERS_MAX];
     size_t filtered_count = 0;
+    uint32_t *out = clear_out(job->scratch, users, user_count);
     for (size_t i = 0; i < user_count; i++) {
         struct lane *lane = &job->scratch->lanes[i];
-        open_lane(job, lane, &users[i], job->scratch->entries + i * job->capacity);
+        open_lane(job, lane, &users[i], job->scratch->entries + i * job->capacity, out);
+        out += lane->out_mask + 1;
         size_t rows = users[i].x != NULL ? job->rows : 0;
         scan_bias(job, lane, rows);
         if (rows > 0 && isfinite(lane->slack))

@@ -8,12 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BYTE_MOST 127      /* of a quantised factor, either sign */
-#define COARSE_SHARE 2     /* of the spread of scores, lost by rounding to bytes: too much */
-#define BYTE_OFFSET 128    /* makes it unsigned */
-#define FIRST_SHARE 4      /* the first steps are a quarter of the coordinates */
-#define FIRST_RANK_MIN 32  /* below, an early end saves nothing */
-#define WEIGHT_LEAST (-40) /* exponent: a coordinate that small does not matter */
+#define BYTE_MOST 127     /* of a quantised factor, either sign */
+#define COARSE_SHARE 2    /* of the spread of scores, lost by rounding to bytes: too much */
+#define BYTE_OFFSET 128   /* makes it unsigned */
+#define FIRST_SHARE 4     /* the first steps are a quarter of the coordinates */
+#define FIRST_RANK_MIN 32 /* below, an early end saves nothing */
 
 struct ranked {
     double norm;
@@ -57,25 +56,6 @@ static void order_rows(struct topn_index *index, struct ranked *ranked)
         index->order[i] = ranked[i].row;
 }
 
-/* Coordinates are scaled apart by powers of two, so that those of small items' factors keep more
- * bits: by the square root of their size, since users' factors are scaled the other way. */
-static void choose_weights(struct topn_index *index)
-{
-    double *weights = index->weights, largest = 0;
-    for (int k = 0; k < index->rank; k++)
-        weights[k] = 0;
-    for (size_t row = 0; row < index->rows; row++)
-        for (int k = 0; k < index->rank; k++)
-            weights[k] += (double)index->Y[row * index->stride + (size_t)k] *
-                          index->Y[row * index->stride + (size_t)k];
-    for (int k = 0; k < index->rank; k++)
-        largest = fmax(largest, weights[k]);
-    for (int k = 0; k < index->rank; k++) {
-        double share = weights[k] > 0 ? weights[k] / largest : 1; /* of squares */
-        weights[k] = exp2(fmax(rint(log2(share) / 4), WEIGHT_LEAST));
-    }
-}
-
 static const float *row_at(const struct topn_index *index, size_t panel, size_t item)
 {
     return index->Y + index->order[panel * TOPN_PANEL + item] * index->stride;
@@ -106,12 +86,12 @@ static void pack_floats(struct topn_index *index, size_t at)
             packed[(size_t)k * TOPN_PANEL + item] = row_at(index, at, item)[k];
 }
 
-static double largest_weighted(const struct topn_index *index, size_t at)
+static double largest_factor(const struct topn_index *index, size_t at)
 {
     double largest = 0;
     for (size_t item = 0; item < items_in(index, at); item++)
         for (int k = 0; k < index->rank; k++)
-            largest = fmax(largest, fabs(row_at(index, at, item)[k] / index->weights[k]));
+            largest = fmax(largest, fabs((double)row_at(index, at, item)[k]));
     return largest;
 }
 
@@ -120,12 +100,12 @@ static void pack_bytes(struct topn_index *index, size_t at)
     struct topn_panel *panel = &index->panels[at];
     uint8_t *packed = index->packed + at * index->panel_bytes;
     memset(packed, BYTE_OFFSET, index->panel_bytes);
-    panel->scale = (float)(largest_weighted(index, at) / BYTE_MOST);
+    panel->scale = (float)(largest_factor(index, at) / BYTE_MOST);
     double scale = (double)panel->scale, rounded_max = 0, rounding_max = 0;
     for (size_t item = 0; item < items_in(index, at); item++) {
         double rounded = 0, rounding = 0; /* squares */
         for (int k = 0; k < index->rank; k++) {
-            double y = row_at(index, at, item)[k] / index->weights[k];
+            double y = (double)row_at(index, at, item)[k];
             double q = scale > 0 ? fmax(fmin(rint(y / scale), BYTE_MOST), -BYTE_MOST) : 0;
             size_t quad = (size_t)k / TOPN_QUAD * TOPN_PANEL + item;
             packed[quad * TOPN_QUAD + (size_t)k % TOPN_QUAD] = (uint8_t)(q + BYTE_OFFSET);
@@ -141,8 +121,6 @@ static void pack_bytes(struct topn_index *index, size_t at)
 
 static void pack(struct topn_index *index)
 {
-    if (topn_filter_is_bytes(index->filter))
-        choose_weights(index);
     for (size_t at = 0; at < index->panel_count; at++) {
         bound(index, at);
         if (topn_filter_is_bytes(index->filter))
@@ -179,11 +157,10 @@ struct topn_index *topn_index_new_for(const float *Y, size_t rows, size_t stride
     shape(index);
 
     struct ranked *ranked = mem_try(rows + 1, sizeof *ranked);
-    index->weights = mem_try((size_t)rank, sizeof *index->weights);
     index->order = mem_try(index->panel_count * TOPN_PANEL + 1, sizeof *index->order);
     index->panels = mem_try(index->panel_count + 1, sizeof *index->panels);
     index->packed = mem_try(index->panel_count + 1, index->panel_bytes);
-    if (!ranked || !index->weights || !index->order || !index->panels || !index->packed) {
+    if (!ranked || !index->order || !index->panels || !index->packed) {
         free(ranked);
         topn_index_free(index);
         return NULL;
@@ -227,7 +204,6 @@ void topn_index_free(struct topn_index *index)
 {
     if (index == NULL)
         return;
-    free(index->weights);
     free(index->order);
     free(index->panels);
     free(index->packed);

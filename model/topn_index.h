@@ -17,7 +17,6 @@ struct topn_index {
 
     int steps, first_steps;    /* see struct topn_tile */
     int first_coordinates;     /* in the first steps */
-    double *weights;           /* [rank]: powers of two; bytes alone, else NULL */
     size_t panel_count;        /* of TOPN_PANEL items */
     size_t panel_bytes;        /* a multiple of 64 */
     uint32_t *order;           /* [panel_count, TOPN_PANEL]: columns, by falling norm */

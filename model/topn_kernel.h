@@ -33,7 +33,7 @@ struct topn_panel { /* the largest of its items, rounded up */
     float norm;     /* |y| */
     float rest;     /* |y| beyond the first steps */
 
-    /* Bytes alone, in weighted coordinates y_k / weight_k = scale q_k + d_k: */
+    /* Bytes alone, where y = scale q + d: */
     float scale;
     float rounded;  /* |scale q| */
     float rounding; /* |d| */
@@ -47,9 +47,8 @@ struct topn_group {
     float norm[TOPN_GROUP];      /* |x| */
     float rest[TOPN_GROUP];      /* |x| beyond the first steps */
 
-    /* Bytes alone, in weighted coordinates x_k weight_k = scale p_k + r_k: */
+    /* Bytes alone, where x = scale p + r: */
     float scale[TOPN_GROUP];
-    float weighted[TOPN_GROUP];       /* |x| */
     float rounding[TOPN_GROUP];       /* |r| */
     int32_t offset[TOPN_GROUP];       /* 128 times the sum of p */
     int32_t first_offset[TOPN_GROUP]; /* of p of the first steps */
@@ -115,8 +114,8 @@ static inline __attribute__((always_inline)) void topn_find_limits(struct topn_t
     const struct topn_group *group = tile->group;
     const struct topn_panel panel = *tile->panel;
     for (int user = 0; user < TOPN_GROUP; user++) {
-        float doubt = (group->rounding[user] * panel.rounded +
-                       group->weighted[user] * panel.rounding + group->slack[user]) *
+        float doubt = (group->rounding[user] * panel.rounded + group->norm[user] * panel.rounding +
+                       group->slack[user]) *
                       (1 + TOPN_MARGIN);
         float limit = group->threshold[user] - doubt;
         float margin = __builtin_fabsf(limit) * TOPN_MARGIN;

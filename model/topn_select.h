@@ -10,12 +10,13 @@
  * ids, which no caller has, so that the order is total whatever comes in. */
 bool topn_beats(const struct topn_entry *a, const struct topn_entry *b, const struct slice *ids);
 
-/* Moves the best `wanted` <= count to the front, in any order. */
+/* Moves the best `wanted` <= count to the front, in any order. No score is a NaN. */
 void topn_select_best(struct topn_entry *entries, size_t count, size_t wanted,
                       const struct slice *ids);
 
-/* The same by score alone, ties as they come. Returns the least score among them; wanted > 0. */
-float topn_select_highest(struct topn_entry *entries, size_t count, size_t wanted);
+/* The n-th score from above, or, found sooner, one of the next `more`; 0 < n <= count. No score is
+ * a NaN. */
+float topn_nth(const struct topn_entry *entries, size_t count, size_t n, size_t more);
 
 void topn_sort(struct topn_entry *entries, size_t count, const struct slice *ids);
 

@@ -12,7 +12,12 @@
 #include <sys/stat.h>
 
 const struct score_weights train_default_weights = {
-    .taste = 1, .trend = 0.1, .trend_half_life = 4, .rho = 0.8};
+    .taste = 1,
+    .trend = 0.3,
+    .trend_half_life = 4,
+    .rho = 0.8,
+    .together = 10,
+    .together_of = {.rho = 0.8, .horizon = PAIRS_EVER, .both = true}};
 
 #define GATE_STANDARD_ERRORS 2
 
@@ -96,7 +101,9 @@ static int read_all(struct training *t, struct error *err)
                                              .ndcg20 = NAN,
                                              .ndcg20_se = NAN,
                                              .ndcg20_live = NAN,
-                                             .ndcg20_recent = NAN};
+                                             .ndcg20_recent = NAN,
+                                             .ndcg20_taste = NAN,
+                                             .ndcg20_together = NAN};
     t->stride = als_stride(s->als.hyper.rank);
     t->X = mem_try(t->corpus.users * t->stride, sizeof *t->X);
     t->Y = mem_try(t->corpus.items * t->stride, sizeof *t->Y);
@@ -204,18 +211,26 @@ static int judge_live(struct training *t, const struct tail *tail, const struct 
     return failed;
 }
 
+/* Without neighbours nothing goes together. */
+static struct tail_choice choice_of(const struct train_settings *settings)
+{
+    struct tail_choice choice = settings->choice;
+    if (settings->neighbours_max == 0)
+        choice.together_weight = 0;
+    return choice;
+}
+
 static int fit_and_judge(struct training *t, const struct tail *tail, struct error *err)
 {
     const struct hyperparameters *hyper = &t->settings->als.hyper;
-    struct tail_choice choice = t->settings->choice;
+    struct tail_choice choice = choice_of(t->settings);
     struct tail_fit fit = {0};
     double *g = mem_array(NULL, (size_t)hyper->rank, sizeof *g);
     enter(t, "fitting");
     int failed = rotate(t, g, err);
     if (!failed) {
         struct basis basis = {t->Y, g, t->corpus.items, t->stride, hyper->rank};
-        failed = tail_fit(tail, &basis, hyper, &choice, t->live != NULL ? &t->live->weights : NULL,
-                          &fit, err);
+        failed = tail_fit(tail, &basis, hyper, &choice, &t->weights, &fit, err);
     }
     if (!failed) {
         t->weights = fit.weights;
@@ -223,6 +238,8 @@ static int fit_and_judge(struct training *t, const struct tail *tail, struct err
         t->figures.ndcg20 = fit.fitted.mean;
         t->figures.ndcg20_se = fit.fitted.se;
         t->figures.ndcg20_recent = fit.recent;
+        t->figures.ndcg20_taste = fit.taste;
+        t->figures.ndcg20_together = fit.together;
         if (t->live != NULL && tail->fresh)
             failed = judge_live(t, tail, &fit, err);
     }
@@ -233,13 +250,12 @@ static int fit_and_judge(struct training *t, const struct tail *tail, struct err
 
 static int hold_out(struct training *t, struct error *err)
 {
-    struct tail_choice choice = t->settings->choice;
-    struct score_weights grid[TAIL_WEIGHTS_MAX];
+    struct tail_choice choice = choice_of(t->settings);
     struct tail tail;
     t->gate = t->live != NULL ? GATE_PASSED : GATE_FIRST;
     t->weights = tail_settle(&choice, t->live != NULL ? t->live->weights : train_default_weights);
-    size_t events_max = tail_events_max(t->corpus.items, tail_grid(&choice, grid) + 1);
-    if (tail_init(&tail, &t->corpus, t->live, events_max, t->settings->seed, err) != 0)
+    if (tail_init(&tail, &t->corpus, t->live, t->settings->neighbours_max,
+                  tail_events_max(t->corpus.items), t->settings->seed, err) != 0)
         return -1;
     int failed = 0;
     if (tail.count >= TAIL_EVENTS_MIN) {

@@ -2,19 +2,20 @@
  *
  * 1. Copy the histories out of one read view, close it (model/corpus.h).
  * 2. Order all interactions by (ts, user id), cut at TRAIN_TAIL, train on the part before, and on a
- *    bounded sample of the events after it fit the score's weights over a coarse grid and judge the
+ *    bounded sample of the events after it fit the weights of the score's three terms and judge the
  *    candidate and the running generation alike (model/tail.h). Weights switch from the running
- *    generation's only if better by a standard error. A running generation that already knows too
- *    much of the tail is not judged (ndcg20_live is NaN) and the candidate then starts from
- * nothing, too; with fewer than TAIL_EVENTS_MIN events nothing is (ndcg20 is NaN) and the weights
- * are the running generation's, or train_default_weights.
+ *    generation's, or from train_default_weights if there is none, only if better by a standard
+ *    error. A running generation that already knows too much of the tail is not judged (ndcg20_live
+ *    is NaN) and the candidate then starts from nothing, too; with fewer than TAIL_EVENTS_MIN
+ * events nothing is (ndcg20 is NaN) and the weights are those.
  * 3. Finish warm on everything.
  * 4. The gate: refused only if worse than the running generation by both `gate` (relative) and two
  *    standard errors of the difference; a refused candidate is written all the same, marked, and
  *    left for the daemon to pass over.
  *
- * The running generation is the one that the state names. The same state, settings and seed give
- * the same factors and weights whatever the number of threads. Idle priority is set by the caller.
+ * The running generation is the one that the state names. The same snapshot, settings and seed give
+ * the same file to the byte, whatever the number of threads and the order in which partitions were
+ * consumed (for the same kernel: base/kernel.h). Idle priority is set by the caller.
  */
 #ifndef FRESHET_MODEL_TRAIN_H
 #define FRESHET_MODEL_TRAIN_H
@@ -26,7 +27,7 @@
 
 #define TRAIN_TAIL 0.9            /* share of the interactions before the cut */
 #define TRAIN_INTERACTIONS_MIN 50 /* fewer say nothing */
-#define TRAIN_TAIL_EVENTS 2000    /* sampled from the tail, at most */
+#define TRAIN_TAIL_EVENTS 3000    /* sampled from the tail, at most */
 
 struct train_settings {
     struct state_settings state;

@@ -6,8 +6,7 @@
 
 /* Half-lives from a landmark to the newest event: counts stay below 2^512 events. */
 #define LANDMARK_HALF_LIVES 512
-#define SORTED_RUN 8     /* entries that insertion sorts faster */
-#define CHUNK_ITEMS 4096 /* merged at once when all lists are made anew */
+#define CHUNK_ITEMS 4096 /* merged at once; a power of two */
 
 void baselines_deinit(struct baselines *baselines)
 {
@@ -104,14 +103,64 @@ void baselines_add(struct baselines *baselines, uint32_t item, int64_t ts_ms)
     baselines->touched[baselines->touched_count++] = item;
 }
 
-/* -- one list's order -------------------------------------------------------------------------- */
+/* -- sorting ----------------------------------------------------------------------------------- */
+
+/* What a chunk of items is sorted in. */
+struct sorting {
+    uint64_t keys[CHUNK_ITEMS], spare[CHUNK_ITEMS];
+    struct baseline_entry entries[CHUNK_ITEMS], sorted[CHUNK_ITEMS];
+};
 
 static inline bool beats(const struct baseline_entry *a, const struct baseline_entry *b)
 {
     return a->count > b->count || (a->count == b->count && a->item < b->item);
 }
 
-static void insertion_sort(struct baseline_entry *entries, uint32_t count)
+/* The branch that could not be foreseen is none: both sides' places move by a comparison's value.
+ */
+static void merge_halves(const uint64_t *from, uint32_t left, uint32_t count, uint64_t *to)
+{
+    uint32_t a = 0, b = left;
+    while (a < left && b < count) {
+        bool takes_a = from[a] > from[b];
+        *to++ = from[takes_a ? a : b];
+        a += takes_a;
+        b += !takes_a;
+    }
+    memcpy(to, from + a, (left - a) * sizeof *to);
+    memcpy(to + (left - a), from + b, (count - b) * sizeof *to);
+}
+
+/* The largest first. */
+static void sort_keys(uint64_t *keys, uint32_t count, uint64_t *spare)
+{
+    if (count < 2)
+        return;
+    uint32_t left = count / 2;
+    sort_keys(keys, left, spare);
+    sort_keys(keys + left, count - left, spare);
+    if (keys[left - 1] > keys[left])
+        return; /* in order already */
+    memcpy(spare, keys, count * sizeof *keys);
+    merge_halves(spare, left, count, keys);
+}
+
+/* Counts are not negative, so their bits are in their order. The lowest of these make room for the
+ * entry's place, the earlier being the larger; what they would have told is put right below. */
+static inline uint64_t key_of(double count, uint32_t place)
+{
+    uint64_t bits;
+    memcpy(&bits, &count, sizeof bits);
+    return (bits & ~(uint64_t)(CHUNK_ITEMS - 1)) | (CHUNK_ITEMS - 1 - place);
+}
+
+static inline uint32_t place_of(uint64_t key)
+{
+    return CHUNK_ITEMS - 1 - (uint32_t)(key % CHUNK_ITEMS);
+}
+
+/* Of entries that are in order but for neighbours whose counts are nearly equal. */
+static void settle_neighbours(struct baseline_entry *entries, uint32_t count)
 {
     for (uint32_t i = 1; i < count; i++) {
         struct baseline_entry entry = entries[i];
@@ -122,29 +171,27 @@ static void insertion_sort(struct baseline_entry *entries, uint32_t count)
     }
 }
 
-static void merge_halves(const struct baseline_entry *from, uint32_t left, uint32_t count,
-                         struct baseline_entry *to)
+static void sort_entries(struct sorting *sorting, uint32_t count)
 {
-    uint32_t a = 0, b = left;
     for (uint32_t i = 0; i < count; i++)
-        to[i] = b == count || (a < left && beats(&from[a], &from[b])) ? from[a++] : from[b++];
+        sorting->keys[i] = key_of(sorting->entries[i].count, i);
+    sort_keys(sorting->keys, count, sorting->spare);
+    for (uint32_t i = 0; i < count; i++)
+        sorting->sorted[i] = sorting->entries[place_of(sorting->keys[i])];
+    settle_neighbours(sorting->sorted, count);
 }
 
-/* Best first; `spare`: [count]. */
-static void merge_sort(struct baseline_entry *entries, uint32_t count, struct baseline_entry *spare)
+/* By number, so that equal counts are in order as they come. */
+static void sort_items(struct sorting *sorting, uint32_t *items, uint32_t count)
 {
-    if (count <= SORTED_RUN) {
-        insertion_sort(entries, count);
-        return;
-    }
-    uint32_t left = count / 2;
-    merge_sort(entries, left, spare);
-    merge_sort(entries + left, count - left, spare + left);
-    if (beats(&entries[left - 1], &entries[left]))
-        return; /* in order already */
-    memcpy(spare, entries, count * sizeof *entries);
-    merge_halves(spare, left, count, entries);
+    for (uint32_t i = 0; i < count; i++)
+        sorting->keys[i] = UINT32_MAX - items[i];
+    sort_keys(sorting->keys, count, sorting->spare);
+    for (uint32_t i = 0; i < count; i++)
+        items[i] = UINT32_MAX - (uint32_t)sorting->keys[i];
 }
+
+/* -- one list's order -------------------------------------------------------------------------- */
 
 /* Those of the items that may be in the list, sorted. Returns how many. What does not even equal
  * the last of a full list has as many before it as the list is deep. */
@@ -152,14 +199,15 @@ static uint32_t sort_candidates(struct baselines *baselines, int method, const u
                                 uint32_t count)
 {
     const struct baseline_list *list = &baselines->lists[method];
+    struct sorting *sorting = baselines->sorting;
     double least = list->count == BASELINE_DEPTH ? list->top[BASELINE_DEPTH - 1].count : 0;
     uint32_t kept = 0;
     for (uint32_t i = 0; i < count; i++) {
         struct baseline_entry entry = {baselines->counts[items[i]][method], items[i]};
-        baselines->sorting[kept] = entry;
+        sorting->entries[kept] = entry;
         kept += entry.count >= least && entry.count > 0;
     }
-    merge_sort(baselines->sorting, kept, baselines->sorting + baselines->sorting_max);
+    sort_entries(sorting, kept);
     return kept;
 }
 
@@ -180,20 +228,33 @@ static void merge_into(struct baseline_list *list, const bool *is_touched,
     list->count = count;
 }
 
-/* Items that are in a list must be marked as touched, or not be there yet. */
-static void merge_items(struct baselines *baselines, const uint32_t *items, uint32_t count)
+/* Items that are in a list must be marked as touched, or not be there yet. Afterwards none is
+ * marked. count: at most CHUNK_ITEMS; sorts `items`, too. */
+static void merge_items(struct baselines *baselines, uint32_t *items, uint32_t count)
 {
-    if (count == 0)
-        return;
-    if (count > baselines->sorting_max) {
-        baselines->sorting_max = count + count / 2;
-        baselines->sorting =
-            mem_array(baselines->sorting, baselines->sorting_max, 2 * sizeof *baselines->sorting);
-    }
+    if (baselines->sorting == NULL)
+        baselines->sorting = mem_alloc(sizeof *baselines->sorting);
+    sort_items(baselines->sorting, items, count);
     for (int method = 0; method < BASELINE_COUNT; method++) {
         uint32_t fresh = sort_candidates(baselines, method, items, count);
-        merge_into(&baselines->lists[method], baselines->is_touched, baselines->sorting, fresh);
+        merge_into(&baselines->lists[method], baselines->is_touched, baselines->sorting->sorted,
+                   fresh);
     }
+    for (uint32_t i = 0; i < count; i++)
+        baselines->is_touched[items[i]] = false;
+}
+
+/* In pieces: what is touched leaves the lists with the first, and comes back with its own. */
+static void merge_touched(struct baselines *baselines)
+{
+    uint32_t left = baselines->touched_count;
+    for (uint32_t *at = baselines->touched; left > 0;) {
+        uint32_t count = left < CHUNK_ITEMS ? left : CHUNK_ITEMS;
+        merge_items(baselines, at, count);
+        at += count;
+        left -= count;
+    }
+    baselines->touched_count = 0;
 }
 
 /* -- all lists --------------------------------------------------------------------------------- */
@@ -256,8 +317,7 @@ static void list_all(struct baselines *baselines, uint32_t items)
 void baselines_renew(struct baselines *baselines, const struct history *history, uint32_t items)
 {
     if (baselines->known) {
-        merge_items(baselines, baselines->touched, baselines->touched_count);
-        clear_touched(baselines);
+        merge_touched(baselines);
         return;
     }
     clear_touched(baselines);

@@ -44,8 +44,7 @@ struct baselines {
     uint32_t items_max;
     uint32_t *touched; /* [touched_count], each once */
     uint32_t touched_count, touched_max;
-    struct baseline_entry *sorting; /* [2 * sorting_max] scratch */
-    uint32_t sorting_max;
+    struct sorting *sorting; /* scratch */
 };
 
 /* Zeroed: no lists. */

@@ -32,7 +32,8 @@ DURATION_MS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 SETTINGS = {
     "consumer": {"create_partitions": PARTITIONS, "instance": "e2e"},
     "events": {"max_age": "3000d"},
-    "history": {"max": 120, "seen_max": 400, "dedup_window": 64},
+    # Neighbours: more than any item of the recorded events has, which the oracle needs.
+    "history": {"max": 120, "seen_max": 400, "dedup_window": 64, "neighbours": 4096},
     "model": {"rank": 16, "update": "als", "sgd_rate": 0.05},
     "train": {
         "every": "30d",
@@ -119,6 +120,7 @@ class Freshet:
             seen_max=history["seen_max"],
             dedup_window=history["dedup_window"],
             n=self.settings["lists"]["n"],
+            neighbours_max=history["neighbours"],
             max_age_ms=duration_ms(events["max_age"]),
             update=self.settings["model"]["update"],
             sgd_rate=self.settings["model"]["sgd_rate"],

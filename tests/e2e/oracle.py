@@ -32,6 +32,18 @@ CONTROL_TYPES = ("retract", "forget_user")
 SUM_TOLERANCE = 1e-9
 # Below this a decayed count is nothing, and near the smallest doubles relative error means nothing.
 SUM_FLOOR = 1e-250
+# Co-occurrence is counted in float32: an event rounds a count at most four times, by 2^-24 each, in
+# either direction; a count of n events is off by sqrt(n) such steps rather than n. 1e-5 are 40 of them.
+PAIRS_TOLERANCE = 1e-5
+PAIRS_FLOOR = 1e-37  # float32 has no digits below
+PAIRS_WINDOW = 10
+PAIRS_FADE = 0.8
+PAIRS_HALF_LIFE_MS = {"1d": 24 * 3_600_000, "ever": math.inf}
+TOGETHER_WINDOW = 10
+TOGETHER_PRIOR = 10.0
+# What orders users without factors where the score has no trend.
+FALLBACK = 1e-6
+
 # The product computes in float32 (24 bits) and publishes six digits.
 SCORE_TOLERANCE = 1e-4
 # Below float32's rounding of the terms of size 1 that cancelled in it, a score is nothing.
@@ -58,6 +70,7 @@ class Rules:
     seen_max: int
     dedup_window: int
     n: int
+    neighbours_max: int = 0
     max_age_ms: int = 0
     update: str = "als"
     sgd_rate: float = 0.0
@@ -110,6 +123,33 @@ class User:
         return True
 
 
+    def has_met(self, item):
+        return item in self.seen or any(entry[2] == item for entry in self.interactions)
+
+
+class Pairs:
+    """What went with one item in one partition: its neighbours' events, counted when asked."""
+
+    def __init__(self):
+        self.applied = None
+        self.neighbours = {}  # item -> {"forward" | "backward": [(ts, weight)]}, in order of arrival
+
+    def add(self, offset, item, direction, ts, weight):
+        self.applied = offset
+        events = self.neighbours.setdefault(item, {"forward": [], "backward": []})
+        events[direction].append((ts, weight))
+
+
+def count_of(events, half_life_ms, now):
+    """The sum over events e of weight 2^-((now - t_e) / h)."""
+    return math.fsum(weight * 2.0 ** -((now - ts) / half_life_ms) for ts, weight in events)
+
+
+def latest_distinct(items, most):
+    """The latest of `items` (oldest first), each once."""
+    return list(dict.fromkeys(reversed(items)))[:most]
+
+
 class Sums:
     """The event times of one item in one partition; decayed when asked."""
 
@@ -132,6 +172,7 @@ class State:
     users: dict  # id -> User
     forgotten: set  # ids forgotten and not seen since
     sums: dict  # (partition, item) -> Sums
+    pairs: dict  # (partition, item) -> Pairs
     items: dict  # item -> its last record on the items topic
     next_offset: dict  # partition -> offset
     stream_ts: dict  # partition -> ms
@@ -148,6 +189,25 @@ def decode(record):
     event.setdefault("ts", record.timestamp)
     event.setdefault("value", 1.0)
     return event
+
+
+def _pair(state, record, event, user, rules):
+    """The user's first use of an item goes with the latest distinct items used before.
+
+    forward(j, i) += 0.8^d, and backward(i, j) += the same, j at distance d before i.
+    """
+    if rules.neighbours_max == 0 or user.has_met(event["item"]):
+        return
+    used = [entry[2] for entry in user.interactions if rules.types[entry[3]].weight > 0]
+    for distance, before in enumerate(latest_distinct(used, PAIRS_WINDOW)):
+        weight = PAIRS_FADE**distance
+        for item, other, direction in (
+            (before, event["item"], "forward"), (event["item"], before, "backward"),
+        ):
+            table = state.pairs.setdefault((record.partition, item), Pairs())
+            table.add(record.offset, other, direction, event["ts"], weight)
+            # Who is dropped from a full table is for the unit tests.
+            assert len(table.neighbours) <= rules.neighbours_max, "more neighbours than are kept"
 
 
 def _apply(state, record, event, rules):
@@ -170,6 +230,8 @@ def _apply(state, record, event, rules):
         return "duplicate"
     user = state.users.setdefault(event["user"], User(partition))
     state.forgotten.discard(event["user"])
+    if rules.types[event["type"]].weight > 0:
+        _pair(state, record, event, user, rules)
     user.apply(record.offset, event, rules)
     user.wanted_offset = record.offset + 1
     if rules.types[event["type"]].weight > 0:
@@ -180,7 +242,7 @@ def _apply(state, record, event, rules):
 
 def fold(records, rules, dead=frozenset(), item_records=(), dead_items=frozenset()):
     """The State of all records; `dead` has the (partition, offset) of those that are no events."""
-    state = State({}, set(), {}, {}, {}, {}, {}, {})
+    state = State({}, set(), {}, {}, {}, {}, {}, {}, {})
     for record in item_records:
         state.items_next_offset[record.partition] = record.offset + 1
         if (record.partition, record.offset) in dead_items:
@@ -207,6 +269,7 @@ class Dump:
 
     users: dict
     sums: dict  # (partition, item) -> line
+    pairs: dict  # (partition, item) -> line
     items: dict  # those that something is said of
     partitions: dict  # (topic, partition) -> line
     state: dict
@@ -219,13 +282,15 @@ class Dump:
 
 
 def read_dump(text):
-    dump = Dump({}, {}, {}, {}, {})
+    dump = Dump({}, {}, {}, {}, {}, {})
     for line in map(json.loads, text.splitlines()):
         if "user" in line:
             assert line["user"] not in dump.users, f"twice in the dump: {line['user']}"
             dump.users[line["user"]] = line
         elif "sums" in line:
             dump.sums[line["partition"], line["sums"]] = line
+        elif "pairs" in line:
+            dump.pairs[line["partition"], line["pairs"]] = line
         elif "topic" in line:
             dump.partitions[line["topic"], line["partition"]] = line
         elif "item" in line:
@@ -269,6 +334,30 @@ def _sums_differences(key, want, have):
     return wrong
 
 
+def _pairs_differences(key, want, have):
+    items = [neighbour["item"] for neighbour in have["neighbours"]]
+    if have["applied"] != want.applied or items != list(want.neighbours):
+        return [
+            f"pairs {key}: want {list(want.neighbours)} at {want.applied}, "
+            f"have {items} at {have['applied']}"
+        ]
+    wrong = []
+    for neighbour in have["neighbours"]:
+        events = want.neighbours[neighbour["item"]]
+        ts = max(ts for direction in events.values() for ts, _ in direction)
+        if neighbour["ts"] != ts:
+            wrong.append(f"pairs {key} {neighbour['item']}: want {ts}, have {neighbour['ts']}")
+        for direction, counted in events.items():
+            for name, half_life_ms in PAIRS_HALF_LIFE_MS.items():
+                exact, kept = count_of(counted, half_life_ms, ts), neighbour[direction][name]
+                if abs(kept - exact) > PAIRS_TOLERANCE * exact + PAIRS_FLOOR:
+                    wrong.append(
+                        f"pairs {key} {neighbour['item']} {direction} {name}: "
+                        f"want {exact!r}, have {kept!r}"
+                    )
+    return wrong
+
+
 def _item_differences(item, want, have):
     said = {
         "blocked": want.get("blocked", False),
@@ -297,6 +386,9 @@ def dump_differences(dump, state, topic):
     wrong += _keys_differences("sums", state.sums.keys(), dump.sums.keys())
     for key in state.sums.keys() & dump.sums.keys():
         wrong += _sums_differences(key, state.sums[key], dump.sums[key])
+    wrong += _keys_differences("pairs", state.pairs.keys(), dump.pairs.keys())
+    for key in state.pairs.keys() & dump.pairs.keys():
+        wrong += _pairs_differences(key, state.pairs[key], dump.pairs[key])
     wrong += _keys_differences("item", state.items.keys(), dump.items.keys())
     for item in state.items.keys() & dump.items.keys():
         wrong += _item_differences(item, state.items[item], dump.items[item])
@@ -404,6 +496,11 @@ class Model:
         self.weights = weights
         self.factors = self._factors_by_column(generation)
         self.trend = self._trend()
+        self.pairs_by_item = {}
+        for (_, item), line in dump.pairs.items():
+            self.pairs_by_item.setdefault(item, []).append(line)
+        if self.weights.get("together", 0.0) > 0:
+            self.uses = self._uses()
         self.eligible = np.array([self._is_eligible(item) for item in self.items], dtype=bool)
 
     def _known_items(self, generation):
@@ -433,6 +530,46 @@ class Model:
             decay = 2.0 ** -(age / HALF_LIVES_MS[half_life])
             total[self.column[item]] += line["decayed"][half_life] * decay
         return np.log1p(total)
+
+    def _decayed(self, count, ts, horizon):
+        """A count as of ts, now."""
+        age = max(self.dump.now - ts, 0)
+        return count * 2.0 ** -(age / PAIRS_HALF_LIFE_MS[horizon])
+
+    def _uses(self):
+        """n_i: the item's events at the horizon of co-occurrence, summed over partitions."""
+        horizon, uses = self.weights["together_horizon"], np.zeros(len(self.items))
+        for (_, item), line in self.dump.sums.items():
+            count = line["count"] if horizon == "ever" else line["decayed"][horizon]
+            uses[self.column[item]] += self._decayed(count, line["ts"], horizon)
+        return uses
+
+    def _pairs_of(self, item):
+        """[(i, n_(item, i))] over all partitions, now."""
+        horizon = self.weights["together_horizon"]
+        directions = {"forward": ["forward"], "both": ["forward", "backward"]}[
+            self.weights["together_direction"]
+        ]
+        return [
+            (neighbour["item"], self._decayed(neighbour[direction][horizon], neighbour["ts"], horizon))
+            for line in self.pairs_by_item.get(item, ())
+            for neighbour in line["neighbours"]
+            for direction in directions
+        ]
+
+    def together(self, user):
+        """C_ui = sum over d of rho^d n_(j_d, i) / sqrt((n_i + S)(n_(j_d) + S)), by column."""
+        C = np.zeros(len(self.items))
+        if user is None or self.weights.get("together", 0.0) == 0:
+            return C
+        used = [e["item"] for e in user["interactions"] if self.rules.types[e["type"]].weight > 0]
+        for distance, item in enumerate(latest_distinct(used, TOGETHER_WINDOW)):
+            fade = self.weights["together_rho"] ** distance
+            own = self.uses[self.column[item]] + TOGETHER_PRIOR
+            for other, n in self._pairs_of(item):
+                norm = math.sqrt((self.uses[self.column[other]] + TOGETHER_PRIOR) * own)
+                C[self.column[other]] += fade * n / norm
+        return C
 
     def _is_eligible(self, item):
         line = self.dump.items.get(item)
@@ -499,17 +636,21 @@ class Model:
         seen = {seen["item"] for seen in user["seen"] if hiding & set(seen["types"])}
         return seen | {e["item"] for e in user["interactions"] if e["type"] in hiding}
 
-    def scores(self, user):
-        """score = a x_u.y_i + b T_i by column; -inf where the user may not have the item.
+    def taste(self, user):
+        """a x_u"""
+        return np.zeros(1) if user is None else self.weights["taste"] * self.user_factors(user)
 
-        Without factors it is the trend alone, even where the score has no trend (b = 0).
+    def scores(self, user):
+        """score = a x_u.y_i + b T_i + c C_ui by column; -inf where the user may not have the item.
+
+        Without factors a little trend orders the rest even where the score has none (b = 0).
         """
-        a, b = self.weights["taste"], self.weights["trend"]
-        taste = np.zeros(1) if user is None else a * self.user_factors(user)
+        taste, b = self.taste(user), self.weights["trend"]
         if taste.any():
             scores = self.factors @ taste + b * self.trend
         else:
-            scores = (b if b != 0 else 1.0) * self.trend
+            scores = (b if b != 0 else FALLBACK) * self.trend
+        scores = scores + self.weights.get("together", 0.0) * self.together(user)
         scores[~self.eligible] = -np.inf
         if user is not None:
             scores[[self.column[item] for item in self.hidden(user)]] = -np.inf
@@ -529,6 +670,7 @@ class Model:
     def list_differences(self, name, user, published):
         """Sentences on how a published list is not the one it should be."""
         scores = self.scores(user)
+        floor = SCORE_FLOOR if self.taste(user).any() else 0.0  # the other terms do not cancel
         want = self.top(scores)
         have = [item for item, _ in published]
         if len(have) != len(want):
@@ -540,9 +682,9 @@ class Model:
             mine = scores[self.column[item]] if item in self.column else -np.inf
             if not np.isfinite(mine):
                 wrong.append(f"list of {name} place {place}: {item} may not be there")
-            elif not close(score, mine):
+            elif not close(score, mine, floor):
                 wrong.append(f"list of {name} place {place}: {item} scored {score}, want {mine}")
-            elif not close(mine, scores[column]):
+            elif not close(mine, scores[column], floor):
                 wrong.append(
                     f"list of {name} place {place}: {item} ({mine}), "
                     f"want {self.items[column]} ({scores[column]})"
@@ -550,8 +692,8 @@ class Model:
         return wrong
 
 
-def close(a, b):
-    return abs(a - b) <= SCORE_TOLERANCE * max(abs(a), abs(b)) + SCORE_FLOOR
+def close(a, b, floor=SCORE_FLOOR):
+    return abs(a - b) <= SCORE_TOLERANCE * max(abs(a), abs(b)) + floor
 
 
 def live_generation(dump, state_dir):

@@ -23,7 +23,7 @@ RULES = oracle.Rules(
         "wishlist": oracle.EventType(weight=0.5, hides=False),
         "dislike": oracle.EventType(weight=-1.0, hides=False),
     },
-    history_max=3, seen_max=3, dedup_window=2, n=3, max_age_ms=10 * HOUR,
+    history_max=3, seen_max=3, dedup_window=2, n=3, max_age_ms=10 * HOUR, neighbours_max=100,
 )
 
 
@@ -100,6 +100,49 @@ class FoldTest(unittest.TestCase):
         self.assertEqual(state.sums, {})
         self.assertIn("a", state.users["u"].seen)
 
+    def test_the_first_use_of_an_item_goes_with_the_latest_ones_before_it(self):
+        items, rules = ["a", "b", "c", "a"], dataclasses.replace(RULES, history_max=9, seen_max=9)
+        state = oracle.fold(
+            [record(i, item=item, ts=NOW + i * 24 * HOUR) for i, item in enumerate(items)], rules
+        )
+        a, b, c = (state.pairs[0, item] for item in "abc")
+        self.assertEqual((a.applied, b.applied, c.applied), (2, 2, 2))
+        self.assertEqual(list(a.neighbours), ["b", "c"])
+        self.assertEqual(a.neighbours["b"]["forward"], [(NOW + 24 * HOUR, 1.0)])
+        self.assertEqual(a.neighbours["c"]["forward"], [(NOW + 48 * HOUR, 0.8)])
+        self.assertEqual(c.neighbours["a"]["backward"], [(NOW + 48 * HOUR, 0.8)])
+        self.assertEqual(c.neighbours["a"]["forward"], [])
+        later = oracle.count_of(a.neighbours["c"]["forward"], 24 * HOUR, NOW + 72 * HOUR)
+        self.assertAlmostEqual(later, 0.4, places=14)
+        self.assertEqual(oracle.count_of([(NOW, 0.8)], math.inf, NOW + HOUR), 0.8)
+
+    def test_what_is_not_liked_and_what_was_forgotten_go_with_nothing(self):
+        state = oracle.fold(
+            [
+                record(0, item="a"),
+                record(1, item="b", type="dislike"),
+                record(2, type="forget_user"),
+                record(3, item="c", type="dislike"),
+                record(4, item="d"),
+            ],
+            RULES,
+        )
+        self.assertEqual(state.pairs, {})
+
+    def test_the_latest_items_are_distinct_and_by_event_time(self):
+        state = oracle.fold(
+            [
+                record(0, item="a", ts=NOW),
+                record(1, item="b", ts=NOW - 2),
+                record(2, item="a", ts=NOW - 1),
+                record(3, item="c", ts=NOW),
+            ],
+            RULES,
+        )
+        (_, weight), = state.pairs[0, "b"].neighbours["c"]["forward"]
+        self.assertEqual(weight, 0.8)
+        self.assertEqual(oracle.latest_distinct(["a", "b", "a"], 1), ["a"])
+
     def test_the_last_record_of_an_item_stands(self):
         values = [b'{"title":"x"}', b'{"title":"y"}', b"{", None]
         records = [Record(0, i, NOW, b"ab"[i // 3 : i // 3 + 1], v) for i, v in enumerate(values)]
@@ -128,6 +171,21 @@ def dump_of(state, topic="t"):
             "sums": item, "partition": partition, "ts": sums.ts, "count": len(sums.times),
             "decayed": decayed,
         })
+    for (partition, item), pairs in state.pairs.items():
+        neighbours = []
+        for other, events in pairs.neighbours.items():
+            ts = max(ts for direction in events.values() for ts, _ in direction)
+            neighbour = {"item": other, "ts": ts}
+            for direction, counted in events.items():
+                neighbour[direction] = {
+                    name: float(np.float32(oracle.count_of(counted, half_life_ms, ts)))
+                    for name, half_life_ms in oracle.PAIRS_HALF_LIFE_MS.items()
+                }
+            neighbours.append(neighbour)
+        lines.append({
+            "pairs": item, "partition": partition, "applied": pairs.applied,
+            "neighbours": neighbours,
+        })
     for item, said in state.items.items():
         lines.append({
             "item": item, "blocked": said.get("blocked", False), "from": None, "until": None,
@@ -138,7 +196,7 @@ def dump_of(state, topic="t"):
             "topic": topic, "partition": partition, "next_offset": next_offset,
             "stream_ts": state.stream_ts.get(partition), "counters": state.counters[partition],
         })
-    lines.append({"state": {"format": 1, "epoch": 7, "swap": 1, "generation": 1}})
+    lines.append({"state": {"format": 2, "epoch": 7, "swap": 1, "generation": 1}})
     return oracle.read_dump("\n".join(map(json.dumps, lines)))
 
 
@@ -178,6 +236,22 @@ class DumpTest(unittest.TestCase):
     def test_a_sum_that_is_off_by_more_than_its_tolerance_is_seen(self):
         line = next(iter(self.dump.sums.values()))
         line["decayed"]["1w"] *= 1 + 3e-9
+        self.assertEqual(len(self.differences()), 1)
+
+    def test_a_count_of_pairs_that_is_off_by_more_than_its_tolerance_is_seen(self):
+        line = next(iter(self.dump.pairs.values()))
+        neighbour = next(n for n in line["neighbours"] if n["forward"]["1d"] > 0)
+        neighbour["forward"]["1d"] *= 1 + 3e-5
+        self.assertEqual(len(self.differences()), 1)
+
+    def test_neighbours_in_another_order_or_at_another_offset_are_seen(self):
+        lines = iter(self.dump.pairs.values())
+        next(lines)["neighbours"].reverse()
+        next(lines)["applied"] += 1
+        self.assertEqual(len(self.differences()), 2)
+
+    def test_an_item_that_should_go_with_nothing_is_seen(self):
+        del self.state.pairs[0, "i3"]
         self.assertEqual(len(self.differences()), 1)
 
     def test_an_event_applied_twice_is_seen(self):
@@ -301,6 +375,68 @@ class ListTest(unittest.TestCase):
         published = self.published()
         published[1][1] *= 1.0005
         self.assertEqual(len(self.differences(published)), 1)
+
+    def together(self, **weights):
+        """The same model with what goes together."""
+        weights = {
+            **self.generation.manifest["weights"], "together": 2.0, "together_rho": 0.7,
+            "together_horizon": "1d", "together_direction": "forward", **weights,
+        }
+        changed = dataclasses.replace(
+            self.generation, manifest={**self.generation.manifest, "weights": weights}
+        )
+        return oracle.Model(self.dump, changed, RULES)
+
+    def expected_together(self, model, horizon, directions):
+        """Item by item from the fold's own events, not from the dump."""
+        state, half_life = oracle.fold(random_stream(3), RULES), oracle.PAIRS_HALF_LIFE_MS[horizon]
+        latest = [entry[2] for entry in reversed(state.users["u5"].interactions)]
+        latest = [item for place, item in enumerate(latest) if item not in latest[:place]]
+        now = self.dump.now
+
+        def uses(item):
+            times = [t for (_, i), s in state.sums.items() if i == item for t in s.times]
+            return sum(2.0 ** -((now - t) / half_life) for t in times) + 10
+
+        def pairs(j, i):
+            tables = [t for (_, item), t in state.pairs.items() if item == j]
+            events = [
+                event for table in tables for direction in directions
+                for event in table.neighbours.get(i, {}).get(direction, [])
+            ]
+            return sum(w * 2.0 ** -((now - t) / half_life) for t, w in events)
+
+        return [
+            sum(
+                0.7**d * pairs(j, i) / math.sqrt(uses(i) * uses(j)) for d, j in enumerate(latest)
+            )
+            for i in model.items
+        ]
+
+    def test_what_goes_together_is_counted_over_partitions_and_faded(self):
+        for horizon in ("1d", "ever"):
+            for name, directions in (("forward", ["forward"]), ("both", ["forward", "backward"])):
+                model = self.together(together_horizon=horizon, together_direction=name)
+                want = self.expected_together(model, horizon, directions)
+                have = model.together(self.user)
+                np.testing.assert_allclose(have, want, rtol=1e-6)
+                self.assertGreater(np.count_nonzero(have), 5)
+
+    def test_together_adds_to_the_score_of_users_with_and_without_factors(self):
+        for changes in ({}, {"taste": 0.0}):
+            model = self.together(**changes)
+            without = self.together(together=0.0, **changes)
+            finite = np.isfinite(model.scores(self.user))
+            np.testing.assert_allclose(
+                model.scores(self.user)[finite] - without.scores(self.user)[finite],
+                2.0 * model.together(self.user)[finite], rtol=1e-9, atol=1e-12,
+            )
+
+    def test_without_factors_and_trend_a_little_trend_orders_the_rest(self):
+        model = self.together(taste=0.0, trend=0.0, together=0.0)
+        np.testing.assert_array_equal(
+            model.scores(None)[model.eligible], 1e-6 * model.trend[model.eligible]
+        )
 
     def test_two_items_in_the_wrong_order_are_seen(self):
         published = self.published()

@@ -140,6 +140,23 @@ static void test_the_shuffle_is_the_seeds(void **state)
     corpus_deinit(&other);
 }
 
+/* Numbers are given in the order in which partitions were consumed; rows are not. */
+static void test_the_shuffle_does_not_depend_on_how_items_were_numbered(void **state)
+{
+    static const struct slice renumbered[] = {
+        {"a", 1}, {"zz", 2}, {"i1", 2}, {"i10", 3}, {"i9", 2}};
+    struct corpus corpus = invoice(1), other = empty();
+    static struct interaction lines[LINES + 1];
+    for (int i = 0; i < LINES; i++)
+        lines[i] = at(5, i, (uint32_t)(ITEMS - 1 - i % ITEMS), 0);
+    lines[LINES] = at(6, LINES, ITEMS - 1, 0);
+    corpus_add_user(&other, SLICE("u"), 0, lines, LINES + 1, NULL, 0);
+    assert_int_equal(corpus_finish(&other, renumbered, ITEMS, 1, NULL), 0);
+    assert_memory_equal(corpus.log, other.log, (LINES + 1) * sizeof *corpus.log);
+    corpus_deinit(&corpus);
+    corpus_deinit(&other);
+}
+
 static void test_a_history_with_an_unknown_item_is_bad_data(void **state)
 {
     struct corpus corpus = empty();
@@ -187,6 +204,7 @@ int main(void)
         cmocka_unit_test(test_an_interaction_finds_its_user),
         cmocka_unit_test(test_equal_times_are_shuffled_and_none_is_lost),
         cmocka_unit_test(test_the_shuffle_is_the_seeds),
+        cmocka_unit_test(test_the_shuffle_does_not_depend_on_how_items_were_numbered),
         cmocka_unit_test(test_a_history_with_an_unknown_item_is_bad_data),
         cmocka_unit_test(test_ratings_end_where_they_are_told),
         cmocka_unit_test(test_nobody_makes_an_empty_corpus),

@@ -2,6 +2,7 @@
  * no line of product code is shared. */
 #include "model/foldin.h"
 #include "base/kernel.h"
+#include "model/blas.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -446,6 +447,46 @@ static void test_a_coarser_residual_is_kept_in_fewer_steps(void **state)
     problem_free(&problem);
 }
 
+/* As in a generation: trained-like factors in the eigenbasis of their own Gram matrix. */
+static void into_eigenbasis(struct problem *problem)
+{
+    size_t f = (size_t)problem->basis.rank;
+    double *G = calloc(2 * f * f, sizeof *G);
+    blas_gram(problem->Y, problem->basis.rows, problem->basis.stride, (int)f, G);
+    assert_int_equal(blas_eigen(G, (int)f, G + f * f, problem->g, NULL), 0);
+    blas_rotate(problem->Y, problem->basis.rows, problem->basis.stride, (int)f, G + f * f);
+    free(G);
+}
+
+static void test_fold_in_equals_the_re_solve_in_every_objective(void **state)
+{
+    static const enum objective objectives[] = {OBJECTIVE_IALS, OBJECTIVE_HU, OBJECTIVE_IMPLICIT};
+    static const enum lambda_scaling scalings[] = {LAMBDA_NONE, LAMBDA_COUNT};
+    static const size_t counts[] = {1, 5, 50, 300};
+    double worst = 0;
+    for (int trial = 0; trial < 24 * 6; trial++) {
+        enum objective objective = objectives[trial % 3];
+        size_t count = counts[trial / 6 % 4];
+        struct problem problem = problem_new(trial / 24 % 2 ? 64 : 128, 2003, count, 0.3, 1);
+        into_eigenbasis(&problem);
+        problem.hyper.objective = objective;
+        problem.hyper.lambda_scaling = scalings[trial / 3 % 2];
+        problem.hyper.w0 = objective == OBJECTIVE_IALS ? 0.1 : 1;
+        for (size_t i = 0; i < count; i++) {
+            float c = 1 + (float)(9 * uniform());
+            bool dislike = i % 10 == 9;
+            problem.pairs[i].p = objective == OBJECTIVE_IMPLICIT && !dislike ? c - 1 : c;
+            problem.pairs[i].q = dislike ? 0 : objective == OBJECTIVE_HU ? 1 + c : c;
+        }
+        assert_true(solve(&problem) >= 0);
+        solve_exactly(&problem);
+        worst = fmax(worst, score_error(&problem));
+        problem_free(&problem);
+    }
+    print_message("worst error of a score: %.2g of the largest\n", worst);
+    assert_true(worst <= 1e-5); /* what was promised */
+}
+
 static void test_a_vector_off_the_boundary_is_taken(void **state)
 {
     struct problem problem = problem_new(32, 307, 30, 0.3, 1);
@@ -478,6 +519,7 @@ int main(void)
         cmocka_unit_test(test_every_kernel_gives_up_where_its_twin_does),
         cmocka_unit_test(test_rows_asked_for_ahead_change_nothing),
         cmocka_unit_test(test_a_coarser_residual_is_kept_in_fewer_steps),
+        cmocka_unit_test(test_fold_in_equals_the_re_solve_in_every_objective),
         cmocka_unit_test(test_a_vector_off_the_boundary_is_taken),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

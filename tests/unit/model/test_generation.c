@@ -65,7 +65,18 @@ static struct generation *sample(void)
     g->number = 7;
     g->hyper = (struct hyperparameters){OBJECTIVE_HU, 5, 1, 0.02, 40, LAMBDA_NONE};
     g->weights = (struct score_weights){1, 0.05, 3, 0.5, 2.5, {0.7, PAIRS_EVER, true}};
-    g->figures = (struct generation_figures){10, 3, 99, 12, 5.5, 1.25, 0.08, 0.003, NAN, 0.02};
+    g->figures = (struct generation_figures){.users = 10,
+                                             .items = 3,
+                                             .interactions = 99,
+                                             .tail_events = 12,
+                                             .loss = 5.5,
+                                             .seconds = 1.25,
+                                             .ndcg20 = 0.08,
+                                             .ndcg20_se = 0.003,
+                                             .ndcg20_live = NAN,
+                                             .ndcg20_recent = 0.02,
+                                             .ndcg20_taste = 0.05,
+                                             .ndcg20_together = 0.06};
     g->gate = GATE_PASSED;
     g->seed = UINT64_MAX - 5;
     g->iterations = 15;
@@ -191,7 +202,20 @@ static void test_figures_come_back_and_nan_stays_nan(void **state)
     assert_true(back->figures.ndcg20 == 0.08);
     assert_true(back->figures.ndcg20_se == 0.003);
     assert_true(back->figures.ndcg20_recent == 0.02);
+    assert_true(back->figures.ndcg20_taste == 0.05);
+    assert_true(back->figures.ndcg20_together == 0.06);
     assert_true(isnan(back->figures.ndcg20_live));
+    generation_free(back);
+}
+
+/* What is made of the same snapshot twice is the same, however long it took. */
+static void test_the_time_it_took_is_not_in_the_file(void **state)
+{
+    struct fixture *f = *state;
+    struct generation *back;
+    write_sample(f);
+    assert_int_equal(generation_read(&back, f->path, NULL), 0);
+    assert_true(isnan(back->figures.seconds));
     generation_free(back);
 }
 
@@ -531,6 +555,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_a_generation_comes_back_as_it_was),
         TEST(test_figures_come_back_and_nan_stays_nan),
+        TEST(test_the_time_it_took_is_not_in_the_file),
         TEST(test_a_generation_without_items_is_one),
         TEST(test_a_file_cut_anywhere_is_refused),
         TEST(test_a_file_that_has_grown_is_refused),

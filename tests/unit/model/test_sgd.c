@@ -1,10 +1,13 @@
 #include "model/sgd.h"
+#include "base/kernel.h"
+#include "base/mem.h"
 
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
 
@@ -136,6 +139,100 @@ static void test_a_negative_p_keeps_the_step_finite(void **state)
         assert_true(fabs((double)x[k]) <= 2);
 }
 
+struct many { /* steps of a few users by random items */
+    struct basis basis;
+    float *X;
+    size_t users, count;
+    struct sgd_step *steps;
+};
+
+static struct many many_new(int rank, size_t count, double scale)
+{
+    uint64_t seed = (uint64_t)rank;
+    struct many m = {.users = 7, .count = count};
+    size_t stride = ((size_t)rank + 15) / 16 * 16;
+    float *factors = mem_try(50 * stride, sizeof *factors);
+    double *diagonal = mem_zalloc((size_t)rank * sizeof *diagonal);
+    for (size_t row = 0; row < 50; row++)
+        for (size_t k = 0; k < (size_t)rank; k++) {
+            float y = (float)(scale * uniform(&seed));
+            factors[row * stride + k] = y;
+            diagonal[k] += (double)y * (double)y;
+        }
+    m.basis = (struct basis){factors, diagonal, 50, stride, rank};
+    m.X = mem_try(m.users * stride, sizeof *m.X);
+    m.steps = mem_array(NULL, count, sizeof *m.steps);
+    for (size_t i = 0; i < count; i++) {
+        struct pair pair = {(uint32_t)((uniform(&seed) + 1) * 25), (float)(uniform(&seed) + 1), 1};
+        size_t user = (size_t)((uniform(&seed) + 1) * 3.5);
+        m.steps[i] = (struct sgd_step){pair, (uint32_t)(1 + i / m.users), m.X + user * stride};
+    }
+    return m;
+}
+
+static void many_free(struct many *m)
+{
+    free((void *)(uintptr_t)m->basis.Y);
+    free((void *)(uintptr_t)m->basis.g);
+    free(m->X);
+    free(m->steps);
+}
+
+static void test_every_kernel_is_its_plain_twin(void **state)
+{
+    static const int ranks[] = {1, 8, 16, 40, 64, 100, 128, 300};
+    enum kernel best = kernel_chosen();
+    for (int kernel = KERNEL_AVX2; kernel < KERNEL_COUNT; kernel++)
+        for (size_t r = 0; r < sizeof ranks / sizeof *ranks; r++)
+            for (double scale = 1e-6; scale < 1e7; scale *= 1e4) {
+                struct many fast = many_new(ranks[r], 200, scale);
+                struct many plain = many_new(ranks[r], 200, scale);
+                kernel_force((enum kernel)kernel); /* or the best there is */
+                sgd_steps(&fast.basis, &hyper, 0.05, fast.steps, fast.count);
+                assert_true(kernel_force(KERNEL_PLAIN));
+                sgd_steps(&plain.basis, &hyper, 0.05, plain.steps, plain.count);
+                float largest = 0, worst = 0;
+                for (size_t k = 0; k < plain.users * plain.basis.stride; k++) {
+                    largest = fmaxf(largest, fabsf(plain.X[k]));
+                    worst = fmaxf(worst, fabsf(plain.X[k] - fast.X[k]));
+                }
+                /* A sum in another order differs by some 2^-24 of its terms; a step is a
+                 * contraction, so some thirty steps a user add up at most: 30 * 2^-24 * sqrt(300)
+                 */
+                assert_true(largest > 0 && worst <= 3e-5f * largest);
+                many_free(&fast);
+                many_free(&plain);
+            }
+    assert_true(kernel_force(best));
+}
+
+static void test_a_batch_gives_the_bits_of_single_steps(void **state)
+{
+    enum kernel best = kernel_chosen();
+    for (int kernel = KERNEL_PLAIN; kernel < KERNEL_COUNT; kernel++) {
+        if (!kernel_force((enum kernel)kernel))
+            continue;
+        struct many batch = many_new(64, 300, 1), single = many_new(64, 300, 1);
+        sgd_steps(&batch.basis, &hyper, 0.05, batch.steps, batch.count);
+        for (size_t i = 0; i < single.count; i++)
+            sgd_step(&single.basis, &hyper, 0.05, &single.steps[i].pair, single.steps[i].t,
+                     single.steps[i].x);
+        assert_memory_equal(batch.X, single.X, batch.users * 64 * sizeof *batch.X);
+        many_free(&batch);
+        many_free(&single);
+    }
+    assert_true(kernel_force(best));
+}
+
+static void test_a_vector_off_the_boundary_is_stepped(void **state)
+{
+    float memory[STRIDE + 1] = {0}, x[STRIDE] = {0};
+    struct pair pair = {4, 1, 1};
+    sgd_step(&basis, &hyper, 0.1, &pair, 1, x);
+    sgd_step(&basis, &hyper, 0.1, &pair, 1, memory + 1);
+    assert_memory_equal(x, memory + 1, sizeof x);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -145,6 +242,9 @@ int main(void)
         cmocka_unit_test(test_repeating_a_pair_pulls_its_score_up),
         cmocka_unit_test(test_padding_stays_zero),
         cmocka_unit_test(test_a_negative_p_keeps_the_step_finite),
+        cmocka_unit_test(test_every_kernel_is_its_plain_twin),
+        cmocka_unit_test(test_a_batch_gives_the_bits_of_single_steps),
+        cmocka_unit_test(test_a_vector_off_the_boundary_is_stepped),
     };
     return cmocka_run_group_tests(tests, fill, NULL);
 }

@@ -496,8 +496,15 @@ static void test_topn_never_lists_a_score_that_is_not_a_number(void **state)
     make(world, 900, 30, 8, draw_real);
     for (size_t i = 0; i < 930; i += 3)
         world->bias[i] = NAN;
+    struct topn_extra extra = {3, 1};
+    world->users[1].extras = &extra;
+    world->users[1].extra_count = 1;
+    world->users[2].x = NULL;
+    for (int k = 0; k < 8; k++)
+        world->X[3 * 16 + k] *= 1e38f; /* too large for a filter */
     assert_equals_full_sort(world, 4, 930);
     assert_int_equal(world->counts[0], 620);
+    assert_int_equal(world->counts[1], 620);
 }
 
 /* Any order of summation of k products in float errs by at most k u |x| |y|, u = 2^-24, to first

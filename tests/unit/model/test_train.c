@@ -55,7 +55,8 @@ static int setup(void **state)
         .warm_iterations = 4,
         .gate = 0.05,
         .seed = 1,
-        .choice = {.taste = true, .trend_weight = -1, .trend_half_life = -1},
+        .choice = {.taste = true, .trend_weight = -1, .trend_half_life = -1, .together_weight = -1},
+        .neighbours_max = 64,
         .types = types,
         .type_names = type_names,
         .type_count = 1};
@@ -288,11 +289,13 @@ static void test_what_is_set_is_kept(void **state)
     f->settings.choice.rho = 0.7;
     f->settings.choice.trend_weight = 0.03;
     f->settings.choice.trend_half_life = 2;
+    f->settings.choice.together_weight = 4;
     struct generation *g = train(f);
     assert_true(g->weights.rho == 0.7);
     assert_true(g->weights.taste == 1);
     assert_true(g->weights.trend == 0.03);
     assert_int_equal(g->weights.trend_half_life, 2);
+    assert_true(g->weights.together == 4);
     generation_free(g);
 }
 
@@ -352,6 +355,7 @@ static void test_a_much_worse_successor_is_refused_and_written(void **state)
     save(f, 1);
     f->settings.als.hyper.lambda = 1e9; /* factors of nothing */
     f->settings.choice.trend_weight = 0;
+    f->settings.choice.together_weight = 0;
     g = train(f);
     assert_int_equal(g->gate, GATE_REFUSED);
     assert_true(g->figures.ndcg20 < g->figures.ndcg20_live);
