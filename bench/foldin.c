@@ -1,18 +1,22 @@
-/* foldin-driver FOLDER RANK USERS INTERACTIONS LAMBDA: solves USERS rows against fixed factors,
- * cold.
+/* foldin-driver FOLDER RANK USERS INTERACTIONS LAMBDA RATE: solves USERS rows against fixed
+ * factors, cold.
  *
  * FOLDER has Y.f32: [items, RANK]; items.u32 and values.f32: [USERS, INTERACTIONS]. Objective
- * `implicit`, c = value. Runs: goal (residual 1e-5), product (what the daemon does), goal-save and
- * product-save (the same, and X.f32 [USERS, RANK] written in the basis of Y). */
+ * `implicit`, c = value. Runs: goal (residual 1e-5), product (what the daemon does), sgd (a step
+ * for each interaction), goal-save and product-save (the same, and X.f32 [USERS, RANK] written in
+ * the basis of Y). */
 #include "base/kernel.h"
 #include "base/mem.h"
 #include "bench/driver.h"
 #include "model/als.h"
 #include "model/blas.h"
+#include "model/sgd.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define BATCH_MAX 1024
 
 struct work {
     const char *folder;
@@ -23,7 +27,7 @@ struct work {
     size_t users, each;
     float *X;
     double *V;
-    double residual;
+    double residual, rate;
     bool save;
 };
 
@@ -66,6 +70,24 @@ static void run(void *arg, char *fields, size_t fields_size)
              blas_core_name());
 }
 
+/* The other update: a gradient step for each pair, from zero. */
+static void run_sgd(void *arg, char *fields, size_t fields_size)
+{
+    struct work *w = arg;
+    size_t stride = w->basis.stride;
+    memset(w->X, 0, w->users * stride * sizeof *w->X);
+    struct sgd_step steps[BATCH_MAX];
+    for (size_t user = 0; user < w->users; user++) {
+        size_t count = w->each < BATCH_MAX ? w->each : BATCH_MAX;
+        for (size_t i = 0; i < count; i++)
+            steps[i] = (struct sgd_step){w->pairs[user * w->each + i], (uint32_t)i + 1,
+                                         w->X + user * stride};
+        sgd_steps(&w->basis, &w->hyper, w->rate, steps, count);
+    }
+    if (w->save)
+        save(w);
+}
+
 static void *load(const char *folder, const char *name, size_t *bytes)
 {
     char path[4096];
@@ -106,7 +128,7 @@ static void load_pairs(struct work *w)
 
 int main(int count, char **arguments)
 {
-    if (count != 6)
+    if (count != 7)
         return 64;
     blas_init();
     int rank = atoi(arguments[2]);
@@ -122,11 +144,12 @@ int main(int count, char **arguments)
     goal.residual = goal_save.residual = 1e-5;
     product.residual = product_save.residual = FOLDIN_RESIDUAL;
     goal_save.save = product_save.save = true;
+    struct work sgd = product, sgd_save = product_save;
+    sgd.rate = sgd_save.rate = atof(arguments[6]);
     const struct driver_run runs[] = {
-        {"goal", run, &goal},
-        {"product", run, &product},
-        {"goal-save", run, &goal_save},
-        {"product-save", run, &product_save},
+        {"goal", run, &goal},           {"product", run, &product},
+        {"goal-save", run, &goal_save}, {"product-save", run, &product_save},
+        {"sgd", run_sgd, &sgd},         {"sgd-save", run_sgd, &sgd_save},
     };
     return driver_serve(runs, sizeof runs / sizeof *runs);
 }

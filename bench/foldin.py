@@ -20,7 +20,8 @@ import common
 import shaped
 
 LAMBDA = 0.01  # the default of implicit
-ITEMS = {"3.7k": "1M", "20k": "10M"}
+SGD_RATE = 0.05  # the default of model.sgd_rate
+
 
 
 def train(matrix, rank):
@@ -51,13 +52,19 @@ def residual(X, Y, items, values):
     return float(np.percentile(worst, 99))
 
 
+def score_distance(X, exact, Y):
+    """Mean over users of |scores - exact scores| / |exact scores|."""
+    wanted = exact[:500].astype(np.float64) @ Y.T
+    return float(np.mean(np.linalg.norm(X[:500].astype(np.float64) @ Y.T - wanted, axis=1) / np.linalg.norm(wanted, axis=1)))
+
+
 def compare(report, folder, rank, each, alpha, Y, popularity, rounds):
     count = max(1000, 400_000 // each)
     items, values = make_users(popularity, count, each, alpha)
     Y.tofile(folder / "Y.f32")
     items.tofile(folder / "items.u32")
     values.tofile(folder / "values.f32")
-    ours = common.Driver("foldin", folder, rank, count, each, LAMBDA)
+    ours = common.Driver("foldin", folder, rank, count, each, LAMBDA, SGD_RATE)
     rows = scipy.sparse.csr_matrix((values.ravel(), items.ravel().astype(np.int32), np.arange(count + 1, dtype=np.int32) * each),
                                    shape=(count, len(Y)))
     X = np.zeros((count, rank), np.float32)
@@ -71,11 +78,14 @@ def compare(report, folder, rank, each, alpha, Y, popularity, rounds):
         _least_squares(gram, rows.indptr, rows.indices, rows.data, X, Y, LAMBDA, num_threads=1)
 
     results = common.alternate({"ours": ours.peer("goal"), "cg": common.timed(cg), "cholesky": common.timed(cholesky),
-                                "product": ours.peer("product")}, rounds)
+                                "product": ours.peer("product"), "sgd": ours.peer("sgd")}, rounds)
     reached = {}
     for run, name in (("goal-save", "ours"), ("product-save", "product")):
         ours.run(run)
-        reached[name] = residual(np.fromfile(folder / "X.f32", np.float32).reshape(count, rank), Y, items, values)
+        exact = np.fromfile(folder / "X.f32", np.float32).reshape(count, rank)
+        reached[name] = residual(exact, Y, items, values)
+    ours.run("sgd-save")
+    distance = score_distance(np.fromfile(folder / "X.f32", np.float32).reshape(count, rank), exact, Y)
     for call, name in ((cg, "cg"), (cholesky, "cholesky")):
         call()
         reached[name] = residual(X, Y, items, values)
@@ -87,6 +97,8 @@ def compare(report, folder, rank, each, alpha, Y, popularity, rounds):
             report.line(rank, f"n={each}", label, microseconds[mine], microseconds[peer], field="us", residual=f"{reached[mine]:.1e}",
                         peer_residual=f"{reached[peer]:.1e}", alpha=alpha, limit="1e-5" if mine == "ours" else "1e-6",
                         steps=results[mine][0]["steps"], kernel=first["kernel"], core=first["core"])
+    report.line(rank, f"n={each}", "sgd", microseconds["product"], microseconds["sgd"], field="us", alpha=alpha, rate=SGD_RATE,
+                sgd_score_distance=round(distance, 4))
 
 
 def main():

@@ -1,5 +1,5 @@
 #!/bin/sh
-# bench/run.sh WORK [--json] [options of the work]      WORK: topn foldin als lists sgd ingest line growth
+# bench/run.sh WORK [--json] [options of the work]      WORK: topn foldin als lists sgd ingest line growth quality
 #
 # Measures one piece of work against its peers in one run, alternating, CPU time, median and spread. Builds what it needs in
 # build-bench/ and installs the peers from PyPI into an environment of its own; neither building nor testing freshet needs it.
@@ -7,7 +7,7 @@ set -eu
 cd "$(dirname "$0")/.."
 work=${1:-}
 if [ -z "$work" ] || [ ! -f "bench/$work.py" ]; then
-    echo "usage: bench/run.sh WORK [--json]   WORK: topn foldin als lists sgd ingest line growth" >&2
+    echo "usage: bench/run.sh WORK [--json]   WORK: topn foldin als lists sgd ingest line growth quality" >&2
     exit 64
 fi
 shift

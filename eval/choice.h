@@ -1,15 +1,15 @@
 /* What the baselines are given before they are judged: the best half-life of `recent`, and the best
  * horizon, direction and rho of `cooccurrence`.
  *
- * Each candidate ranks the same events (new to their user, drawn from the last tenth of the stream
- * before the judged part) in the list just before the event, and the best mean NDCG@20 wins; of
- * equals the first. */
+ * Each candidate ranks the same events (new to their user, drawn from the last CHOICE_SHARE of
+ * those before the judged part) in the list just before the event, and the best mean NDCG@20 wins;
+ * of equals the first. */
 #ifndef FRESHET_EVAL_CHOICE_H
 #define FRESHET_EVAL_CHOICE_H
 
 #include "eval/panel.h"
 
-#define CHOICE_SHARE 0.1
+#define CHOICE_SHARE (1 / 6.0) /* by default 50 to 60% of the stream */
 #define CHOICE_EVENTS_MAX 2000
 #define CHOICE_DEPTH 20
 

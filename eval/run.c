@@ -29,9 +29,7 @@ void run_draw(bool *drawn, const size_t *of, size_t of_count, size_t count, uint
 
 void run_draw_choice(struct run *run, size_t end, const bool *skip)
 {
-    size_t begin = end - (size_t)(CHOICE_SHARE * (double)run->stream->count), count = 0;
-    if (begin > end)
-        begin = 0;
+    size_t begin = end - (size_t)(CHOICE_SHARE * (double)end), count = 0;
     size_t *candidates = mem_array(NULL, end - begin, sizeof *candidates);
     for (size_t at = begin; at < end; at++)
         if (run->stream->events[at].is_new && (skip == NULL || !skip[at]))

@@ -26,8 +26,7 @@ struct run {
 #define WORK_TRAINING 2000
 #define WORK_TRAINING_EVENT 1
 
-/* Draws the events to choose by from those that `may` (NULL: all) of the last tenth before `end`.
- */
+/* Draws the events to choose by among the last before `end`; skip (may be NULL): not those. */
 void run_draw_choice(struct run *run, size_t end, const bool *skip);
 
 /* The event is ranked by the baselines' candidates, if it was drawn for that, and learned. */

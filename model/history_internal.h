@@ -184,7 +184,7 @@ void partition_count_pairs(struct partition *partition, const struct pairs_event
 /* Tables and journal, with partition->record as it is in the view. After an error: unload. */
 int load_pairs(struct state_view *view, struct slice topic, struct partition *partition,
                uint32_t items, struct error *err);
-/* bytes_max: of tables, and at least one is taken. What is put stays lent until _committed. */
+/* bytes_max: of tables, about. What is put stays lent until _committed. */
 void take_pairs(struct partition *partition, struct slice topic, struct state_commit *commit,
                 size_t bytes_max, struct buffer *scratch);
 void pairs_committed(struct partition *partition, bool ok);

@@ -117,7 +117,7 @@ static void take_tables(struct partition *partition, struct slice topic,
 {
     struct pairs_journal *journal = &partition->journal;
     size_t bytes = 0;
-    while (journal->unsaved_taken < journal->unsaved_count && (bytes == 0 || bytes < bytes_max))
+    while (journal->unsaved_taken < journal->unsaved_count && bytes < bytes_max)
         bytes += take_table(partition, topic, &journal->unsaved[journal->unsaved_taken++], commit,
                             scratch);
 }

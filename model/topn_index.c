@@ -49,8 +49,10 @@ static void order_rows(struct topn_index *index, struct ranked *ranked)
         if (!(norm <= index->norm_max)) /* a NaN stays */
             index->norm_max = norm;
     }
-    if (!isfinite(index->norm_max))
+    if (!(index->norm_max < TOPN_NORM_MOST)) {
+        index->norm_max = INFINITY;
         return;
+    }
     qsort(ranked, index->rows, sizeof *ranked, compare_ranked);
     for (size_t i = 0; i < index->rows; i++)
         index->order[i] = ranked[i].row;

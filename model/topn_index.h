@@ -6,6 +6,8 @@
 #include "model/topn.h"
 #include "model/topn_kernel.h"
 
+#define TOPN_NORM_MOST (FLT_MAX / 4) /* beyond, nothing is filtered: bounds would be infinite */
+
 struct topn_index {
     const float *Y; /* [rows, stride] */
     size_t rows, stride;
@@ -13,7 +15,7 @@ struct topn_index {
     enum topn_filter filter;
     topn_kernel *kernel;
     topn_dot *dot;
-    double norm_max; /* of all rows; not finite: there are no panels */
+    double norm_max; /* of all rows; INFINITY: there are no panels */
 
     int steps, first_steps;    /* see struct topn_tile */
     int first_coordinates;     /* in the first steps */

@@ -52,7 +52,7 @@ class UsageTest(EndToEnd):
     def test_every_subcommand_has_help(self):
         for command in (
             "run", "check", "broker", "replay", "items", "train", "rollback", "recommend",
-            "publish", "status", "dump",
+            "publish", "status", "dump", "eval", "tune",
         ):
             with self.subTest(command):
                 done = freshet(command, "--help")

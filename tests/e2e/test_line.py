@@ -3,6 +3,7 @@
 
 import json
 
+import oracle
 from harness import EVENTS_FILE, EndToEnd, main
 
 REPLAYED = 50_000
@@ -68,15 +69,15 @@ class LineTest(EndToEnd):
         self.assertGreaterEqual(dump.state["swap"], 1)
         self.assert_forgotten_users_have_tombstones(freshet, state)
 
-    def test_lists_by_gradient_steps_follow_too(self):
-        freshet = self.freshet(
-            "steps",
-            {"model": {"update": "sgd", "objective": "hu"}, "train": {"first_events": 2000}},
-        )
+    def test_lists_by_gradient_steps_and_of_a_given_together_follow_too(self):
+        model = {"update": "sgd", "objective": "hu", "together_weight": 0.5}
+        freshet = self.freshet("steps", {"model": model, "train": {"first_events": 2000}})
         freshet.start()
         freshet.ask("replay", EVENTS_FILE, "--limit", 6000, "--shuffle-ties", 7)
         freshet.wait_generation(1)
-        self.assert_two_equalities(freshet, 6000)
+        dump, _ = self.assert_two_equalities(freshet, 6000)
+        weights = oracle.live_generation(dump, freshet.state_dir).manifest["weights"]
+        self.assertEqual(weights["together"], 0.5)
 
     def assert_forgotten_users_have_tombstones(self, freshet, state):
         self.assertTrue(state.forgotten)

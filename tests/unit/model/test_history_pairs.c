@@ -400,7 +400,7 @@ static void expect_refused(struct place *place)
     fclose(out);
 }
 
-/* Partition 1 has learned items 0 and 1 up to offset 1. */
+/* Partition 1 has learned items 0 and 1 up to offset 2; the pair's event is at offset 1. */
 static void open_to_damage(struct place *place)
 {
     open_history(place);
@@ -408,6 +408,7 @@ static void open_to_damage(struct place *place)
     assert_int_equal(history_assign(place->history, &one, 1, NULL), 0);
     use(place, 0, "u1", 0)->partition = 1;
     use(place, 1, "u1", 1)->partition = 1;
+    use(place, 2, "u1", 1)->partition = 1;
     learn(place);
     commit(place);
     reopen(place, 0);
@@ -432,7 +433,7 @@ static void test_tables_that_cannot_be_are_refused_with_their_partition(void **a
     static const struct {
         uint32_t item, neighbour;
         int64_t applied;
-    } cases[] = {{0, 2, 1}, {2, 0, 1}, {0, 0, 1}, {0, 1, 2}};
+    } cases[] = {{0, 2, 1}, {2, 0, 1}, {0, 0, 1}, {0, 1, 3}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         open_to_damage(place);
         damage_table(place, cases[i].item, cases[i].neighbour, cases[i].applied);
@@ -473,8 +474,8 @@ static void test_journals_that_cannot_be_are_refused_with_their_partition(void *
 {
     struct place *place = *at;
     static const struct bad_record cases[] = {
-        {2, 6, 2, 1, 1, 0}, /* not learned yet */
-        {0, 6, 1, 1, 1, 0}, /* not its key's */
+        {3, 6, 3, 1, 1, 0}, /* not learned yet */
+        {3, 6, 2, 1, 1, 0}, /* not its key's */
         {1, 6, 1, 1, 2, 0}, /* the same offset twice */
         {1, 6, 1, 9, 1, 0}, /* no such item */
         {1, 6, 1, 1, 1, -1},  {1, 6, 1, 1, 1, 5},

@@ -509,6 +509,38 @@ static void test_without_neighbours_nothing_goes_together(void **state)
     world_free(w);
 }
 
+/* As the scorer does: where the weights say nothing, the trend orders. */
+static void test_a_user_without_history_is_ranked_by_trend(void **state)
+{
+    static const struct score_weights taste = {.taste = 1, .trend_half_life = 4, .rho = 1};
+    static const struct score_weights together = {
+        .trend_half_life = 4, .rho = 1, .together = 1, .together_of = {1, EVER, true}};
+    static const struct score_weights trend = {.trend = 1, .trend_half_life = 4, .rho = 1};
+    struct world *w = world_new();
+    for (uint32_t i = 0; i < 900; i++) /* item k is met about k times, and by 60 users in turn */
+        meet(w, i % 60, (uint32_t)sqrt((double)draw(40 * 40)), HOUR_MS * i, 0);
+    for (uint32_t item = 0; item < 40; item++)
+        meet(w, 60, item, HOUR_MS * (900 + item), 0);
+    for (uint32_t i = 0; i < 100; i++) /* the tail: each somebody new */
+        meet(w, 61 + i, draw(40), HOUR_MS * (1000 + i), 0);
+    finish(w, 161, 40);
+    struct tail tail = tail_of(w);
+    float *wanted = rank(w, &tail, &trend, 1);
+    float *by_taste = rank(w, &tail, &taste, 1), *by_together = rank(w, &tail, &together, 1);
+    assert_true(tail.count >= 90);
+    assert_true(tail_mean(&tail, wanted, NULL).mean > 0.1);
+    for (size_t i = 0; i < tail.count; i++)
+        if (tail.events[i].user > 60) {
+            assert_true(by_taste[i] == wanted[i]);
+            assert_true(by_together[i] == wanted[i]);
+        }
+    free(wanted);
+    free(by_taste);
+    free(by_together);
+    tail_deinit(&tail);
+    world_free(w);
+}
+
 static void test_an_item_nobody_has_met_is_a_miss(void **state)
 {
     struct world *w = world_new();
@@ -742,6 +774,7 @@ int main(void)
         cmocka_unit_test(test_weights_rank_the_same_alone_and_among_others),
         cmocka_unit_test(test_ranking_leaves_what_is_before_the_cut_alone),
         cmocka_unit_test(test_without_neighbours_nothing_goes_together),
+        cmocka_unit_test(test_a_user_without_history_is_ranked_by_trend),
         cmocka_unit_test(test_an_item_nobody_has_met_is_a_miss),
         cmocka_unit_test(test_the_standard_error_takes_a_users_events_as_one),
         cmocka_unit_test(test_the_difference_to_itself_is_nothing),

@@ -308,6 +308,9 @@ static void test_neighbours_that_have_no_column_yet_are_passed_over(void **state
         left_out += fewer[column] != all[column];
     }
     assert_true(left_out > 0);
+    uint32_t newer = world->items; /* nor does such an item of the user's count */
+    assert_true(together_extras_max(&world->together, &newer, 1) > 0);
+    assert_int_equal(extras_of(world, &newer, 1, fewer), 0);
 }
 
 static void test_without_partitions_there_are_no_extras(void **state)

@@ -577,6 +577,19 @@ static void test_topn_is_exact_where_panels_are_passed_over(void **state)
     assert_equals_full_sort(*state, 40, 50);
 }
 
+/* Norms beyond FLT_MAX against zeros: bounds that are infinity times nothing. */
+static void test_topn_is_exact_where_norms_overflow_and_products_do_not(void **state)
+{
+    struct world *world = *state;
+    for (int side = 0; side < 2; side++) {
+        make(world, 400, 10, 16, draw_real);
+        memset(side == 0 ? world->X : world->Y, 0, (side == 0 ? 1 : 400) * 16 * sizeof(float));
+        for (int k = 0; k < 16; k++)
+            (side == 0 ? world->Y + 100 * 16 : world->X)[k] = 3e38f;
+        assert_equals_full_sort(world, 2, 20);
+    }
+}
+
 static void test_topn_is_exact_where_one_item_is_far_above_the_others(void **state)
 {
     struct world *world = *state;
@@ -851,6 +864,7 @@ int main(void)
         TEST(test_topn_is_exact_where_all_norms_are_equal),
         TEST(test_topn_is_exact_for_users_and_items_that_are_zero),
         TEST(test_topn_is_exact_where_panels_are_passed_over),
+        TEST(test_topn_is_exact_where_norms_overflow_and_products_do_not),
         TEST(test_topn_is_exact_where_one_item_is_far_above_the_others),
         TEST(test_topn_is_exact_where_the_bias_decides),
         TEST(test_topn_is_exact_where_a_bias_is_infinite),
