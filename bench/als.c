@@ -20,6 +20,7 @@
 static struct ratings ratings;
 static struct hyperparameters hyper;
 static const char *folder;
+static double base_mb; /* what the program and its libraries take before any data */
 
 struct side {
     const char *name;
@@ -76,8 +77,9 @@ static void iterate(void *arg, char *fields, size_t fields_size)
         fprintf(stderr, "als: %s\n", err.text);
         exit(70);
     }
-    snprintf(fields, fields_size, "\"kernel\":\"%s\",\"core\":\"%s\",\"peak_mb\":%.1f",
-             kernel_names[kernel_chosen()], blas_core_name(), peak_mb());
+    snprintf(fields, fields_size,
+             "\"kernel\":\"%s\",\"core\":\"%s\",\"base_mb\":%.1f,\"peak_mb\":%.1f",
+             kernel_names[kernel_chosen()], blas_core_name(), base_mb, peak_mb());
 }
 
 static void save_factors(const char *matrix, const char *name, const float *factors, size_t rows)
@@ -133,6 +135,7 @@ int main(int count, char **arguments)
     if (count < 6)
         return 64;
     blas_init();
+    base_mb = peak_mb();
     folder = arguments[1];
     hyper =
         (struct hyperparameters){OBJECTIVE_IMPLICIT,

@@ -75,12 +75,14 @@ def start(matrix, rank):
 
 
 def memory(folder, matrix, rank):
-    """Peak of a process that only trains; as a multiple of ratings both ways and factors."""
+    """Peak of a process that only trains, as a multiple of ratings both ways and factors: beyond what it takes empty, and in all."""
     driver = common.Driver("als", folder, rank, LAMBDA, "none", 0, "ONLY")
-    peak = max(driver.run("one")["peak_mb"] for _ in range(2))
+    usage = [driver.run("one") for _ in range(2)][-1]
     driver.close()
-    data = 2 * matrix.nnz * PAIR.itemsize + sum(matrix.shape) * (rank * 4 + 8)
-    return {"peak_mb": peak, "data_mb": round(data / 2**20, 1), "memory": round(peak * 2**20 / data, 3)}
+    data = (2 * matrix.nnz * PAIR.itemsize + sum(matrix.shape) * (rank * 4 + 8)) / 2**20
+    return {"base_mb": usage["base_mb"], "peak_mb": usage["peak_mb"], "data_mb": round(data, 1),
+            "memory": round((usage["peak_mb"] - usage["base_mb"]) / data, 3), "memory_with_base": round(usage["peak_mb"] / data, 3)}
+
 
 
 def compare(report, folder, size, matrix, rank, options):
@@ -175,6 +177,7 @@ def parity(report, folder, matrix, rank, iterations=15):
         difference = own_ndcg - peer_ndcg
         report.line(rank, "parity", name, mine, theirs, iterations=iterations, loss=own_loss, peer_loss=peer_loss,
                     loss_ratio=round(own_loss / peer_loss, 8), ndcg20=round(own_ndcg.mean(), 5), peer_ndcg20=round(peer_ndcg.mean(), 5),
+                    ndcg20_se=round(own_ndcg.std(ddof=1) / np.sqrt(len(own_ndcg)), 5),
                     difference=round(difference.mean(), 6), se=round(difference.std(ddof=1) / np.sqrt(len(difference)), 6))
 
 

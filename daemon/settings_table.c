@@ -97,8 +97,9 @@ const struct row settings_rows[] = {
 
     {"history.neighbours", ROW_INT, AT(history.neighbours), 0, PAIRS_NEIGHBOURS_MAX,
      .standard = "256",
-     .sentence = "Neighbours whose co-occurrence is counted for an item, in each partition; 28 "
-                 "bytes each; 0: none is."},
+     .sentence =
+         "Neighbours whose co-occurrence is counted for an item, 28 bytes each; shared among "
+         "the partitions, which together hold at most twice as many; 0: none are."},
 
     {"state.dir", ROW_TEXT, AT(state.dir), .standard = "./state",
      .sentence = "The directory of state, generations and control socket; one process at a time."},

@@ -108,7 +108,8 @@ static int load_partition(struct history *history, struct state_view *view, int3
                           struct error *err)
 {
     struct partition *partition = partition_ensure(&history->partitions, number);
-    partition->pairs.neighbours_max = history->settings.neighbours_max;
+    partition->pairs.neighbours_max =
+        pairs_share(history->settings.neighbours_max, history->meta.partition_count);
     if (partition->loaded)
         return 0; /* what is in memory is newer than the state */
     struct slice topic = history->settings.topic;

@@ -15,6 +15,15 @@
 
 const char *const pairs_horizon_names[PAIRS_HORIZONS] = {"1d", "ever"};
 
+uint32_t pairs_share(uint32_t neighbours, int32_t partition_count)
+{
+    if (partition_count <= 1)
+        return neighbours;
+    uint32_t share = (uint32_t)(2 * (int64_t)neighbours / (partition_count + 1));
+    uint32_t least = neighbours < PAIRS_SHARE_MIN ? neighbours : PAIRS_SHARE_MIN;
+    return share > least ? share : least;
+}
+
 /* -- events ------------------------------------------------------------------------------------ */
 
 size_t pairs_latest_items(const struct interaction *history, size_t count, uint64_t types,

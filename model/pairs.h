@@ -71,6 +71,11 @@ struct pairs_event {
     uint32_t before[PAIRS_WINDOW]; /* distinct, none of them `item`; latest first */
 };
 
+/* The cap of one partition's tables, so that those of all its partitions together hold at most
+ * twice `neighbours` of an item, and at least PAIRS_SHARE_MIN each: with one, `neighbours`. */
+#define PAIRS_SHARE_MIN 16
+uint32_t pairs_share(uint32_t neighbours, int32_t partition_count);
+
 /* The latest distinct items of a history whose type is in `types` (bit by type number), latest
  * first, without `but` (ITEM numbers; UINT32_MAX: nothing is left out). history: [count], oldest
  * first. Returns how many, at most `max`. */

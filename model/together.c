@@ -14,8 +14,10 @@ void together_deinit(struct together *together)
     trend_deinit(&together->use);
     free(together->pairs);
     free(together->norm);
+    free(together->sums);
     free(together->scores);
-    free(together->marked);
+    free(together->items_marked);
+    free(together->columns_marked);
     *together = (struct together){0};
 }
 
@@ -51,15 +53,19 @@ void together_touch(struct together *together, const struct trend_source *source
 
 static void reserve(struct together *together, uint32_t columns)
 {
-    if (columns <= together->norm_capacity)
+    if (columns <= together->capacity)
         return;
     uint32_t capacity = columns + columns / 2 + 64;
+    size_t words = capacity / 64 + 1;
     together->norm = mem_array(together->norm, capacity, sizeof *together->norm);
-    free(together->scores);
-    free(together->marked);
-    together->scores = mem_zalloc(capacity * sizeof *together->scores);
-    together->marked = mem_zalloc((capacity / 64 + 1) * sizeof *together->marked);
-    together->norm_capacity = capacity;
+    together->scores = mem_array(together->scores, capacity, sizeof *together->scores);
+    free(together->sums);
+    free(together->items_marked);
+    free(together->columns_marked);
+    together->sums = mem_zalloc(capacity * sizeof *together->sums);
+    together->items_marked = mem_zalloc(words * sizeof *together->items_marked);
+    together->columns_marked = mem_zalloc(words * sizeof *together->columns_marked);
+    together->capacity = capacity;
 }
 
 /* What does not decay is renewed where it is touched; what does, whenever time has passed. */
@@ -86,43 +92,59 @@ size_t together_extras_max(const struct together *together, const uint32_t *late
     return most;
 }
 
-/* n_(j, i) of one neighbour, now. */
-static float count_now(const struct together *together, const struct pairs_count *count)
+/* Of one neighbour, now. */
+static float decay_of(const struct together *together, const struct pairs_count *count)
 {
-    enum pairs_horizon horizon = together->choice.horizon;
-    float n = count->forward[horizon] + (together->choice.both ? count->backward[horizon] : 0);
-    if (horizon == PAIRS_EVER || n == 0 || together->norm_ms <= count->ts_ms)
-        return n;
-    return n * (float)decay_exp2(-(double)(together->norm_ms - count->ts_ms) / DAY_MS);
+    if (together->norm_ms <= count->ts_ms)
+        return 1;
+    return (float)decay_exp2(-(double)(together->norm_ms - count->ts_ms) / DAY_MS);
 }
 
-/* Adds the neighbours of one item, each times `weight` and its own norm. */
+/* sums[i] += weight n_(j, i) for the neighbours i of one item. What a count is takes no branch,
+ * since this is most of what the term costs. */
 static void add_table(struct together *together, const struct pairs_table *table, float weight,
-                      const uint32_t *column_of, uint32_t items)
+                      uint32_t items)
 {
+    enum pairs_horizon horizon = together->choice.horizon;
+    float backward = together->choice.both ? weight : 0;
     for (uint32_t i = 0; i < table->count; i++) {
         uint32_t item = table->items[i];
-        float n = count_now(together, &table->counts[i]);
-        if (item >= items || n == 0)
+        const struct pairs_count *count = &table->counts[i];
+        float n = weight * count->forward[horizon] + backward * count->backward[horizon];
+        if (item >= items)
             continue;
-        uint32_t column = column_of[item];
-        together->scores[column] += weight * n * together->norm[item];
-        together->marked[column / 64] |= UINT64_C(1) << (column % 64);
+        if (horizon == PAIRS_DAY && n != 0)
+            n *= decay_of(together, count);
+        together->sums[item] += n;
+        together->items_marked[item / 64] |= UINT64_C(1) << (item % 64);
     }
 }
 
-/* The marked columns with a score, ascending; leaves zeros behind. */
+/* From items to columns, with their norms; leaves zeros behind. */
+static void move_to_columns(struct together *together, const uint32_t *column_of)
+{
+    for (uint32_t word = 0; word <= together->norm_count / 64; word++) {
+        for (uint64_t bits = together->items_marked[word]; bits != 0; bits &= bits - 1) {
+            uint32_t item = word * 64 + (uint32_t)__builtin_ctzll(bits);
+            uint32_t column = column_of[item];
+            together->scores[column] = together->sums[item] * together->norm[item];
+            together->columns_marked[column / 64] |= UINT64_C(1) << (column % 64);
+            together->sums[item] = 0;
+        }
+        together->items_marked[word] = 0;
+    }
+}
+
 static size_t collect(struct together *together, struct topn_extra *out)
 {
     size_t count = 0;
-    for (uint32_t word = 0; word <= together->norm_capacity / 64; word++) {
-        for (uint64_t bits = together->marked[word]; bits != 0; bits &= bits - 1) {
+    for (uint32_t word = 0; word <= together->capacity / 64; word++) {
+        for (uint64_t bits = together->columns_marked[word]; bits != 0; bits &= bits - 1) {
             uint32_t column = word * 64 + (uint32_t)__builtin_ctzll(bits);
-            if (together->scores[column] > 0)
-                out[count++] = (struct topn_extra){column, together->scores[column]};
-            together->scores[column] = 0;
+            out[count] = (struct topn_extra){column, together->scores[column]};
+            count += together->scores[column] > 0;
         }
-        together->marked[word] = 0;
+        together->columns_marked[word] = 0;
     }
     return count;
 }
@@ -138,9 +160,9 @@ size_t together_extras(struct together *together, const uint32_t *latest, size_t
         for (size_t d = 0; d < count; d++, fade *= together->choice.rho) {
             const struct pairs_table *table = pairs_table(together->pairs[p], latest[d]);
             if (table != NULL && latest[d] < items)
-                add_table(together, table, (float)fade * together->norm[latest[d]], column_of,
-                          items);
+                add_table(together, table, (float)fade * together->norm[latest[d]], items);
         }
     }
+    move_to_columns(together, column_of);
     return collect(together, out);
 }

@@ -31,11 +31,13 @@ struct together {
     struct trend use;           /* n_i: at half-life 1d, or ever */
     const struct pairs **pairs; /* [pairs_count] of the partitions; borrowed */
     size_t pairs_count;
-    float *norm;      /* [norm_count] 1 / sqrt(n_i + S) at norm_ms, by item number */
-    float *scores;    /* [norm_capacity] by column; zeros between calls */
-    uint64_t *marked; /* bit per column; zeros between calls */
-    uint32_t norm_count, norm_capacity;
+    float *norm; /* [norm_count] 1 / sqrt(n_i + S) at norm_ms, by item number */
+    uint32_t norm_count, capacity;
     int64_t norm_ms;
+    float *sums;              /* [capacity] by item: C without its norm; zeros between calls */
+    float *scores;            /* [capacity] by column; what is not marked means nothing */
+    uint64_t *items_marked;   /* bit per item, zeros between calls */
+    uint64_t *columns_marked; /* bit per column, the same */
 };
 
 void together_deinit(struct together *together);
