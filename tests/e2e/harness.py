@@ -120,7 +120,8 @@ class Freshet:
             seen_max=history["seen_max"],
             dedup_window=history["dedup_window"],
             n=self.settings["lists"]["n"],
-            neighbours_max=history["neighbours"],
+            # What a partition's tables hold at the least (pairs_share of model/pairs.h).
+            neighbours_max=2 * history["neighbours"] // (PARTITIONS + 1),
             max_age_ms=duration_ms(events["max_age"]),
             update=self.settings["model"]["update"],
             sgd_rate=self.settings["model"]["sgd_rate"],
