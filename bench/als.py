@@ -1,13 +1,15 @@
 """Full ALS, iteration by iteration: bench/run.sh als [--json] [--sizes 1M 10M] [--ranks 64 128] [--spark] [--parity]
 
-All sides start from the same factors and are one iteration further in each round: implicit with its 3 conjugate-gradient steps and
-with Cholesky, one thread to one thread and two to two. Objective `implicit`, lambda not scaled: the loss of each side, computed here
-by one function in float64 after the same number of iterations, is in the line; so is the memory of training by itself, as a multiple
-of ratings (both ways) and factors. What two threads bring is shown beside what they bring to a loop of multiply-adds.
+All sides start from the same factors and are one iteration further in each round: implicit with its 3 conjugate-
+gradient steps and with Cholesky, one thread to one thread and two to two. Objective `implicit`, lambda not scaled:
+the loss of each side, computed here by one function in float64 after the same number of iterations, is in the line;
+so is the memory of training by itself, as a multiple of ratings (both ways) and factors. What two threads bring is
+shown beside what they bring to a loop of multiply-adds.
 
---spark adds Spark MLlib's ALS (local[2], implicitPrefs), whose time an iteration is the difference between runs of many and of few
-iterations; ours starts from Spark's random factors, with its objective (`hu`, lambda scaled by count), rows solved to 1e-6.
---parity trains both sides for 15 iterations and prints losses and NDCG@20 on held-out interactions.
+--spark adds Spark MLlib's ALS (local[2], implicitPrefs), whose time an iteration is the difference between runs of
+many and of few iterations; ours starts from Spark's random factors, with its objective (`hu`, lambda scaled by
+count), rows solved to 1e-6. --parity trains both sides for 15 iterations and prints losses and NDCG@20 on held-out
+interactions.
 """
 
 import pathlib
@@ -41,7 +43,7 @@ def read(folder, name, rank):
 
 
 def loss(matrix, X, Y, scaled=False, objective="implicit"):
-    """sum over seen of p s^2 - 2 q s + q, all s^2, and lambda: what freshet, implicit and Spark minimise, in float64."""
+    """sum over seen of p s^2 - 2 q s + q, all s^2, and lambda: what all sides minimise, in float64."""
     X, Y = X.astype(np.float64), Y.astype(np.float64)
     rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
     total = np.sum((X.T @ X) * (Y.T @ Y))
@@ -75,14 +77,18 @@ def start(matrix, rank):
 
 
 def memory(folder, matrix, rank):
-    """Peak of a process that only trains, as a multiple of ratings both ways and factors: beyond what it takes empty, and in all."""
+    """Peak of a process that only trains, by ratings both ways and factors: beyond what it takes empty, and in all."""
     driver = common.Driver("als", folder, rank, LAMBDA, "none", 0, "ONLY")
     usage = [driver.run("one") for _ in range(2)][-1]
     driver.close()
     data = (2 * matrix.nnz * PAIR.itemsize + sum(matrix.shape) * (rank * 4 + 8)) / 2**20
-    return {"base_mb": usage["base_mb"], "peak_mb": usage["peak_mb"], "data_mb": round(data, 1),
-            "memory": round((usage["peak_mb"] - usage["base_mb"]) / data, 3), "memory_with_base": round(usage["peak_mb"] / data, 3)}
-
+    return {
+        "base_mb": usage["base_mb"],
+        "peak_mb": usage["peak_mb"],
+        "data_mb": round(data, 1),
+        "memory": round((usage["peak_mb"] - usage["base_mb"]) / data, 3),
+        "memory_with_base": round(usage["peak_mb"] / data, 3),
+    }
 
 
 def compare(report, folder, size, matrix, rank, options):
@@ -90,9 +96,11 @@ def compare(report, folder, size, matrix, rank, options):
     X, Y = start(matrix, rank)
     write(folder, matrix, X, Y)
     used = memory(folder, matrix, rank)
-    # Rows as training solves them, beside three steps; and solved out, beside Cholesky: the loss decides whether that is alike.
-    drivers = {"cg": common.Driver("als", folder, rank, LAMBDA, "none", 0),
-               "cholesky": common.Driver("als", folder, rank, LAMBDA, "none", 1e-6)}
+    # Rows as training solves them beside three steps, and solved out beside Cholesky: the loss shows if that is fair.
+    drivers = {
+        "cg": common.Driver("als", folder, rank, LAMBDA, "none", 0),
+        "cholesky": common.Driver("als", folder, rank, LAMBDA, "none", 1e-6),
+    }
     solvers = {"cg": (least_squares_cg, {"cg_steps": 3}), "cholesky": (least_squares, {})}
     runs, peers = {}, {}
     for kind in options.peers:
@@ -108,19 +116,42 @@ def compare(report, folder, size, matrix, rank, options):
         mine = results[kind, threads, "ours"]
         drivers[kind].run("one-save" if threads == 1 else "two-save")
         own = read(folder, "one" if threads == 1 else "two", rank)
-        report.line(rank, size, {"cg": "implicit-cg3", "cholesky": "implicit-cholesky"}[kind], mine, results[kind, threads, "peer"],
-                    threads=threads, loss=loss(matrix, *own), peer_loss=loss(matrix, peer.X, peer.Y), iterations=1 + len(mine),
-                    residual=1e-3 if kind == "cg" else 1e-6, ours_wall_ms=wall[kind, threads, "ours"],
-                    peer_wall_ms=wall[kind, threads, "peer"], kernel=mine[0]["kernel"], core=mine[0]["core"], **used)
+        report.line(
+            rank,
+            size,
+            {"cg": "implicit-cg3", "cholesky": "implicit-cholesky"}[kind],
+            mine,
+            results[kind, threads, "peer"],
+            threads=threads,
+            loss=loss(matrix, *own),
+            peer_loss=loss(matrix, peer.X, peer.Y),
+            iterations=1 + len(mine),
+            residual=1e-3 if kind == "cg" else 1e-6,
+            ours_wall_ms=wall[kind, threads, "ours"],
+            peer_wall_ms=wall[kind, threads, "peer"],
+            kernel=mine[0]["kernel"],
+            core=mine[0]["core"],
+            **used,
+        )
     for kind in options.peers:
-        report.line(rank, size, "one-thread", results[kind, 2, "ours"], results[kind, 1, "ours"], field="wall_ms", threads=2,
-                    residual=1e-3 if kind == "cg" else 1e-6, probe_speedup=round(wall["probe", 1] / wall["probe", 2], 3))
+        report.line(
+            rank,
+            size,
+            "one-thread",
+            results[kind, 2, "ours"],
+            results[kind, 1, "ours"],
+            field="wall_ms",
+            threads=2,
+            residual=1e-3 if kind == "cg" else 1e-6,
+            probe_speedup=round(wall["probe", 1] / wall["probe", 2], 3),
+        )
     for driver in drivers.values():
         driver.close()
 
 
 def compare_spark(report, folder, size, matrix, rank, options):
     import als_spark
+
     iterations = 2 + options.spark_iterations
     spark = als_spark.measure(matrix, rank, LAMBDA, few=2, many=iterations, rounds=options.spark_rounds)
     # Spark makes the items from the users first: the same order for ours is the transposed problem.
@@ -129,9 +160,13 @@ def compare_spark(report, folder, size, matrix, rank, options):
     ours = common.Driver("als", folder, rank, LAMBDA, "count", 1e-6)
     results = [ours.run("two") for _ in range(iterations)]
     ours.run("two-save")
-    fields = {"threads": 2, "iterations": iterations, "residual": 1e-6,
-              "loss": loss(turned, *read(folder, "two", rank), scaled=True, objective="hu"),
-              "peer_loss": loss(turned, spark["Y"], spark["X"], scaled=True, objective="hu")}
+    fields = {
+        "threads": 2,
+        "iterations": iterations,
+        "residual": 1e-6,
+        "loss": loss(turned, *read(folder, "two", rank), scaled=True, objective="hu"),
+        "peer_loss": loss(turned, spark["Y"], spark["X"], scaled=True, objective="hu"),
+    }
     ours.close()
     report.line(rank, size, "spark", results, spark["iterations"], **fields)
     report.line(rank, size, "spark", results, spark["iterations"], field="wall_ms", **fields)
@@ -141,14 +176,14 @@ def ndcg(X, Y, seen, held, k=20):
     """NDCG@k of each user with held-out items; what was trained on is left out of the lists."""
     discount, values = 1 / np.log2(np.arange(2, k + 2)), []
     for user in range(len(X)):
-        wanted = held.indices[held.indptr[user]:held.indptr[user + 1]]
+        wanted = held.indices[held.indptr[user] : held.indptr[user + 1]]
         if len(wanted) == 0:
             continue
         scores = Y @ X[user]
-        scores[seen.indices[seen.indptr[user]:seen.indptr[user + 1]]] = -np.inf
+        scores[seen.indices[seen.indptr[user] : seen.indptr[user + 1]]] = -np.inf
         top = np.argpartition(-scores, k)[:k]
         hits = np.isin(top[np.argsort(-scores[top])], wanted)
-        values.append(hits @ discount / discount[:min(k, len(wanted))].sum())
+        values.append(hits @ discount / discount[: min(k, len(wanted))].sum())
     return np.array(values)
 
 
@@ -175,10 +210,22 @@ def parity(report, folder, matrix, rank, iterations=15):
         theirs = [common.timed(peer)() for _ in range(iterations)]
         peer_loss, peer_ndcg = loss(train, peer.X, peer.Y), ndcg(peer.X, peer.Y, train, held)
         difference = own_ndcg - peer_ndcg
-        report.line(rank, "parity", name, mine, theirs, iterations=iterations, loss=own_loss, peer_loss=peer_loss,
-                    loss_ratio=round(own_loss / peer_loss, 8), ndcg20=round(own_ndcg.mean(), 5), peer_ndcg20=round(peer_ndcg.mean(), 5),
-                    ndcg20_se=round(own_ndcg.std(ddof=1) / np.sqrt(len(own_ndcg)), 5),
-                    difference=round(difference.mean(), 6), se=round(difference.std(ddof=1) / np.sqrt(len(difference)), 6))
+        report.line(
+            rank,
+            "parity",
+            name,
+            mine,
+            theirs,
+            iterations=iterations,
+            loss=own_loss,
+            peer_loss=peer_loss,
+            loss_ratio=round(own_loss / peer_loss, 8),
+            ndcg20=round(own_ndcg.mean(), 5),
+            peer_ndcg20=round(peer_ndcg.mean(), 5),
+            ndcg20_se=round(own_ndcg.std(ddof=1) / np.sqrt(len(own_ndcg)), 5),
+            difference=round(difference.mean(), 6),
+            se=round(difference.std(ddof=1) / np.sqrt(len(difference)), 6),
+        )
 
 
 def main():

@@ -26,19 +26,34 @@ def factors(frame, rows, rank):
 
 
 def measure(matrix, rank, regularization, few, many, rounds):
-    """{"X0", "Y0": where it starts, "X", "Y": factors after `many` iterations, "iterations": [{"cpu_ms", "wall_ms"} of one, a round
-    each]}."""
-    spark = (SparkSession.builder.master("local[2]").config("spark.ui.enabled", "false").config("spark.driver.memory", "8g")
-             .config("spark.sql.shuffle.partitions", "4").getOrCreate())
+    """Where it starts (X0, Y0) and is after `many` iterations (X, Y); and what one took, [{"cpu_ms", "wall_ms"}] by round."""
+    spark = (
+        SparkSession.builder.master("local[2]")
+        .config("spark.ui.enabled", "false")
+        .config("spark.driver.memory", "8g")
+        .config("spark.sql.shuffle.partitions", "4")
+        .getOrCreate()
+    )
     spark.sparkContext.setLogLevel("ERROR")
     coo = matrix.tocoo()
-    ratings = spark.createDataFrame(zip(coo.row.tolist(), coo.col.tolist(), coo.data.tolist()), "user int, item int, rating float")
+    ratings = spark.createDataFrame(
+        zip(coo.row.tolist(), coo.col.tolist(), coo.data.tolist()), "user int, item int, rating float"
+    )
     ratings = ratings.repartition(4).persist(StorageLevel.MEMORY_ONLY)
     ratings.count()
 
     def fit(iterations):
-        als = ALS(rank=rank, maxIter=iterations, regParam=regularization, alpha=1.0, implicitPrefs=True, numUserBlocks=4, numItemBlocks=4,
-                  seed=1, checkpointInterval=-1)
+        als = ALS(
+            rank=rank,
+            maxIter=iterations,
+            regParam=regularization,
+            alpha=1.0,
+            implicitPrefs=True,
+            numUserBlocks=4,
+            numItemBlocks=4,
+            seed=1,
+            checkpointInterval=-1,
+        )
         cpu, wall = java_cpu_s(spark), time.perf_counter()
         model = als.fit(ratings)
         return model, {"cpu_ms": (java_cpu_s(spark) - cpu) * 1e3, "wall_ms": (time.perf_counter() - wall) * 1e3}

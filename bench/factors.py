@@ -1,8 +1,8 @@
 """Factors to make lists from: random ones, and trained ones from generated ratings; made once and kept in the cache.
 
-Generated ratings look like a film site's: an item belongs to one of 50 genres, a user likes three of them, and popularity
-within a genre falls off by a power law. Trained with `implicit`, then rotated into the eigenvectors of the items' Gram
-matrix, as the daemon does when it loads a generation. Scores are the same in either basis.
+Generated ratings look like a film site's: an item belongs to one of 50 genres, a user likes three of them, and
+popularity within a genre falls off by a power law. Trained with `implicit`, then rotated into the eigenvectors of the
+items' Gram matrix, as the daemon does when it loads a generation. Scores are the same in either basis.
 """
 
 import os
@@ -60,7 +60,7 @@ def train(matrix, rank):
 
 
 def cached(name, make):
-    """A directory of what `make` returns as {name: array}: NAME.f32, of a sparse matrix .npz, .begin (u64), .columns (u32)."""
+    """A directory of what `make` returns as {name: array}: .f32, or if sparse .npz, .begin (u64), .columns (u32)."""
     path = CACHE / name
     if not path.exists():
         aside = path.with_name(path.name + ".part")

@@ -1,11 +1,11 @@
 """Fold-in of users against fixed item factors, cold, one thread: bench/run.sh foldin [--json] [--alpha A]
 
-Peers: implicit's least_squares_cg with its 3 steps, and its least_squares (Cholesky), on the same rows, objective and
-regularization. Ours stops at a relative residual of 1e-5; `product` is ours at the daemon's 1e-6. The residual that each side
-reached is in the line: |b - A x| / |b|, the 99th percentile of the users, computed here in float64.
+Peers: implicit's least_squares_cg with its 3 steps, and its least_squares (Cholesky), on the same rows, objective
+and regularization. Ours stops at a relative residual of 1e-5; `product` is ours at the daemon's 1e-6. The residual
+that each side reached is in the line: |b - A x| / |b|, the 99th percentile of the users, computed here in float64.
 
-The item factors are implicit's own after 5 iterations on interactions shaped like MovieLens-1M; values 1 to 5 times alpha are
-the confidences. What is made once a generation (ours: the eigenbasis; theirs: Y'Y) is not in the figures.
+The item factors are implicit's own after 5 iterations on interactions shaped like MovieLens-1M; values 1 to 5 times
+alpha are the confidences. What is made once a generation (ours: the eigenbasis; theirs: Y'Y) is not in the figures.
 """
 
 import pathlib
@@ -23,10 +23,17 @@ LAMBDA = 0.01  # the default of implicit
 SGD_RATE = 0.05  # the default of model.sgd_rate
 
 
-
 def train(matrix, rank):
-    model = implicit.cpu.als.AlternatingLeastSquares(factors=rank, regularization=LAMBDA, alpha=1.0, iterations=5, use_cg=True,
-                                                     num_threads=1, random_state=1, dtype=np.float32)
+    model = implicit.cpu.als.AlternatingLeastSquares(
+        factors=rank,
+        regularization=LAMBDA,
+        alpha=1.0,
+        iterations=5,
+        use_cg=True,
+        num_threads=1,
+        random_state=1,
+        dtype=np.float32,
+    )
     model.fit(matrix, show_progress=False)
     return np.ascontiguousarray(model.item_factors)
 
@@ -55,7 +62,9 @@ def residual(X, Y, items, values):
 def score_distance(X, exact, Y):
     """Mean over users of |scores - exact scores| / |exact scores|."""
     wanted = exact[:500].astype(np.float64) @ Y.T
-    return float(np.mean(np.linalg.norm(X[:500].astype(np.float64) @ Y.T - wanted, axis=1) / np.linalg.norm(wanted, axis=1)))
+    return float(
+        np.mean(np.linalg.norm(X[:500].astype(np.float64) @ Y.T - wanted, axis=1) / np.linalg.norm(wanted, axis=1))
+    )
 
 
 def compare(report, folder, rank, each, alpha, Y, popularity, rounds):
@@ -65,8 +74,10 @@ def compare(report, folder, rank, each, alpha, Y, popularity, rounds):
     items.tofile(folder / "items.u32")
     values.tofile(folder / "values.f32")
     ours = common.Driver("foldin", folder, rank, count, each, LAMBDA, SGD_RATE)
-    rows = scipy.sparse.csr_matrix((values.ravel(), items.ravel().astype(np.int32), np.arange(count + 1, dtype=np.int32) * each),
-                                   shape=(count, len(Y)))
+    rows = scipy.sparse.csr_matrix(
+        (values.ravel(), items.ravel().astype(np.int32), np.arange(count + 1, dtype=np.int32) * each),
+        shape=(count, len(Y)),
+    )
     X = np.zeros((count, rank), np.float32)
     gram = Y.T @ Y
 
@@ -77,8 +88,16 @@ def compare(report, folder, rank, each, alpha, Y, popularity, rounds):
     def cholesky():
         _least_squares(gram, rows.indptr, rows.indices, rows.data, X, Y, LAMBDA, num_threads=1)
 
-    results = common.alternate({"ours": ours.peer("goal"), "cg": common.timed(cg), "cholesky": common.timed(cholesky),
-                                "product": ours.peer("product"), "sgd": ours.peer("sgd")}, rounds)
+    results = common.alternate(
+        {
+            "ours": ours.peer("goal"),
+            "cg": common.timed(cg),
+            "cholesky": common.timed(cholesky),
+            "product": ours.peer("product"),
+            "sgd": ours.peer("sgd"),
+        },
+        rounds,
+    )
     reached = {}
     for run, name in (("goal-save", "ours"), ("product-save", "product")):
         ours.run(run)
@@ -94,16 +113,39 @@ def compare(report, folder, rank, each, alpha, Y, popularity, rounds):
     microseconds = {name: [{"us": r["cpu_ms"] * 1e3 / count} for r in rs] for name, rs in results.items()}
     for peer, label in (("cg", "implicit-cg3"), ("cholesky", "implicit-cholesky")):
         for mine in ("ours", "product"):
-            report.line(rank, f"n={each}", label, microseconds[mine], microseconds[peer], field="us", residual=f"{reached[mine]:.1e}",
-                        peer_residual=f"{reached[peer]:.1e}", alpha=alpha, limit="1e-5" if mine == "ours" else "1e-6",
-                        steps=results[mine][0]["steps"], kernel=first["kernel"], core=first["core"])
-    report.line(rank, f"n={each}", "sgd", microseconds["product"], microseconds["sgd"], field="us", alpha=alpha, rate=SGD_RATE,
-                sgd_score_distance=round(distance, 4))
+            report.line(
+                rank,
+                f"n={each}",
+                label,
+                microseconds[mine],
+                microseconds[peer],
+                field="us",
+                residual=f"{reached[mine]:.1e}",
+                peer_residual=f"{reached[peer]:.1e}",
+                alpha=alpha,
+                limit="1e-5" if mine == "ours" else "1e-6",
+                steps=results[mine][0]["steps"],
+                kernel=first["kernel"],
+                core=first["core"],
+            )
+    report.line(
+        rank,
+        f"n={each}",
+        "sgd",
+        microseconds["product"],
+        microseconds["sgd"],
+        field="us",
+        alpha=alpha,
+        rate=SGD_RATE,
+        sgd_score_distance=round(distance, 4),
+    )
 
 
 def main():
     parser = common.options(__doc__.splitlines()[0], rounds=7)
-    parser.add_argument("--alpha", type=float, default=1.0, help="confidence = alpha * value (1 to 5); 1 is implicit's default")
+    parser.add_argument(
+        "--alpha", type=float, default=1.0, help="confidence = alpha * value (1 to 5); 1 is implicit's default"
+    )
     parser.add_argument("--ranks", type=int, nargs="+", default=[64, 128])
     parser.add_argument("--interactions", type=int, nargs="+", default=[10, 50, 200])
     options = parser.parse_args()

@@ -3,8 +3,9 @@
     bench/run.sh lists [--json] [--ranks 64,128]
 
 3,700 items for 6,040 users (the shape of MovieLens 1M) and 200,000 items for 3,000 users, factors trained on generated
-ratings. `cold` starts from nothing, as `recommend` does; `warm` from each user's list as it was when his factors were up to
-a tenth different. `sums_differ` compares the lists with those of `implicit`: the sum of items times places (ties and last bits may differ).
+ratings. `cold` starts from nothing, as `recommend` does; `warm` from each user's list as it was when his factors were
+up to a tenth different. `sums_differ` compares the lists with those of `implicit`: the sum of items times places (the
+last bits of scores, and so a few places, may differ).
 """
 
 import common
@@ -47,8 +48,9 @@ def main():
             assert runs["warm"][0]["sum"] == runs["cold"][0]["sum"], "warm and cold lists differ"
             off = abs(runs["cold"][0]["sum"] / runs["implicit"][0]["sum"] - 1)
             for threshold in ("cold", "warm"):
-                report.line(rank, f"{users}x{items}", "implicit", runs[threshold], runs["implicit"], threshold=threshold,
-                            us_per_list=round(common.spread(runs[threshold])[0] * 1e3 / users, 2), sums_differ=f"{off:.1e}")
+                us_per_list = round(common.spread(runs[threshold])[0] * 1e3 / users, 2)
+                report.line(rank, f"{users}x{items}", "implicit", runs[threshold], runs["implicit"],
+                            threshold=threshold, us_per_list=us_per_list, sums_differ=f"{off:.1e}")
 
 
 main()

@@ -1,7 +1,9 @@
 """Gradient steps of random users by random items, one thread: bench/run.sh sgd [--json]
 
-The limit is memory: a step reads x and y and writes x, 3 * 4 * rank bytes. The peer `memory` moves as many bytes through the same
-two matrices in order, which is as fast as this processor's one core gets them; `speedup` is the share of that limit reached.
+The limit is memory: a step reads x and y and writes x, 3 * 4 * rank bytes. Two probes move as many bytes by the
+least arithmetic there is, x <- x + c y: `memory` through the rows in order, which is all that one core gets out of
+this machine; `memory-rows` through the rows that the steps take, in their order and fetched ahead alike. `speedup`
+is the share of that limit reached. `batch` is sgd_steps, `single` a call of sgd_step for each.
 """
 
 import common
@@ -16,13 +18,26 @@ def main():
     report = common.Report("sgd", options, {})
     for rank in options.ranks:
         driver = common.Driver("sgd", rank, USERS, ITEMS, STEPS)
-        results = common.alternate({name: driver.peer(name) for name in ("steps", "single", "probe")}, options.rounds)
+        results = common.alternate(
+            {name: driver.peer(name) for name in ("steps", "single", "probe", "probe-rows")}, options.rounds
+        )
         driver.close()
         nanoseconds = {name: [{"ns": r["cpu_ms"] * 1e6 / STEPS} for r in rs] for name, rs in results.items()}
-        probe_ns = common.spread(nanoseconds["probe"], "ns")[0]
-        fields = {"users": USERS, "items": ITEMS, "probe_gb_s": round(3 * 4 * rank / probe_ns, 2), "kernel": results["steps"][0]["kernel"]}
-        report.line(rank, "batch", "memory", nanoseconds["steps"], nanoseconds["probe"], field="ns", **fields)
-        report.line(rank, "single", "memory", nanoseconds["single"], nanoseconds["probe"], field="ns", **fields)
+        for probe, peer in (("probe", "memory"), ("probe-rows", "memory-rows")):
+            gb_s = round(3 * 4 * rank / common.spread(nanoseconds[probe], "ns")[0], 2)
+            for run, size in (("steps", "batch"), ("single", "single")):
+                report.line(
+                    rank,
+                    size,
+                    peer,
+                    nanoseconds[run],
+                    nanoseconds[probe],
+                    field="ns",
+                    users=USERS,
+                    items=ITEMS,
+                    probe_gb_s=gb_s,
+                    kernel=results[run][0]["kernel"],
+                )
 
 
 main()

@@ -1,4 +1,4 @@
-"""Generated interactions with the shape of recorded ones: item popularity skewed, user activity log-normal, tastes of kinds."""
+"""Generated interactions shaped like recorded ones: popularity skewed, activity log-normal, tastes of kinds."""
 
 import numpy as np
 import scipy.sparse
@@ -45,7 +45,7 @@ def interactions(users, items, total, seed=1):
         order = np.argsort(kind, kind="stable")
         edges = np.searchsorted(kind[order], np.arange(KINDS + 1))
         for k in range(KINDS):
-            of_kind = order[edges[k]:edges[k + 1]]
+            of_kind = order[edges[k] : edges[k + 1]]
             drawn[of_kind] = np.searchsorted(cumulative[k], u[of_kind])
         kept = np.unique(np.concatenate([kept, who * items + np.minimum(drawn, items - 1)]))
     kept = rng.permutation(kept)[:total]

@@ -18,6 +18,7 @@ void together_deinit(struct together *together)
     free(together->scores);
     free(together->items_marked);
     free(together->columns_marked);
+    free(together->parts);
     *together = (struct together){0};
 }
 
@@ -149,19 +150,59 @@ static size_t collect(struct together *together, struct topn_extra *out)
     return count;
 }
 
+/* The tables of the latest items in all partitions; returns how many there are. */
+static size_t list_parts(struct together *together, const uint32_t *latest, size_t count,
+                         double weight, uint32_t items)
+{
+    size_t most = together->pairs_count * count, listed = 0;
+    if (most > together->parts_capacity) {
+        together->parts = mem_array(together->parts, most, sizeof *together->parts);
+        together->parts_capacity = most;
+    }
+    for (size_t p = 0; p < together->pairs_count; p++) {
+        double fade = weight;
+        for (size_t d = 0; d < count; d++, fade *= together->choice.rho) {
+            const struct pairs_table *table = pairs_table(together->pairs[p], latest[d]);
+            if (table == NULL || latest[d] >= items)
+                continue;
+            __builtin_prefetch(table);
+            together->parts[listed++] =
+                (struct together_part){table, (float)fade * together->norm[latest[d]]};
+        }
+    }
+    return listed;
+}
+
+#define LINE_BYTES 64
+#define AHEAD 2 /* tables: far enough for memory, near enough for the first-level cache */
+
+static void prefetch(const void *at, size_t bytes)
+{
+    for (size_t i = 0; i < bytes; i += LINE_BYTES)
+        __builtin_prefetch((const char *)at + i);
+}
+
+/* The tables are spread over more memory than any cache holds, and waiting for them would be most
+ * of the work. */
+static void prefetch_table(const struct pairs_table *table)
+{
+    prefetch(table->items, table->count * sizeof *table->items);
+    prefetch(table->counts, table->count * sizeof *table->counts);
+}
+
 size_t together_extras(struct together *together, const uint32_t *latest, size_t count,
                        double weight, const uint32_t *column_of, uint32_t items,
                        struct topn_extra *out)
 {
     if (items > together->norm_count)
         items = together->norm_count;
-    for (size_t p = 0; p < together->pairs_count; p++) {
-        double fade = weight;
-        for (size_t d = 0; d < count; d++, fade *= together->choice.rho) {
-            const struct pairs_table *table = pairs_table(together->pairs[p], latest[d]);
-            if (table != NULL && latest[d] < items)
-                add_table(together, table, (float)fade * together->norm[latest[d]], items);
-        }
+    size_t parts = list_parts(together, latest, count, weight, items);
+    for (size_t i = 0; i < parts && i < AHEAD; i++)
+        prefetch_table(together->parts[i].table);
+    for (size_t i = 0; i < parts; i++) {
+        if (i + AHEAD < parts)
+            prefetch_table(together->parts[i + AHEAD].table);
+        add_table(together, together->parts[i].table, together->parts[i].weight, items);
     }
     move_to_columns(together, column_of);
     return collect(together, out);

@@ -38,6 +38,11 @@ struct together {
     float *scores;            /* [capacity] by column; what is not marked means nothing */
     uint64_t *items_marked;   /* bit per item, zeros between calls */
     uint64_t *columns_marked; /* bit per column, the same */
+    struct together_part {    /* a table to be added, and what to multiply it by */
+        const struct pairs_table *table;
+        float weight;
+    } * parts; /* [parts_capacity] */
+    size_t parts_capacity;
 };
 
 void together_deinit(struct together *together);

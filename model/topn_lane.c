@@ -16,29 +16,13 @@ bool topn_is_excluded(const struct topn_items *items, uint32_t column)
     return items->excluded != NULL && (items->excluded[column / 64] >> (column % 64) & 1) != 0;
 }
 
-static uint32_t out_slot(const struct topn_lane *lane, uint32_t column)
-{
-    return column * 2654435769u >> 7 & lane->out_mask; /* Knuth's multiplicative hash */
-}
-
 static void set_out(struct topn_lane *lane, uint32_t column)
 {
-    uint32_t slot = out_slot(lane, column);
+    uint32_t slot = topn_lane_out_slot(lane, column);
     while (lane->out[slot] != 0 && lane->out[slot] != column + 1)
         slot = (slot + 1) & lane->out_mask;
     lane->out[slot] = column + 1;
     lane->sieve[column % TOPN_SIEVE_BITS / 64] |= UINT64_C(1) << (column % 64);
-}
-
-/* Not to be offered (again). */
-bool topn_lane_is_out(const struct topn_lane *lane, uint32_t column)
-{
-    if ((lane->sieve[column % TOPN_SIEVE_BITS / 64] >> (column % 64) & 1) == 0)
-        return false;
-    uint32_t slot = out_slot(lane, column);
-    while (lane->out[slot] != 0 && lane->out[slot] != column + 1)
-        slot = (slot + 1) & lane->out_mask;
-    return lane->out[slot] != 0;
 }
 
 /* At most half full. */

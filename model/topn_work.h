@@ -68,8 +68,21 @@ uint32_t topn_lane_out_size(const struct topn_user *user);
 void topn_lane_open(const struct topn_job *job, struct topn_lane *lane,
                     const struct topn_user *user, struct topn_entry *entries, uint32_t *out);
 
+static inline uint32_t topn_lane_out_slot(const struct topn_lane *lane, uint32_t column)
+{
+    return column * 2654435769u >> 7 & lane->out_mask; /* Knuth's multiplicative hash */
+}
+
 /* Hidden, or offered by topn_lane_open: not to be pushed. */
-bool topn_lane_is_out(const struct topn_lane *lane, uint32_t column);
+static inline bool topn_lane_is_out(const struct topn_lane *lane, uint32_t column)
+{
+    if ((lane->sieve[column % TOPN_SIEVE_BITS / 64] >> (column % 64) & 1) == 0)
+        return false;
+    uint32_t slot = topn_lane_out_slot(lane, column);
+    while (lane->out[slot] != 0 && lane->out[slot] != column + 1)
+        slot = (slot + 1) & lane->out_mask;
+    return lane->out[slot] != 0;
+}
 
 /* A score of topn_score; a NaN is left out. */
 void topn_lane_push(const struct topn_job *job, struct topn_lane *lane, uint32_t column,

@@ -32,12 +32,15 @@ MASK = (1 << 64) - 1
 
 
 def make_recording(seed=3, events=2400, users=80, items=160):
-    """Visits of several lines of one moment, ratings of 1 to 10, two types, repeats; lines of equal time in no order."""
+    """Visits of several lines of one moment, ratings of 1 to 10, two types, repeats, users who come once; lines of equal time
+    in no order."""
     rng = random.Random(seed)
     lines, ts_ms = [], START_MS
     while len(lines) < events:
         ts_ms += int(rng.expovariate(1) * 6 * HOUR_MS)
         user = int(users * rng.random() ** 2)
+        if rng.random() < 0.03:
+            lines.append((ts_ms, f"once{len(lines)}", f"i{user}", "played", 5))
         for _ in range(rng.choice([1, 1, 2, 5])):
             item = (user % 4 * 40 + int(40 * rng.random() ** 2)) % items
             lines.append((ts_ms, f"u{user}", f"i{item}", rng.choice(["played", "wishlist"]), rng.randint(1, 10)))

@@ -1,13 +1,14 @@
-"""Makes spark.tsv: what Spark MLlib's ALS (implicitPrefs) made of 60 users and 80 items, for tests/unit/model/test_foldin_spark.c.
+"""Makes spark.tsv: what Spark MLlib's ALS (implicitPrefs) made of 60 users and 80 items, for
+tests/unit/model/test_foldin_spark.c.
 
     pip install pyspark==3.5.3 numpy==1.26.4        (and Java 17)
     python3 tests/golden/make_spark.py > tests/golden/spark.tsv
 
 Lines, tab-separated: `setting NAME VALUE`, `rating USER ITEM VALUE`, `item ITEM F1 ... Fr`, `user USER F1 ... Fr`.
 
-Spark solves the users last in an iteration (item factors, then user factors), so that a user's factors are the exact solution
-against the item factors beside them, both rounded to float32. Its confidence is 1 + alpha |r|, its preference 1 if r > 0, and its
-lambda is regParam times the number of the row's ratings above 0.
+Spark solves the users last in an iteration (item factors, then user factors), so that a user's factors are the exact
+solution against the item factors beside them, both rounded to float32. Its confidence is 1 + alpha |r|, its
+preference 1 if r > 0, and its lambda is regParam times the number of the row's ratings above 0.
 """
 
 import numpy as np
@@ -27,8 +28,17 @@ def main():
             ratings.append((user, int(item), float(rng.integers(1, 6))))
     spark = SparkSession.builder.master("local[1]").config("spark.ui.enabled", "false").getOrCreate()
     spark.sparkContext.setLogLevel("ERROR")
-    als = ALS(rank=RANK, maxIter=ITERATIONS, regParam=REG, alpha=ALPHA, implicitPrefs=True, seed=SEED, userCol="user", itemCol="item",
-              ratingCol="rating")
+    als = ALS(
+        rank=RANK,
+        maxIter=ITERATIONS,
+        regParam=REG,
+        alpha=ALPHA,
+        implicitPrefs=True,
+        seed=SEED,
+        userCol="user",
+        itemCol="item",
+        ratingCol="rating",
+    )
     model = als.fit(spark.createDataFrame(ratings, ["user", "item", "rating"]))
     for name, value in (("spark", spark.version), ("rank", RANK), ("alpha", ALPHA), ("regParam", REG), ("seed", SEED)):
         print("setting", name, value, sep="\t")

@@ -8,9 +8,12 @@
 
 #define PIECES_MAX 40
 
+/* Some pieces take long, so that who does not wait for them is seen. */
 static void count_piece(size_t number, void *arg)
 {
     int *times = arg;
+    for (volatile int left = number % 7 == 3 ? 100000 : 0; left > 0;)
+        left--;
     times[number]++; /* each its own: nobody else writes there */
 }
 

@@ -577,6 +577,28 @@ static void test_topn_is_exact_where_panels_are_passed_over(void **state)
     assert_equals_full_sort(*state, 40, 50);
 }
 
+/* Factors are chosen so that all their rounding to bytes goes the same way, as far as it can: 1 is
+ * one step of the bytes (the last coordinate sees to that), and each of 62 coordinates of an item
+ * is rounded by 0.49, up for the many, down for the few. To the filter the few are 43 below the
+ * many, and in truth 18 above them. The many come first, having larger norms. */
+static void test_topn_is_exact_where_all_rounding_goes_the_same_way(void **state)
+{
+    struct world *world = *state;
+    make(world, 410, 0, 64, zero);
+    for (size_t row = 0; row < 410; row++) {
+        float *y = world->Y + row * 64;
+        bool few = row >= 400;
+        for (int k = 0; k < 62; k++)
+            y[k] = few ? (k < 43 ? 49.49f : 50.49f) : 49.51f;
+        y[62] = few ? 0 : 100;
+        y[63] = 127;
+    }
+    for (int k = 0; k < 62; k++)
+        world->X[k] = 1;
+    assert_equals_full_sort(world, 1, 20);
+    assert_int_equal(world->out[0].column, 400);
+}
+
 /* Norms beyond FLT_MAX against zeros: bounds that are infinity times nothing. */
 static void test_topn_is_exact_where_norms_overflow_and_products_do_not(void **state)
 {
@@ -864,6 +886,7 @@ int main(void)
         TEST(test_topn_is_exact_where_all_norms_are_equal),
         TEST(test_topn_is_exact_for_users_and_items_that_are_zero),
         TEST(test_topn_is_exact_where_panels_are_passed_over),
+        TEST(test_topn_is_exact_where_all_rounding_goes_the_same_way),
         TEST(test_topn_is_exact_where_norms_overflow_and_products_do_not),
         TEST(test_topn_is_exact_where_one_item_is_far_above_the_others),
         TEST(test_topn_is_exact_where_the_bias_decides),
