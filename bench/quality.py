@@ -1,9 +1,10 @@
-"""How good the lists are: `freshet eval` on the three recorded streams and on six generated ones, held against what is claimed.
+"""How good the lists are: `freshet eval` on three recorded and six generated streams, held against what is claimed.
 
-Prequential, judged on the last 40% of the events, ties shuffled, 40 retrains. Claims, by NDCG@20 over items new to the user:
-on the recorded streams freshet is above popular, recent and als by more than two standard errors of the paired difference, and
-not below cooccurrence by more than one; on all nine it is not below recent by more than one. --tuned searches for settings on the
-first 60% of each recorded stream (`freshet tune`) and shows them beside. What misses is shown as it is, and the exit status is 1.
+Prequential, judged on the last 40% of the events, ties shuffled, 40 retrains. Claims, by NDCG@20 over items new to the
+user: on the recorded streams freshet is above popular, recent and als by more than two standard errors of the paired
+difference, and not below cooccurrence by more than one; on all nine it is not below recent by more than one. --tuned
+searches for settings on the first 60% of each recorded stream (`freshet tune`) and shows them beside. What misses is
+shown as it is, and the exit status is 1.
 """
 
 import argparse
@@ -19,7 +20,11 @@ import streams
 
 TOP = pathlib.Path(__file__).resolve().parent.parent
 BINARY = pathlib.Path(os.environ.get("FRESHET_BIN", TOP / "build-bench" / "freshet"))
-RECORDED = {"ifdb": "ifdb.tsv.zst", "online-retail": "online-retail.tsv.zst", "movietweetings": "movietweetings-141k.tsv.zst"}
+RECORDED = {
+    "ifdb": "ifdb.tsv.zst",
+    "online-retail": "online-retail.tsv.zst",
+    "movietweetings": "movietweetings-141k.tsv.zst",
+}
 METHODS = ["popular", "recent", "cooccurrence", "als", "freshet"]
 MAIN = "ndcg@20"
 
@@ -51,7 +56,9 @@ def claims_of(name, result):
         found.append(claim("hit@10", freshet["hit@10"], 0.17, freshet["hit@10"] >= 0.17))
     if name in ("online-retail", "movietweetings"):
         times = 3 if name == "online-retail" else 1.05
-        found.append(claim("ndcg@20, times that of recent", freshet[MAIN] / recent, times, freshet[MAIN] >= times * recent))
+        found.append(
+            claim("ndcg@20, times that of recent", freshet[MAIN] / recent, times, freshet[MAIN] >= times * recent)
+        )
     return found
 
 
@@ -74,25 +81,48 @@ def tune(path, folder, options):
 
 def show(name, settings, result, found, options):
     if options.json:
-        print(json.dumps({"work": "quality", "stream": name, "settings": settings, "claims": found,
-                          **{key: result[key] for key in ("events", "judged", "seed", "seconds", "chosen", "weights", "paired")},
-                          "methods": {m: {k: result["methods"][m][k] for k in (MAIN, "hit@10", "hit@20", "mrr@20")} |
-                                      {"se": result["methods"][m]["se"]} for m in METHODS}}), flush=True)
+        print(
+            json.dumps(
+                {
+                    "work": "quality",
+                    "stream": name,
+                    "settings": settings,
+                    "claims": found,
+                    **{
+                        key: result[key]
+                        for key in ("events", "judged", "seed", "seconds", "chosen", "weights", "paired")
+                    },
+                    "methods": {
+                        m: {k: result["methods"][m][k] for k in (MAIN, "hit@10", "hit@20", "mrr@20")}
+                        | {"se": result["methods"][m]["se"]}
+                        for m in METHODS
+                    },
+                }
+            ),
+            flush=True,
+        )
         return
-    print(f"\n{name}, {settings} settings: {result['events']} events, {result['judged']} judged, {result['seconds']:.0f} s; "
-          f"recent at {result['chosen']['recent_half_life']}; weights {json.dumps(result['weights'])}")
+    print(
+        f"\n{name}, {settings} settings: {result['events']} events, {result['judged']} judged, "
+        f"\n{name}, {settings} settings: {result['events']} events, {result['judged']} judged, "
+    )
     for method in METHODS:
         row = result["methods"][method]
         gain = "" if method == "freshet" else "   freshet less it %+.4f +-%.4f" % paired(result, method)
         print(f"  {method:13} {MAIN} {row[MAIN]:.4f} +-{row['se'][MAIN]:.4f}  hit@10 {row['hit@10']:.4f}{gain}")
     for one in found:
-        print(f"  {'pass' if one['pass'] else 'MISS'}  {one['claim']}: {one['value']:.4f} (goal {one['goal']:.4f})", flush=True)
+        print(
+            f"  {'pass' if one['pass'] else 'MISS'}  {one['claim']}: {one['value']:.4f} (goal {one['goal']:.4f})",
+            flush=True,
+        )
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--json", action="store_true", help="one JSON line per stream")
-    parser.add_argument("--streams", nargs="+", choices=[*RECORDED, *streams.STREAMS], default=[*RECORDED, *streams.STREAMS])
+    parser.add_argument(
+        "--streams", nargs="+", choices=[*RECORDED, *streams.STREAMS], default=[*RECORDED, *streams.STREAMS]
+    )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--retrains", type=int, default=40)
     parser.add_argument("--sample", type=int, help="judge at most so many events of a stream")
@@ -118,7 +148,10 @@ def main():
                 show(name, label, result, found, options)
                 if label == "default":
                     missed += [f"{name}: {one['claim']}" for one in found if not one["pass"]]
-    print(f"{'all claims hold' if not missed else 'missed: ' + '; '.join(missed)} ({time.time() - began:.0f} s)", file=sys.stderr)
+    print(
+        f"{'all claims hold' if not missed else 'missed: ' + '; '.join(missed)} ({time.time() - began:.0f} s)",
+        file=sys.stderr,
+    )
     return 1 if missed else 0
 
 

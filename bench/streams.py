@@ -78,7 +78,7 @@ def stationary(rng, events, users=2000, items=1500, days=180):
 
 
 def drifting(rng, events, users=2000, items=2500, days=360):
-    """An item is born some day, rises for weeks and fades for months; a user's taste walks a little with every event."""
+    """An item is born some day, rises for weeks and fades for months; a taste walks a little with every event."""
     activity = Drawer(zipf(users, 0.8))
     tastes = [make_taste(rng) for _ in range(users)]
     born = [(rng.random() * 1.3 - 0.3) * days for _ in range(items)]
@@ -100,7 +100,7 @@ def drifting(rng, events, users=2000, items=2500, days=360):
 
 
 def life(age_days):
-    """Rises within a week, fades with a half-life of forty days; a little before its time, so that no shelf is empty."""
+    """Rises within a week, fades with a half-life of forty days; a little before, so that no shelf is empty."""
     return 1e-6 if age_days < 0 else min(1.0, (age_days + 1) / 7) * 0.5 ** (age_days / 40) + 1e-6
 
 
@@ -141,8 +141,10 @@ def news(rng, events, users=3000, days=14, half_life_hours=5, articles_a_day=220
             until = ts_ms + HOUR_MS // 6
             alive = [n for n in range(count) if 0 <= ts_ms - born[n] < 2 * DAY_MS]
             shelves = [[n for n in alive if genre_of[n] == genre] or alive for genre in range(GENRES)]
-            weights = [Drawer([appeal[n] * 0.5 ** ((ts_ms - born[n]) / (half_life_hours * HOUR_MS)) for n in shelf])
-                       for shelf in shelves]
+            weights = [
+                Drawer([appeal[n] * 0.5 ** ((ts_ms - born[n]) / (half_life_hours * HOUR_MS)) for n in shelf])
+                for shelf in shelves
+            ]
             names = [[f"i{n}" for n in shelf] for shelf in shelves]
         user = activity.draw(rng)
         genre = tastes[user].draw(rng)
@@ -159,8 +161,14 @@ def chance(rng, events, users=2000, items=1000, days=60):
         yield ts_ms, f"u{int(rng.random() * users)}", f"i{int(rng.random() * items)}"
 
 
-STREAMS = {"stationary": (stationary, 60000), "drifting": (drifting, 60000), "bursty": (bursty, 60000),
-           "news": (news, 60000), "one-item": (one_item, 20000), "random": (chance, 40000)}
+STREAMS = {
+    "stationary": (stationary, 60000),
+    "drifting": (drifting, 60000),
+    "bursty": (bursty, 60000),
+    "news": (news, 60000),
+    "one-item": (one_item, 20000),
+    "random": (chance, 40000),
+}
 
 
 def write(name, out, seed=1, events=None):

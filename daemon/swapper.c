@@ -36,7 +36,7 @@ static int load(struct swapper *swapper, uint64_t number, struct generation **ge
     generation_path(path, sizeof path, swapper->state_dir, number);
     if (generation_read(generation, path, err) != 0)
         return err->code;
-    if (generation_rotate(*generation, err) == 0)
+    if (generation_prepare(*generation, err) == 0)
         return 0;
     generation_free(*generation);
     *generation = NULL;

@@ -293,7 +293,7 @@ int stage_install(struct stage *stage, struct scorer *scorer, const struct gener
     generation_path(path, sizeof path, stage->dir, generation->number);
     if (generation_read(&own, path, err) != 0)
         return err->code;
-    if (generation_rotate(own, err) != 0) {
+    if (generation_prepare(own, err) != 0) {
         generation_free(own);
         return err->code;
     }

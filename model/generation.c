@@ -13,6 +13,7 @@ void generation_free(struct generation *generation)
 {
     if (generation == NULL)
         return;
+    topn_index_free(generation->index);
     free(generation->cutoffs);
     free(generation->ids);
     free(generation->Y);
@@ -38,6 +39,19 @@ int generation_rotate(struct generation *generation, struct error *err)
     }
     free(G);
     return failed;
+}
+
+int generation_prepare(struct generation *generation, struct error *err)
+{
+    int failed = generation_rotate(generation, err);
+    if (failed)
+        return failed;
+    topn_index_free(generation->index);
+    generation->index = topn_index_new(generation->Y, generation->items, generation->stride,
+                                       generation->hyper.rank);
+    return generation->index != NULL
+               ? 0
+               : error_set(err, ERR_DOWN, "no memory to pack %zu items", generation->items);
 }
 
 void generation_path(char *path, size_t size, const char *state_dir, uint64_t number)

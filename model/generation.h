@@ -77,9 +77,10 @@ struct generation {
     float *Y;          /* [items, stride], 64-byte aligned */
     double *g;         /* [rank]: eigenvalues of Y'Y once generation_rotate was called, else NULL */
     void *bytes;       /* what ids point into */
+    struct topn_index *index; /* of Y, once generation_prepare was called, else NULL */
 };
 
-/* Releases `generation` and each of its arrays with free(). NULL is allowed. */
+/* Releases `generation`, its index, and each of its arrays with free(). NULL is allowed. */
 void generation_free(struct generation *generation);
 
 /* ERR_IO, or ERR_DATA if the generation is not one that generation_read would take. */
@@ -90,6 +91,9 @@ int generation_read(struct generation **generation, const char *path, struct err
 
 /* Rotates Y into the eigenbasis of its Gram matrix and sets g. */
 int generation_rotate(struct generation *generation, struct error *err);
+
+/* All that scoring needs: rotates, and packs Y for the top N. ERR_DOWN if memory lacks. */
+int generation_prepare(struct generation *generation, struct error *err);
 
 /* DIR/generations/NNNNNNNN.gen for a number. */
 void generation_path(char *path, size_t size, const char *state_dir, uint64_t number);

@@ -9,10 +9,6 @@
 #include <assert.h>
 #include <stdlib.h>
 
-/* b where there is none and no factors either: so small that it only orders what is the same
- * otherwise. */
-#define FALLBACK 1e-6f
-
 /* Lists to be scored against the same bias, a block at a time. */
 struct group {
     const float *bias; /* [columns] */
@@ -33,7 +29,6 @@ struct scorer {
     struct type_weight types[EVENT_TYPES_MAX]; /* by the state's type number */
     uint64_t hiding;                           /* bit t: the state's type t hides */
     struct generation *generation;
-    struct topn_index *index; /* of its rows */
     struct columns columns;
     struct trend trend;
     struct together together;
@@ -114,12 +109,8 @@ void scorer_install(struct scorer *scorer, struct generation *generation)
     scorer->generation = generation;
     columns_build(&scorer->columns, generation, history_items(scorer->history));
     taste_set_generation(scorer->taste, generation, weights_of(scorer)->rho);
-    topn_index_free(scorer->index);
-    scorer->index = NULL;
     if (generation != NULL) {
         size_t stride = generation->stride;
-        scorer->index =
-            topn_index_new(generation->Y, generation->items, stride, generation->hyper.rank);
         scorer->X = mem_array(scorer->X, TOPN_USERS_MAX * stride, sizeof *scorer->X);
     }
     rebuild(scorer);
@@ -172,7 +163,6 @@ void scorer_free(struct scorer *scorer)
 {
     if (scorer == NULL)
         return;
-    topn_index_free(scorer->index);
     generation_free(scorer->generation);
     columns_deinit(&scorer->columns);
     trend_deinit(&scorer->trend);
@@ -274,7 +264,7 @@ static void prepare(struct scorer *scorer, struct slate *slate)
         uint32_t item = columns->item_of[column];
         float T = item != ITEM_NONE ? scorer->item_trend[item] : 0;
         scorer->bias[column] = b * T;
-        scorer->fallback[column] = (b != 0 ? b : FALLBACK) * T;
+        scorer->fallback[column] = (b != 0 ? b : TREND_FALLBACK) * T;
     }
     if (goes_together(scorer))
         together_prepare(&scorer->together, slate->stream_ts_ms, columns->count);
@@ -398,7 +388,7 @@ static void fill(const struct columns *columns, struct slate_list *list,
 static void score_group(struct scorer *scorer, struct group *group)
 {
     const struct columns *columns = &scorer->columns;
-    struct topn_items items = {.index = scorer->index,
+    struct topn_items items = {.index = generation != NULL ? generation->index : NULL,
                                .bias = group->bias,
                                .count = columns->count,
                                .ids = columns->ids,

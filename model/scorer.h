@@ -37,7 +37,7 @@ struct scorer *scorer_new(struct history *history, const struct scorer_settings 
 void scorer_free(struct scorer *scorer);
 void scorer_release_cache(void *cache); /* for history_open */
 
-/* The generation to score with from now on (taken over; rotated), or NULL for none. The old one
+/* The generation to score with from now on (taken over; prepared), or NULL for none. The old one
  * goes. */
 void scorer_install(struct scorer *scorer, struct generation *generation);
 const struct generation *scorer_generation(const struct scorer *scorer);

@@ -16,7 +16,6 @@
 #define BLOCK 512    /* items scored between two looks at whether the rank is already lost */
 #define GROUP_MAX 32 /* events folded in and multiplied together */
 #define TASTE_BYTES_MAX (64u << 20) /* of the taste scores of a group */
-#define FALLBACK 1e-6f              /* b where there is none and no taste either: model/scorer.c */
 
 /* What some weights ask of the two dense terms. */
 struct dense {
@@ -392,7 +391,7 @@ static struct tail_terms terms_of(const struct replay *replay, const struct dens
         tasted = !replay->cold[at];
     }
     if (!tasted && terms.b == 0)
-        terms.b = FALLBACK;
+        terms.b = TREND_FALLBACK;
     return terms;
 }
 

@@ -13,6 +13,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* The trend's weight where it has none and there are no factors either: so small that it only
+ * orders what is the same otherwise. */
+#define TREND_FALLBACK 1e-6f
+
 struct trend_source { /* the sums of one partition, by item number; borrowed */
     const struct item_sums *sums;
     uint32_t count;

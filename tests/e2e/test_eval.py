@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""`freshet eval` and `freshet tune`: every figure made again from the recording and the dumped lists, in Python and NumPy."""
+"""`freshet eval` and `freshet tune`: every figure made again from the recording and the dumped lists, with NumPy."""
 
 import collections
 import json
@@ -28,12 +28,11 @@ EXACT = 1e-9  # both sides sum some thousands of float64 numbers of at most 20
 MASK = (1 << 64) - 1
 
 
-# -- a recording, and the order in which it is judged ------------------------------------------------------------------------
+# -- a recording, and the order in which it is judged -----------------------------------------------------------------
 
 
 def make_recording(seed=3, events=2400, users=80, items=160):
-    """Visits of several lines of one moment, ratings of 1 to 10, two types, repeats, users who come once; lines of equal time
-    in no order."""
+    """Visits of several lines of one moment, ratings of 1 to 10, two types, repeats, users who come once."""
     rng = random.Random(seed)
     lines, ts_ms = [], START_MS
     while len(lines) < events:
@@ -75,7 +74,7 @@ def arrange(lines, seed):
     return lines
 
 
-# -- the formulas of docs/METRICS.md -----------------------------------------------------------------------------------------
+# -- the formulas of docs/METRICS.md ----------------------------------------------------------------------------------
 
 
 def rate(ranked, relevant):
@@ -87,9 +86,10 @@ def rate(ranked, relevant):
         row[f"hit@{k}"] = float(found > 0)
         row[f"precision@{k}"] = found / k
         row[f"recall@{k}"] = found / len(relevant)
-        row[f"map@{k}"] = sum(sum(hits[:r + 1]) / (r + 1) for r in range(k) if hits[r]) / min(len(relevant), k)
-        row[f"ndcg@{k}"] = (sum(1 / math.log2(r + 2) for r in range(k) if hits[r])
-                            / sum(1 / math.log2(r + 2) for r in range(min(len(relevant), k))))
+        row[f"map@{k}"] = sum(sum(hits[: r + 1]) / (r + 1) for r in range(k) if hits[r]) / min(len(relevant), k)
+        row[f"ndcg@{k}"] = sum(1 / math.log2(r + 2) for r in range(k) if hits[r]) / sum(
+            1 / math.log2(r + 2) for r in range(min(len(relevant), k))
+        )
     row["mrr@20"] = next((1 / (r + 1) for r in range(20) if hits[r]), 0.0)
     return row
 
@@ -98,7 +98,7 @@ def clustered(values, users):
     """Mean, and its standard error with a user's values taken as one."""
     values, (_, clusters) = np.asarray(values, float), np.unique(users, return_inverse=True)
     sums = np.bincount(clusters, values - values.mean())
-    return values.mean(), math.sqrt((sums ** 2).sum() * len(sums) / (len(sums) - 1)) / len(values)
+    return values.mean(), math.sqrt((sums**2).sum() * len(sums) / (len(sums) - 1)) / len(values)
 
 
 def jaccard_distance(a, b, k):
@@ -109,19 +109,19 @@ def jaccard_distance(a, b, k):
 def rbo(a, b, p=0.9):
     depth = min(len(a), len(b))
     agreement = [len(set(a[:d]) & set(b[:d])) / d for d in range(1, depth + 1)]
-    return agreement[-1] * p ** depth + (1 - p) / p * sum(x * p ** d for d, x in enumerate(agreement, 1))
+    return agreement[-1] * p**depth + (1 - p) / p * sum(x * p**d for d, x in enumerate(agreement, 1))
 
 
 def read_generation(path):
     """Item factors by id, out of a generation file (model/generation.h)."""
     raw = path.read_bytes()
-    items, = struct.unpack_from("<Q", raw, 32)
+    (items,) = struct.unpack_from("<Q", raw, 32)
     rank, stride = struct.unpack_from("<II", raw, 40)
     manifest_at, manifest_bytes, ids_at, factors_at = struct.unpack_from("<QQQQ", raw, 48)
-    manifest = json.loads(raw[manifest_at:manifest_at + manifest_bytes])
+    manifest = json.loads(raw[manifest_at : manifest_at + manifest_bytes])
     begin = struct.unpack_from(f"<{items + 1}I", raw, ids_at)
     text = ids_at + 4 * (items + 1)
-    ids = [raw[text + begin[i]:text + begin[i + 1]].decode() for i in range(items)]
+    ids = [raw[text + begin[i] : text + begin[i + 1]].decode() for i in range(items)]
     factors = np.frombuffer(raw, np.float32, items * stride, factors_at).reshape(items, stride)[:, :rank]
     return manifest, dict(zip(ids, factors.astype(float)))
 
@@ -136,7 +136,9 @@ def diversity(ranked, factors):
 
 
 def freshet(*arguments, check=True):
-    done = subprocess.run([BINARY, *map(str, arguments)], capture_output=True, timeout=COMMAND_S, check=False, text=True)
+    done = subprocess.run(
+        [BINARY, *map(str, arguments)], capture_output=True, timeout=COMMAND_S, check=False, text=True
+    )
     if check and done.returncode != 0:
         raise AssertionError(f"freshet {' '.join(map(str, arguments))}: {done.returncode}\n{done.stderr}")
     return done
@@ -177,12 +179,17 @@ class EvalTest(unittest.TestCase):
         for method in METHODS:
             made = {name: clustered([row[name] for row in rows[method]], users) for name in rows[method][0]}
             self.compare(result["methods"][method], {name: mean for name, (mean, _) in made.items()})
-            self.compare(result["methods"][method]["se"],
-                         {name: se for name, (_, se) in made.items() if name.split("@")[0] in ("hit", "ndcg", "mrr")})
+            self.compare(
+                result["methods"][method]["se"],
+                {name: se for name, (_, se) in made.items() if name.split("@")[0] in ("hit", "ndcg", "mrr")},
+            )
             if method == "freshet":
                 continue
-            paired = {name: clustered([a[name] - b[name] for a, b in zip(rows["freshet"], rows[method])], users)
-                      for name in made if name.split("@")[0] in ("hit", "ndcg", "mrr")}
+            paired = {
+                name: clustered([a[name] - b[name] for a, b in zip(rows["freshet"], rows[method])], users)
+                for name in made
+                if name.split("@")[0] in ("hit", "ndcg", "mrr")
+            }
             self.compare(result["paired"][f"freshet-{method}"], {name: mean for name, (mean, _) in paired.items()})
             self.compare(result["paired"][f"freshet-{method}"]["se"], {name: se for name, (_, se) in paired.items()})
 
@@ -200,8 +207,10 @@ class EvalTest(unittest.TestCase):
                 self.assertEqual(set(rhr), set(result["methods"][method][f"rhr@{k}"]))
                 self.compare(result["methods"][method][f"rhr@{k}"], rhr)
                 chosen = [value for value in total if value >= threshold]
-                self.compare(result["methods"][method], {
-                    f"chr@{k}": sum(hits[v] for v in chosen) / sum(total[v] for v in chosen)})
+                self.compare(
+                    result["methods"][method],
+                    {f"chr@{k}": sum(hits[v] for v in chosen) / sum(total[v] for v in chosen)},
+                )
 
 
 class PrequentialTest(EvalTest):
@@ -220,8 +229,10 @@ class PrequentialTest(EvalTest):
         self.before, self.after = self.dumped(self.dump)
 
     def rows(self):
-        return {method: [rate(ranked, {self.stream[event][2]}) for event, _, ranked in self.before[method]]
-                for method in METHODS}
+        return {
+            method: [rate(ranked, {self.stream[event][2]}) for event, _, ranked in self.before[method]]
+            for method in METHODS
+        }
 
     def test_every_event_new_to_its_user_is_judged_by_every_method(self):
         for method in METHODS:
@@ -236,14 +247,20 @@ class PrequentialTest(EvalTest):
     def test_accuracy_over_all_events_counts_repeats_as_misses(self):
         for method, rows in self.rows().items():
             share = len(rows) / (len(self.stream) - self.begin)
-            self.compare(self.result["methods"][method]["all"],
-                         {name: np.mean([row[name] for row in rows]) * share for name in ("hit@5", "ndcg@20", "mrr@20")})
+            self.compare(
+                self.result["methods"][method]["all"],
+                {name: np.mean([row[name] for row in rows]) * share for name in ("hit@5", "ndcg@20", "mrr@20")},
+            )
 
     def test_hit_rates_by_value_agree(self):
         values = sorted(self.stream[at][4] for at in self.judged)
         self.assertEqual(self.result["chr_min"], values[(len(values) - 1) // 2])
-        self.compare_values(self.result, self.before, [{self.stream[at][2]: self.stream[at][4]} for at in self.judged],
-                            self.result["chr_min"])
+        self.compare_values(
+            self.result,
+            self.before,
+            [{self.stream[at][2]: self.stream[at][4]} for at in self.judged],
+            self.result["chr_min"],
+        )
 
     def test_coverage_and_novelty_agree(self):
         uses, total, at = collections.Counter(), 0, 0
@@ -260,9 +277,14 @@ class PrequentialTest(EvalTest):
             for _, user, ranked in self.before[method]:
                 users[user] &= len(ranked) == DEPTH
             shown = {item for _, _, ranked in self.before[method] for item in ranked}
-            self.compare(self.result["methods"][method], {"novelty": np.mean(novelty[method]),
-                                                          "user_coverage": np.mean(list(users.values())),
-                                                          "catalogue_coverage": len(shown) / len(uses)})
+            self.compare(
+                self.result["methods"][method],
+                {
+                    "novelty": np.mean(novelty[method]),
+                    "user_coverage": np.mean(list(users.values())),
+                    "catalogue_coverage": len(shown) / len(uses),
+                },
+            )
 
     def test_churn_and_changes_agree(self):
         for method in METHODS:
@@ -275,8 +297,10 @@ class PrequentialTest(EvalTest):
                 last[user] = ranked
             self.assertEqual(len(self.after[method]), len(self.judged))
             changed = [ranked != self.after[method][event] for event, _, ranked in self.before[method]]
-            self.compare(self.result["methods"][method],
-                         {**{name: np.mean(values) for name, values in distances.items()}, "changed_by_event": np.mean(changed)})
+            self.compare(
+                self.result["methods"][method],
+                {**{name: np.mean(values) for name, values in distances.items()}, "changed_by_event": np.mean(changed)},
+            )
 
     def test_diversity_agrees_with_the_factors_that_were_live(self):
         live, generations = None, sorted((self.kept / "generations").iterdir())
@@ -292,8 +316,10 @@ class PrequentialTest(EvalTest):
                 for method in METHODS:
                     found[method].append(diversity(lists[method][at], live))
         for method in METHODS:
-            self.compare(self.result["methods"][method],
-                         {"diversity": np.mean([value for value in found[method] if value is not None])})
+            self.compare(
+                self.result["methods"][method],
+                {"diversity": np.mean([value for value in found[method] if value is not None])},
+            )
 
     def test_popular_is_what_was_used_most_and_recent_what_was_used_lately(self):
         hours = {"10m": 1 / 6, "1h": 1, "6h": 6, "1d": 24, "1w": 168, "30d": 720, "1y": 8760}
@@ -306,10 +332,10 @@ class PrequentialTest(EvalTest):
                 free = [i for i in counts if i not in met[user]]
                 self.assertEqual(lists["popular"][at], sorted(free, key=lambda i: (-counts[i], i))[:DEPTH])
                 # The trend is float32: what differs by less than some of its last places may stand in any order.
-                ranked, slack = lists["recent"][at], 4 * 2 ** -24
+                ranked, slack = lists["recent"][at], 4 * 2**-24
                 scores = [math.log1p(decayed[i]) for i in ranked]
                 self.assertTrue(all(a >= b - slack * (1 + b) for a, b in zip(scores, scores[1:])), at)
-                best = sorted((math.log1p(decayed[i]) for i in free), reverse=True)[:len(ranked)]
+                best = sorted((math.log1p(decayed[i]) for i in free), reverse=True)[: len(ranked)]
                 np.testing.assert_allclose(scores, best, rtol=0, atol=slack * (1 + best[0]))
             fade = 0.5 ** ((ts_ms - last_ms) / half_life_ms)
             for i in decayed:
@@ -400,8 +426,17 @@ class CommandTest(EvalTest):
             self.assertIn(f"{bad}:3", done.stderr)
 
     def test_options_that_make_no_sense_exit_64(self):
-        for options in (["--k", "0"], ["--k", "5,5"], ["--methods", "best"], ["--protocol", "x"], ["--from", "x"],
-                        ["--from", "0.9", "--to", "0.5"], ["--every", "5"], ["--every", "1d", "--retrains", "3"], ["--sample", "0"]):
+        for options in (
+            ["--k", "0"],
+            ["--k", "5,5"],
+            ["--methods", "best"],
+            ["--protocol", "x"],
+            ["--from", "x"],
+            ["--from", "0.9", "--to", "0.5"],
+            ["--every", "5"],
+            ["--every", "1d", "--retrains", "3"],
+            ["--sample", "0"],
+        ):
             with self.subTest(options):
                 done = freshet("eval", self.recording, *options, check=False)
                 self.assertEqual((done.returncode, done.stdout), (64, ""))
@@ -425,8 +460,13 @@ class CommandTest(EvalTest):
     def test_a_signal_ends_it_and_leaves_nothing_behind(self):
         private = self.folder / "tmp"
         private.mkdir()
-        running = subprocess.Popen([BINARY, "eval", self.recording, "--retrains", "2000"], env={"TMPDIR": str(private)},
-                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        running = subprocess.Popen(
+            [BINARY, "eval", self.recording, "--retrains", "2000"],
+            env={"TMPDIR": str(private)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
         deadline = time.monotonic() + COMMAND_S
         while not any(private.glob("*/generations/*.gen")):
             self.assertLess(time.monotonic(), deadline)

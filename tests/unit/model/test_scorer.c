@@ -230,7 +230,7 @@ static struct generation *make_generation(struct world *world, struct score_weig
         for (int k = 0; k < RANK; k++)
             generation->Y[row * STRIDE + (uint32_t)k] = draw_real(world);
     }
-    assert_int_equal(generation_rotate(generation, NULL), 0);
+    assert_int_equal(generation_prepare(generation, NULL), 0);
     return generation;
 }
 
