@@ -387,6 +387,7 @@ static void fill(const struct columns *columns, struct slate_list *list,
 
 static void score_group(struct scorer *scorer, struct group *group)
 {
+    const struct generation *generation = scorer->generation;
     const struct columns *columns = &scorer->columns;
     struct topn_items items = {.index = generation != NULL ? generation->index : NULL,
                                .bias = group->bias,
