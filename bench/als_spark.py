@@ -26,7 +26,7 @@ def factors(frame, rows, rank):
 
 
 def measure(matrix, rank, regularization, few, many, rounds):
-    """Where it starts (X0, Y0) and is after `many` iterations (X, Y); and what one took, [{"cpu_ms", "wall_ms"}] by round."""
+    """Where it starts (X0, Y0) and is after `many` iterations (X, Y); and what one took, by round."""
     spark = (
         SparkSession.builder.master("local[2]")
         .config("spark.ui.enabled", "false")

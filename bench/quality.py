@@ -104,7 +104,8 @@ def show(name, settings, result, found, options):
         return
     print(
         f"\n{name}, {settings} settings: {result['events']} events, {result['judged']} judged, "
-        f"\n{name}, {settings} settings: {result['events']} events, {result['judged']} judged, "
+        f"{result['seconds']:.0f} s; recent at {result['chosen']['recent_half_life']}; "
+        f"weights {json.dumps(result['weights'])}"
     )
     for method in METHODS:
         row = result["methods"][method]
