@@ -81,15 +81,12 @@ static void prune(struct swapper *swapper)
         log_warn("old generations: %s", err.text);
 }
 
-static void swap_durable(const struct error *err, void *arg)
+/* The line stands still for this turn of the loop alone. */
+static void line_held(void *arg)
 {
     struct swapper *swapper = arg;
-    if (err != NULL) { /* not on the disk, so not in the lists either: ask again until it is */
-        if (!settling_is_closed(line_settling(swapper->line)))
-            settling_commit(line_settling(swapper->line), swap_durable, swapper);
-        return;
-    }
     const struct generation *generation = swapper->candidate;
+    history_take_swap(swapper->history);
     scorer_install(swapper->scorer, swapper->candidate);
     swapper->candidate = NULL;
     publisher_set_generation(swapper->publisher, swapper->number);
@@ -103,13 +100,22 @@ static void swap_durable(const struct error *err, void *arg)
     finish(swapper, NULL);
 }
 
-static void line_held(void *arg)
+static void swap_durable(const struct error *err, void *arg)
 {
     struct swapper *swapper = arg;
+    if (err == NULL)
+        line_hold(swapper->line, line_held, swapper);
+    else if (!settling_is_closed(line_settling(swapper->line))) /* not on the disk: once more */
+        settling_commit(line_settling(swapper->line), swap_durable, swapper);
+}
+
+/* Lists go on under the old generation until the swap is on the disk. */
+static void announce(struct swapper *swapper)
+{
     const struct state_meta *meta = history_meta(swapper->history);
     uint64_t newest =
         swapper->number > meta->newest_generation ? swapper->number : meta->newest_generation;
-    history_set_generation(swapper->history, swapper->number, true, newest, 0);
+    history_announce_swap(swapper->history, swapper->number, newest);
     settling_commit(line_settling(swapper->line), swap_durable, swapper);
 }
 
@@ -123,7 +129,7 @@ static void refuse(struct swapper *swapper)
     if (refusals >= REFUSALS_ALARM)
         log_error("%" PRIu32 " generations refused in a row: look at the events and train.*",
                   refusals);
-    history_set_generation(swapper->history, meta->generation, false, swapper->number, refusals);
+    history_set_generation(swapper->history, meta->generation, swapper->number, refusals);
     generation_free(swapper->candidate);
     swapper->candidate = NULL;
     finish(swapper, NULL);
@@ -150,13 +156,13 @@ static void loaded(uv_work_t *work, int status)
     if (swapper->candidate == NULL) {
         const struct state_meta *meta = history_meta(swapper->history);
         if (!swapper->forced) /* do not try a broken file for ever */
-            history_set_generation(swapper->history, meta->generation, false, swapper->number,
+            history_set_generation(swapper->history, meta->generation, swapper->number,
                                    meta->gate_refusals);
         finish(swapper, &swapper->error);
     } else if (swapper->candidate->gate == GATE_REFUSED && !swapper->forced) {
         refuse(swapper);
     } else {
-        line_hold(swapper->line, line_held, swapper);
+        announce(swapper);
     }
 }
 

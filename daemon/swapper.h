@@ -1,10 +1,10 @@
 /* Swapping generations: from a file on the disk to the factors that lists are made of.
  *
- * A candidate is read, checked and rotated on a worker; a refused one is counted and left. For the
- * others: scoring holds still, the swap (a count, and which generation is live) becomes durable,
- * the pointer changes, scoring goes on, and every active user is owed a list. Holding over the
- * commit keeps versions honest: no list is ever published under a swap that a crash could take
- * back. One at a time; requests queue. Loop thread. */
+ * A candidate is read, checked and prepared on a worker; a refused one is counted and left. For the
+ * others: the swap (a count, and which generation is live) becomes durable while lists go on under
+ * the old generation; then, between two slates, the pointer changes and every active user is owed a
+ * list. So no list is ever published under a swap that a crash could take back, and none waits for
+ * the disk. One at a time; requests queue. Loop thread. */
 #ifndef FRESHET_DAEMON_SWAPPER_H
 #define FRESHET_DAEMON_SWAPPER_H
 

@@ -252,12 +252,14 @@ int stage_make_live(struct stage *stage, const struct generation *generation, bo
     const struct state_meta *meta = history_meta(stage->history);
     *live = generation->gate != GATE_REFUSED;
     if (*live)
-        history_set_generation(stage->history, generation->number, true, generation->number, 0);
+        history_announce_swap(stage->history, generation->number, generation->number);
     else
-        history_set_generation(stage->history, meta->generation, false, generation->number,
+        history_set_generation(stage->history, meta->generation, generation->number,
                                meta->gate_refusals + 1);
     if (stage_commit(stage, err) != 0)
         return err->code;
+    if (*live)
+        history_take_swap(stage->history);
     return generation_prune(stage->dir, stage->settings.generations_keep,
                             history_meta(stage->history)->generation, err);
 }

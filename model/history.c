@@ -2,6 +2,8 @@
 #include "base/mem.h"
 #include "model/history_internal.h"
 
+#include <assert.h>
+
 #include <endian.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -212,15 +214,34 @@ const struct state_meta *history_meta(const struct history *history)
     return &history->meta;
 }
 
-void history_set_generation(struct history *history, uint64_t generation, bool swapped,
-                            uint64_t newest, uint32_t gate_refusals)
+void history_set_generation(struct history *history, uint64_t generation, uint64_t newest,
+                            uint32_t gate_refusals)
 {
     struct state_meta *meta = &history->meta;
+    assert(!history->swap_announced);
     meta->generation = generation;
     meta->newest_generation = newest;
     meta->gate_refusals = gate_refusals;
-    meta->swap += swapped ? 1 : 0;
     history->meta_dirty = true;
+}
+
+void history_announce_swap(struct history *history, uint64_t generation, uint64_t newest)
+{
+    assert(!history->swap_announced);
+    history->announced = history->meta;
+    history->announced.generation = generation;
+    history->announced.newest_generation = newest;
+    history->announced.gate_refusals = 0;
+    history->announced.swap++;
+    history->swap_announced = true;
+    history->meta_dirty = true;
+}
+
+void history_take_swap(struct history *history)
+{
+    assert(history->swap_announced);
+    history->meta = history->announced;
+    history->swap_announced = false;
 }
 
 /* -- what is known ----------------------------------------------------------------------------- */

@@ -225,9 +225,15 @@ struct state_meta {
     int32_t partition_count;
 };
 const struct state_meta *history_meta(const struct history *history);
-/* Takes effect at once; durable with the next commit. */
-void history_set_generation(struct history *history, uint64_t generation, bool swapped,
-                            uint64_t newest, uint32_t gate_refusals);
+/* Without a swap. Takes effect at once; durable with the next commit. */
+void history_set_generation(struct history *history, uint64_t generation, uint64_t newest,
+                            uint32_t gate_refusals);
+
+/* A swap in two steps, so that it is durable before the first list under it, and lists go on under
+ * the old generation until then: the next commit writes the swap, and when it is done
+ * history_take_swap makes it history_meta's. After a crash between the two it has happened. */
+void history_announce_swap(struct history *history, uint64_t generation, uint64_t newest);
+void history_take_swap(struct history *history);
 
 /* `freshet dump`: reads the state and writes JSON lines (docs/ARCHITECTURE.md has their shape):
  * users, item sums, co-occurrence, items, partitions, meta. From any process but the one that

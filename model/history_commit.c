@@ -36,7 +36,7 @@ static void job_free(struct commit_job *job)
 static void take_meta(struct history *history, struct state_commit *commit)
 {
     if (history->meta_dirty)
-        save_meta(commit, &history->meta);
+        save_meta(commit, history->swap_announced ? &history->announced : &history->meta);
     history->meta_committing = history->meta_dirty;
     history->meta_dirty = false;
 }

@@ -138,6 +138,8 @@ struct history {
     struct numbers dirty_catalog, committing_catalog;
     struct event_types types;
     struct state_meta meta;
+    struct state_meta announced; /* what is written from now on, if swap_announced */
+    bool swap_announced;
     bool meta_dirty, meta_committing;
 
     struct partition_set partitions, items_partitions;

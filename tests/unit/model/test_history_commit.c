@@ -185,8 +185,9 @@ static void test_generation_swap_and_nonce_survive(void **at)
     uint32_t epoch = history_meta(place->history)->epoch;
     assert_in_range(epoch, 1700000000, UINT32_MAX - 1); /* the time of its making, in seconds */
     assert_int_equal(strlen(nonce), 32);
-    history_set_generation(place->history, 7, true, 8, 1);
-    history_set_generation(place->history, 7, false, 9, 2);
+    history_announce_swap(place->history, 7, 8);
+    history_take_swap(place->history);
+    history_set_generation(place->history, 7, 9, 2);
     commit(place);
     reopen(place, 0);
     const struct state_meta *meta = history_meta(place->history);
@@ -203,10 +204,27 @@ static void test_a_swap_is_in_the_version_that_users_want(void **at)
     struct place *place = *at;
     open_history(place);
     assign(place, 1);
-    history_set_generation(place->history, 1, true, 1, 0);
+    history_announce_swap(place->history, 1, 1);
     click(place, 0, "u1", "i1", 5000);
     learn(place);
+    assert_int_equal(place->learned.users[0]->record->wanted_swap, 0); /* not yet */
+    history_take_swap(place->history);
+    click(place, 1, "u1", "i2", 6000);
+    learn(place);
     assert_int_equal(place->learned.users[0]->record->wanted_swap, 1);
+}
+
+static void test_an_announced_swap_is_durable_before_it_is_taken(void **at)
+{
+    struct place *place = *at;
+    open_history(place);
+    history_announce_swap(place->history, 4, 4);
+    commit(place);
+    assert_int_equal(history_meta(place->history)->swap, 0);
+    assert_int_equal(history_meta(place->history)->generation, 0);
+    reopen(place, 0); /* as after a crash */
+    assert_int_equal(history_meta(place->history)->swap, 1);
+    assert_int_equal(history_meta(place->history)->generation, 4);
 }
 
 static void test_another_cluster_or_partition_count_is_refused(void **at)
@@ -461,6 +479,7 @@ int main(void)
         TEST(test_more_types_than_a_record_can_hold_are_refused),
         TEST(test_generation_swap_and_nonce_survive),
         TEST(test_a_swap_is_in_the_version_that_users_want),
+        TEST(test_an_announced_swap_is_durable_before_it_is_taken),
         TEST(test_another_cluster_or_partition_count_is_refused),
         TEST(test_a_second_history_in_the_same_directory_is_refused),
         TEST(test_what_a_revoked_partition_had_uncommitted_is_in_the_next_commit),

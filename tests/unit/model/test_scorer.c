@@ -756,7 +756,8 @@ static void test_scorer_notes_version_cause_and_age(void **state)
     act(world, 2, 10, VIEW); /* offset 0 */
     act(world, 1, 10, VIEW); /* offset 1 */
     act(world, 4, 10, VIEW); /* offset 2 */
-    history_set_generation(world->history, 7, true, 7, 0);
+    history_announce_swap(world->history, 7, 7);
+    history_take_swap(world->history);
     struct user *user = find_user(world, 2);
     user->cause = CAUSE_GENERATION;
     user->oldest_event_ms = 12345;
