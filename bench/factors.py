@@ -12,22 +12,28 @@ import common
 import numpy as np
 import scipy.sparse as sp
 
-GENRES, LIKED, REGULARIZATION, ALPHA, ITERATIONS = 50, 3, 0.01, 10.0, 6
+GENRES, LIKED, LIKED_SHARES, STRAY = 50, 3, [0.6, 0.25, 0.15], 0.15
+REGULARIZATION, ALPHA, ITERATIONS = 0.01, 10.0, 6
 CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME", pathlib.Path.home() / ".cache")) / "freshet" / "factors"
+
+
+def shelves(draw, items):
+    """The items of each genre, and how popular each is beside the others of it."""
+    genre = draw.integers(0, GENRES, items)
+    members = [np.flatnonzero(genre == g) for g in range(GENRES)]
+    return members, [(1 / np.arange(1, len(m) + 1) ** 0.9) for m in members]
 
 
 def ratings(users, items, per_user, seed):
     """[users, items] CSR of ones."""
     draw = np.random.default_rng(seed)
-    genre = draw.integers(0, GENRES, items)
-    members = [np.flatnonzero(genre == g) for g in range(GENRES)]
-    shares = [(1 / np.arange(1, len(m) + 1) ** 0.9) for m in members]
+    members, shares = shelves(draw, items)
     sums = [np.cumsum(s) / s.sum() for s in shares]
     counts = np.maximum(20, draw.lognormal(np.log(per_user * 0.6), 1.0, users)).astype(int).clip(max=items // 8)
     rows = np.repeat(np.arange(users), counts)
     liked = draw.integers(0, GENRES, (users, LIKED))
-    of = liked[rows, draw.choice(LIKED, len(rows), p=[0.6, 0.25, 0.15])]
-    stray = draw.random(len(rows)) < 0.15
+    of = liked[rows, draw.choice(LIKED, len(rows), p=LIKED_SHARES)]
+    stray = draw.random(len(rows)) < STRAY
     of[stray] = draw.integers(0, GENRES, int(stray.sum()))
     columns = np.empty(len(rows), np.int64)
     for g in range(GENRES):
@@ -111,3 +117,28 @@ def for_lists(rank, items, users, per_user, trained_users):
         return {"Y": Y, "X": X[:users], "seen": matrix[:users]}
 
     return cached(f"lists-{items}-{users}-{rank}-1", make)
+
+
+GROWTH_SEED = 13
+
+
+def for_growth(rank, items):
+    """A directory with Y."""
+    return cached(f"growth-{items}-{rank}-1", lambda: {"Y": train(ratings(60000, items, 100, GROWTH_SEED), rank)[0]})
+
+
+def histories(items, users, each):
+    """[users, each] items, drawn as `ratings` draws them, but each user's all different (Efraimidis and Spirakis)."""
+    members, shares = shelves(np.random.default_rng(GROWTH_SEED), items)
+    draw = np.random.default_rng(each)
+    everywhere, of = np.empty(items), np.zeros(items)
+    for m, s in zip(members, shares):
+        everywhere[m] = STRAY / GENRES * s / s.sum()
+    rows = np.empty((users, each), "u4")
+    for row in rows:
+        of[:] = everywhere
+        for g, share in zip(draw.integers(0, GENRES, LIKED), LIKED_SHARES):
+            of[members[g]] += (1 - STRAY) * share * shares[g] / shares[g].sum()
+        row[:] = np.argpartition(draw.exponential(size=items) / of, each)[:each]
+        draw.shuffle(row)
+    return rows

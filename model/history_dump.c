@@ -163,12 +163,11 @@ static int visit_sums(struct slice key, struct slice value, void *arg)
     return end_line(dump);
 }
 
-static void write_counts(struct json_writer *json, const char *key,
-                         const float counts[PAIRS_HORIZONS])
+static void write_counts(struct json_writer *json, const char *key, float day, float ever)
 {
     json_begin_object(json, key);
-    for (int h = 0; h < PAIRS_HORIZONS; h++)
-        json_real(json, pairs_horizon_names[h], counts[h]);
+    json_real(json, pairs_horizon_names[PAIRS_DAY], day);
+    json_real(json, pairs_horizon_names[PAIRS_EVER], ever);
     json_end_object(json);
 }
 
@@ -183,9 +182,9 @@ static int write_table(struct dump *dump, int32_t partition, uint32_t item,
     for (uint32_t i = 0; i < table->count; i++) {
         json_begin_object(json, NULL);
         json_string(json, "item", name_of(&dump->items.ids, table->items[i]));
-        json_int(json, "ts", table->counts[i].ts_ms);
-        write_counts(json, "forward", table->counts[i].forward);
-        write_counts(json, "backward", table->counts[i].backward);
+        json_int(json, "ts", table->day[i].ts_ms);
+        write_counts(json, "forward", table->day[i].forward, table->ever[i].forward);
+        write_counts(json, "backward", table->day[i].backward, table->ever[i].backward);
         json_end_object(json);
     }
     json_end_array(json);

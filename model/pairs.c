@@ -82,7 +82,8 @@ static void table_free(struct pairs_table *table)
     if (table == NULL)
         return;
     free(table->items);
-    free(table->counts);
+    free(table->ever);
+    free(table->day);
     free(table);
 }
 
@@ -98,7 +99,8 @@ void pairs_clear(struct pairs *pairs)
 static void reserve(struct pairs_table *table, uint32_t capacity)
 {
     table->items = mem_array(table->items, capacity, sizeof *table->items);
-    table->counts = mem_array(table->counts, capacity, sizeof *table->counts);
+    table->ever = mem_array(table->ever, capacity, sizeof *table->ever);
+    table->day = mem_array(table->day, capacity, sizeof *table->day);
     table->capacity = capacity;
 }
 
@@ -129,8 +131,7 @@ static uint32_t weakest(const struct pairs_table *table, const int64_t draw[2])
     float least = INFINITY;
     for (int i = 0; i < PAIRS_CONTENDERS; i++, bits = bits << 11 | bits >> 53) {
         uint32_t contender = (uint32_t)((bits >> 32) * table->count >> 32);
-        const struct pairs_count *count = &table->counts[contender];
-        float strength = count->forward[PAIRS_EVER] + count->backward[PAIRS_EVER];
+        float strength = table->ever[contender].forward + table->ever[contender].backward;
         if (strength < least) {
             least = strength;
             place = contender;
@@ -152,30 +153,31 @@ static uint32_t admit(struct pairs_table *table, uint32_t neighbours_max, uint32
         table->count++;
     }
     table->items[place] = item;
-    table->counts[place] = (struct pairs_count){.ts_ms = INT64_MIN};
+    table->ever[place] = (struct pairs_ever){0};
+    table->day[place] = (struct pairs_day){.ts_ms = INT64_MIN};
     return place;
 }
 
-static void count_later(struct pairs_count *count, int64_t ts_ms)
+static void pass_time(struct pairs_day *day, int64_t ts_ms)
 {
-    if (count->ts_ms != INT64_MIN) {
-        float decay = (float)decay_exp2(-decay_half_lives(DAY, count->ts_ms, ts_ms));
-        count->forward[PAIRS_DAY] *= decay;
-        count->backward[PAIRS_DAY] *= decay;
+    if (day->ts_ms != INT64_MIN) {
+        float decay = (float)decay_exp2(-decay_half_lives(DAY, day->ts_ms, ts_ms));
+        day->forward *= decay;
+        day->backward *= decay;
     }
-    count->ts_ms = ts_ms;
+    day->ts_ms = ts_ms;
 }
 
-static void count_one(struct pairs_count *count, int64_t ts_ms, bool forward, float weight)
+static void count_one(struct pairs_ever *ever, struct pairs_day *day, int64_t ts_ms, bool forward,
+                      float weight)
 {
-    float *counts = forward ? count->forward : count->backward;
     float share = weight;
-    if (ts_ms > count->ts_ms)
-        count_later(count, ts_ms);
-    else if (ts_ms < count->ts_ms)
-        share *= (float)decay_exp2(-decay_half_lives(DAY, ts_ms, count->ts_ms));
-    counts[PAIRS_DAY] += share;
-    counts[PAIRS_EVER] += weight;
+    if (ts_ms > day->ts_ms)
+        pass_time(day, ts_ms);
+    else if (ts_ms < day->ts_ms)
+        share *= (float)decay_exp2(-decay_half_lives(DAY, ts_ms, day->ts_ms));
+    *(forward ? &day->forward : &day->backward) += share;
+    *(forward ? &ever->forward : &ever->backward) += weight;
 }
 
 static void learn_side(struct pairs *pairs, struct pairs_table *table, uint32_t neighbour,
@@ -187,7 +189,7 @@ static void learn_side(struct pairs *pairs, struct pairs_table *table, uint32_t 
         int64_t draw[2] = {event->offset, distance};
         place = admit(table, pairs->neighbours_max, neighbour, draw);
     }
-    count_one(&table->counts[place], event->ts_ms, forward, weight);
+    count_one(&table->ever[place], &table->day[place], event->ts_ms, forward, weight);
 }
 
 static void note_applied(struct pairs_table *table, int64_t offset)
@@ -224,7 +226,7 @@ struct table_head {
     uint32_t count, reserved;
 };
 
-#define NEIGHBOUR_BYTES (sizeof(struct pairs_count) + sizeof(uint32_t))
+#define NEIGHBOUR_BYTES (sizeof(struct pairs_day) + sizeof(struct pairs_ever) + sizeof(uint32_t))
 
 size_t pairs_table_bytes(const struct pairs_table *table)
 {
@@ -235,7 +237,8 @@ void pairs_table_write(struct buffer *out, const struct pairs_table *table)
 {
     struct table_head head = {table->applied, table->count, 0};
     buffer_add(out, &head, sizeof head);
-    buffer_add(out, table->counts, table->count * sizeof *table->counts);
+    buffer_add(out, table->day, table->count * sizeof *table->day);
+    buffer_add(out, table->ever, table->count * sizeof *table->ever);
     buffer_add(out, table->items, table->count * sizeof *table->items);
 }
 
@@ -247,12 +250,11 @@ static bool is_count(float count)
 static bool counts_are_sound(const struct pairs_table *table)
 {
     for (uint32_t i = 0; i < table->count; i++) {
-        const struct pairs_count *count = &table->counts[i];
-        if (count->ts_ms == INT64_MIN)
+        const struct pairs_day *day = &table->day[i];
+        const struct pairs_ever *ever = &table->ever[i];
+        if (day->ts_ms == INT64_MIN || !is_count(day->forward) || !is_count(day->backward) ||
+            !is_count(ever->forward) || !is_count(ever->backward))
             return false;
-        for (int h = 0; h < PAIRS_HORIZONS; h++)
-            if (!is_count(count->forward[h]) || !is_count(count->backward[h]))
-                return false;
     }
     return true;
 }
@@ -279,9 +281,11 @@ static void fill(struct pairs_table *table, const struct table_head *head, const
         reserve(table, head->count);
     table->applied = head->applied;
     table->count = head->count;
-    memcpy(table->counts, arrays, head->count * sizeof *table->counts);
-    memcpy(table->items, arrays + head->count * sizeof *table->counts,
-           head->count * sizeof *table->items);
+    memcpy(table->day, arrays, head->count * sizeof *table->day);
+    arrays += head->count * sizeof *table->day;
+    memcpy(table->ever, arrays, head->count * sizeof *table->ever);
+    arrays += head->count * sizeof *table->ever;
+    memcpy(table->items, arrays, head->count * sizeof *table->items);
 }
 
 int pairs_table_read(struct pairs *pairs, uint32_t item, struct slice bytes, uint32_t item_count,

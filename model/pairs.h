@@ -41,9 +41,13 @@
 enum pairs_horizon { PAIRS_DAY, PAIRS_EVER, PAIRS_HORIZONS };
 extern const char *const pairs_horizon_names[PAIRS_HORIZONS]; /* "1d", "ever" */
 
-struct pairs_count {
+struct pairs_ever {
+    float forward, backward;
+};
+
+struct pairs_day { /* as of ts_ms */
     int64_t ts_ms;
-    float forward[PAIRS_HORIZONS], backward[PAIRS_HORIZONS]; /* as of ts_ms */
+    float forward, backward;
 };
 
 #define PAIRS_SAVED INT64_MAX
@@ -53,8 +57,10 @@ struct pairs_table {
     int64_t unsaved_since; /* and of the first that the state's table lacks, or PAIRS_SAVED, which
                               is for model/history_pairs.c to say */
     uint32_t count, capacity;
-    uint32_t *items;            /* [count], in the order of their places; owned */
-    struct pairs_count *counts; /* [count], beside items */
+    uint32_t *items;         /* [count], in the order of their places; these three are owned */
+    struct pairs_ever *ever; /* [count], beside items, apart, since lists read one horizon of many
+                                tables and wait for memory alone */
+    struct pairs_day *day;   /* [count] */
 };
 
 struct pairs {
@@ -93,10 +99,11 @@ void pairs_learn(struct pairs *pairs, const struct pairs_event *event);
 /* NULL: none. */
 const struct pairs_table *pairs_table(const struct pairs *pairs, uint32_t item);
 
-/* A table as bytes for the state, and back. The bytes are `applied`, `count`, then the two arrays;
- * their number is pairs_table_bytes. Checked is all that the code relies on (ERR_DATA): items are
- * below item_count, none is there twice, counts are finite and not negative. marks: [item_count]
- * bits, zeros between calls. After an error the table is as good as lost: pairs_clear. */
+/* A table as bytes for the state, and back. The bytes are `applied`, `count`, then the three
+ * arrays; their number is pairs_table_bytes. Checked is all that the code relies on (ERR_DATA):
+ * items are below item_count, none is there twice, counts are finite and not negative. marks:
+ * [item_count] bits, zeros between calls. After an error the table is as good as lost: pairs_clear.
+ */
 struct buffer;
 size_t pairs_table_bytes(const struct pairs_table *table);
 void pairs_table_write(struct buffer *out, const struct pairs_table *table);

@@ -71,9 +71,11 @@ static void own_table(struct tail_state *state, uint32_t item)
     struct pairs_table *table = mem_zalloc(sizeof *table);
     *table = *theirs;
     table->items = mem_array(NULL, table->capacity, sizeof *table->items);
-    table->counts = mem_array(NULL, table->capacity, sizeof *table->counts);
+    table->ever = mem_array(NULL, table->capacity, sizeof *table->ever);
+    table->day = mem_array(NULL, table->capacity, sizeof *table->day);
     memcpy(table->items, theirs->items, table->count * sizeof *table->items);
-    memcpy(table->counts, theirs->counts, table->count * sizeof *table->counts);
+    memcpy(table->ever, theirs->ever, table->count * sizeof *table->ever);
+    memcpy(table->day, theirs->day, table->count * sizeof *table->day);
     state->pairs.tables[item] = table;
 }
 

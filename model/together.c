@@ -93,31 +93,35 @@ size_t together_extras_max(const struct together *together, const uint32_t *late
     return most;
 }
 
-/* Of one neighbour, now. */
-static float decay_of(const struct together *together, const struct pairs_count *count)
+static void add(struct together *together, uint32_t item, float n)
 {
-    if (together->norm_ms <= count->ts_ms)
-        return 1;
-    return (float)decay_exp2(-(double)(together->norm_ms - count->ts_ms) / DAY_MS);
+    together->sums[item] += n;
+    together->items_marked[item / 64] |= UINT64_C(1) << (item % 64);
 }
 
-/* sums[i] += weight n_(j, i) for the neighbours i of one item. What a count is takes no branch,
- * since this is most of what the term costs. */
-static void add_table(struct together *together, const struct pairs_table *table, float weight,
-                      uint32_t items)
+/* sums[i] += weight n_(j, i) for the neighbours i of one item. */
+static void add_ever(struct together *together, const struct pairs_table *table, float weight,
+                     uint32_t items)
 {
-    enum pairs_horizon horizon = together->choice.horizon;
+    float backward = together->choice.both ? weight : 0;
+    for (uint32_t i = 0; i < table->count; i++)
+        if (table->items[i] < items)
+            add(together, table->items[i],
+                weight * table->ever[i].forward + backward * table->ever[i].backward);
+}
+
+static void add_day(struct together *together, const struct pairs_table *table, float weight,
+                    uint32_t items)
+{
     float backward = together->choice.both ? weight : 0;
     for (uint32_t i = 0; i < table->count; i++) {
-        uint32_t item = table->items[i];
-        const struct pairs_count *count = &table->counts[i];
-        float n = weight * count->forward[horizon] + backward * count->backward[horizon];
-        if (item >= items)
+        const struct pairs_day *day = &table->day[i];
+        float n = weight * day->forward + backward * day->backward;
+        if (table->items[i] >= items || n == 0)
             continue;
-        if (horizon == PAIRS_DAY && n != 0)
-            n *= decay_of(together, count);
-        together->sums[item] += n;
-        together->items_marked[item / 64] |= UINT64_C(1) << (item % 64);
+        if (together->norm_ms > day->ts_ms)
+            n *= (float)decay_exp2(-(double)(together->norm_ms - day->ts_ms) / DAY_MS);
+        add(together, table->items[i], n);
     }
 }
 
@@ -184,10 +188,13 @@ static void prefetch(const void *at, size_t bytes)
 
 /* The tables are spread over more memory than any cache holds, and waiting for them would be most
  * of the work. */
-static void prefetch_table(const struct pairs_table *table)
+static void prefetch_table(const struct pairs_table *table, enum pairs_horizon horizon)
 {
     prefetch(table->items, table->count * sizeof *table->items);
-    prefetch(table->counts, table->count * sizeof *table->counts);
+    if (horizon == PAIRS_EVER)
+        prefetch(table->ever, table->count * sizeof *table->ever);
+    else
+        prefetch(table->day, table->count * sizeof *table->day);
 }
 
 size_t together_extras(struct together *together, const uint32_t *latest, size_t count,
@@ -196,13 +203,16 @@ size_t together_extras(struct together *together, const uint32_t *latest, size_t
 {
     if (items > together->norm_count)
         items = together->norm_count;
-    size_t parts = list_parts(together, latest, count, weight, items);
-    for (size_t i = 0; i < parts && i < AHEAD; i++)
-        prefetch_table(together->parts[i].table);
-    for (size_t i = 0; i < parts; i++) {
-        if (i + AHEAD < parts)
-            prefetch_table(together->parts[i + AHEAD].table);
-        add_table(together, together->parts[i].table, together->parts[i].weight, items);
+    enum pairs_horizon horizon = together->choice.horizon;
+    size_t count_parts = list_parts(together, latest, count, weight, items);
+    const struct together_part *parts = together->parts;
+    for (size_t i = 0; i < count_parts && i < AHEAD; i++)
+        prefetch_table(parts[i].table, horizon);
+    for (size_t i = 0; i < count_parts; i++) {
+        if (i + AHEAD < count_parts)
+            prefetch_table(parts[i + AHEAD].table, horizon);
+        (horizon == PAIRS_EVER ? add_ever : add_day)(together, parts[i].table, parts[i].weight,
+                                                     items);
     }
     move_to_columns(together, column_of);
     return collect(together, out);

@@ -73,7 +73,7 @@ static double came_after(struct place *place, const char *item, const char *othe
     uint32_t number = ids_find(&history_items(place->history)->ids, slice_of(other));
     for (uint32_t i = 0; table != NULL && i < table->count; i++)
         if (table->items[i] == number)
-            return (double)table->counts[i].forward[PAIRS_EVER];
+            return (double)table->ever[i].forward;
     return 0;
 }
 
@@ -417,9 +417,10 @@ static void open_to_damage(struct place *place)
 static void damage_table(struct place *place, uint32_t item, uint32_t neighbour, int64_t applied)
 {
     char key[STATE_KEY_MAX];
-    struct pairs_count count = {.ts_ms = 5, .forward = {1, 1}};
+    struct pairs_ever ever = {.forward = 1};
+    struct pairs_day day = {.ts_ms = 5, .forward = 1};
     struct pairs_table table = {
-        .applied = applied, .count = 1, .items = &neighbour, .counts = &count};
+        .applied = applied, .count = 1, .items = &neighbour, .ever = &ever, .day = &day};
     struct buffer bytes = {0};
     pairs_table_write(&bytes, &table);
     put(place, STATE_PAIRS, state_key_partition_item(key, TOPIC, 1, item), key,

@@ -190,13 +190,14 @@ static void assert_is_twin(const struct pairs_table *table, const struct twin *t
     assert_int_equal(table->applied, twin->applied);
     for (uint32_t i = 0; i < twin->count; i++) {
         const struct twin_neighbour *want = &twin->neighbours[i];
-        const struct pairs_count *have = &table->counts[i];
+        const struct pairs_day *day = &table->day[i];
+        const struct pairs_ever *ever = &table->ever[i];
         assert_int_equal(table->items[i], want->item);
-        assert_int_equal(have->ts_ms, want->ts_ms);
-        assert_true(have->backward[PAIRS_EVER] == want->ever[0]);
-        assert_true(have->forward[PAIRS_EVER] == want->ever[1]);
-        assert_close(have->backward[PAIRS_DAY], want->day[0], want->additions);
-        assert_close(have->forward[PAIRS_DAY], want->day[1], want->additions);
+        assert_int_equal(day->ts_ms, want->ts_ms);
+        assert_true(ever->backward == want->ever[0]);
+        assert_true(ever->forward == want->ever[1]);
+        assert_close(day->backward, want->day[0], want->additions);
+        assert_close(day->forward, want->day[1], want->additions);
     }
 }
 
@@ -248,10 +249,10 @@ static void test_times_as_far_apart_as_can_be_do_no_harm(void **state)
         pairs_learn(&pairs,
                     &(struct pairs_event){
                         .ts_ms = times[at], .offset = at, .item = 1, .count = 1, .before = {2}});
-    const struct pairs_count *count = &pairs_table(&pairs, 2)->counts[0];
-    assert_int_equal(count->ts_ms, INT64_MAX);
-    assert_true(count->forward[PAIRS_DAY] == 1);
-    assert_true(count->forward[PAIRS_EVER] == 4);
+    const struct pairs_table *table = pairs_table(&pairs, 2);
+    assert_int_equal(table->day[0].ts_ms, INT64_MAX);
+    assert_true(table->day[0].forward == 1);
+    assert_true(table->ever[0].forward == 4);
     pairs_clear(&pairs);
 }
 
@@ -351,8 +352,10 @@ static void test_events_that_cannot_be_are_refused(void **state)
 static int read_spoiled(void (*spoil)(struct pairs_table *table), uint32_t item, uint32_t items)
 {
     uint32_t neighbours[] = {1, 2, 3};
-    struct pairs_count counts[] = {{1, {1, 1}, {0, 0}}, {2, {0, 0}, {1, 1}}, {3, {1, 2}, {3, 4}}};
-    struct pairs_table table = {.applied = 9, .count = 3, .items = neighbours, .counts = counts};
+    struct pairs_ever ever[] = {{1, 0}, {0, 1}, {2, 4}};
+    struct pairs_day day[] = {{1, 1, 0}, {2, 0, 1}, {3, 1, 3}};
+    struct pairs_table table = {
+        .applied = 9, .count = 3, .items = neighbours, .ever = ever, .day = day};
     spoil(&table);
     struct buffer bytes = bytes_of(&table);
     struct pairs pairs = {.neighbours_max = 4};
@@ -387,19 +390,19 @@ static void reflect(struct pairs_table *table)
 }
 static void make_negative(struct pairs_table *table)
 {
-    table->counts[2].forward[PAIRS_DAY] = -1e-9F;
+    table->day[2].forward = -1e-9F;
 }
 static void make_nan(struct pairs_table *table)
 {
-    table->counts[1].backward[PAIRS_EVER] = NAN;
+    table->ever[1].backward = NAN;
 }
 static void make_infinite(struct pairs_table *table)
 {
-    table->counts[0].forward[PAIRS_EVER] = INFINITY;
+    table->ever[0].forward = INFINITY;
 }
 static void lose_time(struct pairs_table *table)
 {
-    table->counts[0].ts_ms = INT64_MIN;
+    table->day[0].ts_ms = INT64_MIN;
 }
 
 static void test_tables_that_cannot_be_are_refused(void **state)

@@ -367,12 +367,14 @@ static double pair_count(struct world *world, uint32_t j, uint32_t item,
     for (size_t p = 0; p < history_sums_count(world->history); p++) {
         const struct pairs_table *table = pairs_table(history_pairs(world->history, p), j);
         for (uint32_t i = 0; table != NULL && i < table->count; i++) {
-            const struct pairs_count *count = &table->counts[i];
-            double age = (double)(history_now_ms(world->history) - count->ts_ms) / 86400000;
-            double n = (double)count->forward[choice->horizon] +
-                       (choice->both ? (double)count->backward[choice->horizon] : 0);
+            const struct pairs_day *day = &table->day[i];
+            const struct pairs_ever *ever = &table->ever[i];
+            bool decays = choice->horizon == PAIRS_DAY;
+            double age = (double)(history_now_ms(world->history) - day->ts_ms) / 86400000;
+            double n = (double)(decays ? day->forward : ever->forward) +
+                       (choice->both ? (double)(decays ? day->backward : ever->backward) : 0);
             if (table->items[i] == item)
-                sum += choice->horizon == PAIRS_DAY && age > 0 ? n * exp2(-age) : n;
+                sum += decays && age > 0 ? n * exp2(-age) : n;
         }
     }
     return sum;

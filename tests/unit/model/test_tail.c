@@ -487,7 +487,8 @@ static void test_ranking_leaves_what_is_before_the_cut_alone(void **state)
         assert_true(a->applied == b->applied);
         assert_int_equal(a->count, b->count);
         assert_memory_equal(a->items, b->items, a->count * sizeof *a->items);
-        assert_memory_equal(a->counts, b->counts, a->count * sizeof *a->counts);
+        assert_memory_equal(a->ever, b->ever, a->count * sizeof *a->ever);
+        assert_memory_equal(a->day, b->day, a->count * sizeof *a->day);
     }
     tail_deinit(&tail);
     tail_deinit(&again);

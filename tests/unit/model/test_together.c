@@ -145,12 +145,14 @@ static double count_of(const struct world *world, uint32_t j, uint32_t item,
         for (uint32_t i = 0; table != NULL && i < table->count; i++) {
             if (table->items[i] != item)
                 continue;
-            const struct pairs_count *count = &table->counts[i];
-            double counted = (double)count->forward[choice->horizon];
+            const struct pairs_day *day = &table->day[i];
+            const struct pairs_ever *ever = &table->ever[i];
+            bool decays = choice->horizon == PAIRS_DAY;
+            double counted = (double)(decays ? day->forward : ever->forward);
             if (choice->both)
-                counted += (double)count->backward[choice->horizon];
-            if (choice->horizon == PAIRS_DAY)
-                counted *= exp2(-(double)(world->now_ms - count->ts_ms) / DAY_MS);
+                counted += (double)(decays ? day->backward : ever->backward);
+            if (decays)
+                counted *= exp2(-(double)(world->now_ms - day->ts_ms) / DAY_MS);
             n += counted;
         }
     }
