@@ -43,7 +43,7 @@ SPLIT_TS = 1305000000000  # 10 May 2011: 42% of the events come before
 SETTINGS = {
     "model": {"rank": 64},
     "lists": {"n": 100},
-    "history": {"max": 200, "seen_max": 1000},
+    "history": {"max": 200, "seen_max": 1000, "neighbours": 256},
     "train": {"first_events": 5000, "min_events": 100_000_000, "every": "30d", "iterations": 12, "warm_iterations": 4},
 }
 SATURATION_PASSES = 5  # through the rest of the stream, in one round

@@ -91,8 +91,7 @@ int cmd_train(int argc, char **argv)
         return 0;
     if (command_settings(config, &settings, &err) != 0)
         return command_fail(&err);
-    if (spawned != NULL)
-        yield_priority();
+    yield_priority();
     blas_init();
     struct train_settings train;
     struct generation *generation = NULL;
