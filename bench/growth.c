@@ -5,12 +5,11 @@
  * `implicit`, every confidence CONFIDENCE. Runs: cold and warm (fold-in, then the list without what
  * the user has had; warm starts from the list as it was before his latest interaction), foldin
  * (that part alone). */
-#include "base/kernel.h"
 #include "base/mem.h"
 #include "bench/driver.h"
 #include "model/als.h"
 #include "model/blas.h"
-#include "model/topn.h"
+#include "model/topn_index.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -142,8 +141,8 @@ static void lists(struct work *work, bool warm, char *fields, size_t fields_size
             for (uint32_t j = 0; j < counts[i]; j++)
                 sum += (j + 1) * (double)work->entries[i * N + j].column;
     }
-    snprintf(fields, fields_size, "\"sum\":%.0f,\"kernel\":\"%s\"", sum,
-             kernel_names[kernel_chosen()]);
+    snprintf(fields, fields_size, "\"sum\":%.0f,\"filter\":\"%s\"", sum,
+             topn_filter_names[work->catalogue.index->filter]);
 }
 
 static void run_cold(void *arg, char *fields, size_t fields_size)

@@ -75,11 +75,12 @@ def measure(report, options, axis, kind, value, runs):
         found[run] = cost
         row = {"work": "growth", "axis": axis, "rank": place["rank"], "size": place["items"],
                "history": place["history"], "factors": kind, "run": run, "us_per_list": round(cost, 3),
-               "spread": round(spread, 3), "kernel": results["warm"][0]["kernel"]}
+               "spread": round(spread, 3), "filter": results["warm"][0]["filter"]}
         if options.json:
             print(json.dumps({**row, "machine": report.machine}), flush=True)
         else:
-            print(f"growth {axis} {value}, {kind} factors, {run}: {cost:.2f} us a list +-{spread:.0%}", flush=True)
+            print(f"growth {axis} {value}, {kind} factors, {run}: {cost:.2f} us a list +-{spread:.0%}, "
+                  f"filter {row['filter']}", flush=True)
     return found
 
 
