@@ -16,5 +16,5 @@ figures() {
                    name, lines, NR, n[int((NR + 1) / 2)], n[int(NR * 0.9 + 0.5)]}'
 }
 
-figures product base/*.[ch] consumer/*.[ch] model/*.[ch] publisher/*.[ch] monitor/*.[ch] daemon/*.[ch]
+figures product base/*.[ch] consumer/*.[ch] model/*.[ch] publisher/*.[ch] monitor/*.[ch] eval/*.[ch] daemon/*.[ch]
 figures tests 'tests/*.c' 'tests/*.py' 'tests/*.sh'
