@@ -51,7 +51,10 @@ static int setup(void **state)
     f->settings = (struct train_settings){
         .state = {f->dir, 64 << 20},
         .topic = TOPIC,
-        .als = {{OBJECTIVE_IALS, 12, 0.1, 0.01, 1, LAMBDA_COUNT}, 10, 1, 1},
+        .als = {.hyper = {OBJECTIVE_IALS, 12, 0.1, 0.01, 1, LAMBDA_COUNT},
+                .iterations = 10,
+                .threads = 1,
+                .duty = 1},
         .warm_iterations = 4,
         .gate = 0.05,
         .seed = 1,
