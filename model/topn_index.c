@@ -9,7 +9,6 @@
 #include <string.h>
 
 #define BYTE_MOST 127     /* of a quantised factor, either sign */
-#define COARSE_SHARE 2    /* of the spread of scores, lost by rounding to bytes: too much */
 #define BYTE_OFFSET 128   /* makes it unsigned */
 #define FIRST_SHARE 4     /* the first steps are a quarter of the coordinates */
 #define FIRST_RANK_MIN 32 /* below, an early end saves nothing */
@@ -183,7 +182,7 @@ static bool is_too_coarse(const struct topn_index *index)
         rounded += index->panels[at].rounded;
         rounding += index->panels[at].rounding;
     }
-    return rounding * sqrt(index->rank) > rounded / COARSE_SHARE;
+    return rounding * sqrt(index->rank) > rounded;
 }
 
 struct topn_index *topn_index_new(const float *Y, size_t rows, size_t stride, int rank)
