@@ -173,7 +173,7 @@ struct topn_index *topn_index_new_for(const float *Y, size_t rows, size_t stride
     return index;
 }
 
-/* Scores of one user spread by about |x| |y| / sqrt(rank), and err by |x| |d|. More than half of
+/* Scores of one user spread by about |x| |y| / sqrt(rank), and err by |x| |d|. More than all of
  * that takes hundreds of coordinates and a few that dwarf the others. */
 static bool is_too_coarse(const struct topn_index *index)
 {
