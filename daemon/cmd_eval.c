@@ -148,8 +148,8 @@ static void show(const struct eval_progress *progress, void *arg)
     judging_show(arg, progress->share, text);
 }
 
-static void print_result(const struct judging *judging, const struct eval_settings *eval,
-                         const struct eval_result *result, bool json)
+static int print_result(const struct judging *judging, const struct eval_settings *eval,
+                        const struct eval_result *result, bool json, struct error *err)
 {
     struct buffer out = {0};
     if (json)
@@ -158,6 +158,7 @@ static void print_result(const struct judging *judging, const struct eval_settin
         eval_write_table(&out, &judging->stream, eval, result);
     fwrite(out.data, 1, out.length, stdout);
     buffer_deinit(&out);
+    return judging_printed(err);
 }
 
 static int run(struct judging *judging, const struct eval_options *options,
@@ -179,9 +180,9 @@ static int run(struct judging *judging, const struct eval_options *options,
     progress_end(&judging->progress);
     if (failed)
         return failed;
-    print_result(judging, eval, &result, options->json != NULL);
+    failed = print_result(judging, eval, &result, options->json != NULL, err);
     eval_result_deinit(&result);
-    return 0;
+    return failed;
 }
 
 int cmd_eval(int argc, char **argv)

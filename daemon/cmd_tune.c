@@ -129,7 +129,7 @@ static int run(struct judging *judging, const struct tune_options *options,
     progress_end(&judging->progress);
     if (!failed)
         print_best(judging->settings, &best);
-    return failed;
+    return failed ? failed : judging_printed(err);
 }
 
 int cmd_tune(int argc, char **argv)

@@ -28,6 +28,14 @@ static void catch_signals(void)
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
     sigaction(SIGHUP, &action, NULL);
+    signal(SIGPIPE, SIG_IGN); /* a reader that has gone is an error of the next write */
+}
+
+int judging_printed(struct error *err)
+{
+    if (fflush(stdout) != 0 || ferror(stdout))
+        return error_set(err, ERR_IO, "the result cannot be written");
+    return 0;
 }
 
 /* -- reading ----------------------------------------------------------------------------------- */

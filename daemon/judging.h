@@ -33,4 +33,7 @@ void judging_show(struct judging *judging, double share, const char *text);
 /* The exit status for an error: that of the signal if one asked to stop. */
 int judging_fail(const struct error *err);
 
+/* ERR_IO if what was printed did not all go out. */
+int judging_printed(struct error *err);
+
 #endif

@@ -130,7 +130,9 @@ const struct row settings_rows[] = {
     {"model.sgd_rate", ROW_REAL, AT(model.sgd_rate), 0, 10, .above = true, .standard = "0.05",
      .sentence = "The step of update: sgd."},
     {"model.taste", ROW_BOOL, AT(model.taste), .standard = "true",
-     .sentence = "Whether a score has the taste term, what the factors say."},
+     .sentence =
+         "Whether a score has the taste term, what the factors say; like the next four from the "
+         "next generation on."},
     {"model.rho", ROW_REAL, AT(model.rho), 0, 1, .above = true, .word = "fitted", .word_value = 0,
      .standard = "fitted",
      .sentence =

@@ -146,7 +146,10 @@ static bool parse_date(const char *text, int64_t *ts_ms)
     for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
         struct tm tm = {0};
         const char *end = strptime(text, forms[i], &tm);
-        if (end != NULL && *end == '\0') {
+        if (end != NULL && strcmp(end, "Z") == 0 && i > 0) /* times are UTC, said or not */
+            end++;
+        struct tm normal = tm;
+        if (end != NULL && *end == '\0' && timegm(&normal) != -1 && normal.tm_mday == tm.tm_mday) {
             *ts_ms = (int64_t)timegm(&tm) * 1000;
             return true;
         }

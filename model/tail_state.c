@@ -35,8 +35,9 @@ int tail_state_copy(struct tail_state *state, const struct tail_state *head, boo
         return ERR_DOWN;
     memcpy(state->sums, head->sums, head->corpus->items * sizeof *head->sums);
     memcpy(state->known, head->known, head->corpus->items);
-    if (with_pairs) {
+    if (with_pairs)
         state->pairs = head->pairs;
+    if (with_pairs && head->pairs.table_count > 0) { /* memcpy wants no NULL */
         state->pairs.tables = mem_array(NULL, head->pairs.table_count, sizeof *head->pairs.tables);
         memcpy(state->pairs.tables, head->pairs.tables,
                head->pairs.table_count * sizeof *head->pairs.tables);

@@ -623,6 +623,24 @@ static void test_what_is_set_is_not_fitted(void **state)
     world_free(w);
 }
 
+/* A first day: nothing has gone with anything yet. */
+static void test_a_stream_without_co_occurrence_is_fitted(void **state)
+{
+    struct world *w = world_new();
+    for (uint32_t user = 0; user < USERS_MAX; user++)
+        meet(w, user, user % 40, HOUR_MS * user, 0);
+    finish(w, USERS_MAX, 40);
+    struct tail tail = tail_of(w);
+    struct tail_fit fit;
+    assert_int_equal(tail.head.pairs.table_count, 0);
+    assert_int_equal(tail_fit(&tail, &w->basis, &w->hyper, &all_open, NULL, &fit, NULL), 0);
+    assert_int_equal(tail.count, USERS_MAX / 10);
+    assert_true(fit.fitted.mean >= fit.recent);
+    free(fit.ndcg);
+    tail_deinit(&tail);
+    world_free(w);
+}
+
 static void test_a_term_switched_off_is_not_used(void **state)
 {
     struct world *w = random_world();
@@ -781,6 +799,7 @@ int main(void)
         cmocka_unit_test(test_the_difference_to_itself_is_nothing),
         cmocka_unit_test(test_one_user_alone_proves_nothing),
         cmocka_unit_test(test_what_is_set_is_not_fitted),
+        cmocka_unit_test(test_a_stream_without_co_occurrence_is_fitted),
         cmocka_unit_test(test_a_term_switched_off_is_not_used),
         cmocka_unit_test(test_a_large_catalogue_gets_a_smaller_sample),
         cmocka_unit_test(test_no_term_alone_is_better_than_the_fit),
