@@ -54,7 +54,7 @@ void settings_history(const struct settings *settings, struct history_settings *
 void settings_scorer(const struct settings *settings, struct scorer_settings *out)
 {
     *out = (struct scorer_settings){
-        .n = (uint32_t)settings->lists.n,
+        .finishing = {.n = (uint32_t)settings->lists.n},
         .update = settings->model.update,
         .sgd_rate = settings->model.sgd_rate,
         .first = {.taste = 0,
@@ -66,7 +66,7 @@ void settings_scorer(const struct settings *settings, struct scorer_settings *ou
         .type_count = settings->events.type_count,
         .exclude_categories = settings->lists.exclude_categories,
         .exclude_category_count = settings->lists.exclude_category_count,
-        .arm = "default",
+        .arm_name = "default",
     };
 }
 

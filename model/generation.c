@@ -9,10 +9,20 @@
 #include <string.h>
 #include <unistd.h>
 
+struct generation *generation_share(struct generation *generation)
+{
+    generation->sharers++;
+    return generation;
+}
+
 void generation_free(struct generation *generation)
 {
     if (generation == NULL)
         return;
+    if (generation->sharers > 0) {
+        generation->sharers--;
+        return;
+    }
     topn_index_free(generation->index);
     free(generation->cutoffs);
     free(generation->ids);

@@ -78,9 +78,14 @@ struct generation {
     double *g;         /* [rank]: eigenvalues of Y'Y once generation_rotate was called, else NULL */
     void *bytes;       /* what ids point into */
     struct topn_index *index; /* of Y, once generation_prepare was called, else NULL */
+    uint32_t sharers;         /* further owners: see generation_share */
 };
 
-/* Releases `generation`, its index, and each of its arrays with free(). NULL is allowed. */
+/* One more owner of it, who calls generation_free, too. Owners live on one thread. */
+struct generation *generation_share(struct generation *generation);
+
+/* With the last owner: releases `generation`, its index, and each of its arrays with free(). NULL
+ * is allowed. */
 void generation_free(struct generation *generation);
 
 /* ERR_IO, or ERR_DATA if the generation is not one that generation_read would take. */

@@ -1,6 +1,7 @@
 /* The fourth station: slates -> Redis, until acknowledged.
  *
- *   PREFIX<user>    STRING {"v","user","arm","gen","ts","cause","items":[["i9",0.91],...]}, expires
+ *   PREFIX<user>    STRING {"v","user","arm","gen","ts","cause","items":[["i9",0.91],...]}, expires;
+ *                   a list that explores also has "explored":[[place, item, propensity],...]
  *   PREFIX popular  the trend list, same shape, "user":null ("rec:popular")
  *   PREFIX meta     HASH generation, schema, nonce, heartbeat (Unix ms) of who wrote it last;
  *                   nonce:XXXXXXXX, heartbeat:XXXXXXXX of each state (publisher/meta.h)

@@ -715,7 +715,7 @@ static void test_modules_get_what_the_file_says(void **state)
 
     struct scorer_settings scorer;
     settings_scorer(s, &scorer);
-    assert_int_equal(scorer.n, 5);
+    assert_int_equal(scorer.finishing.n, 5);
     assert_true(slice_equal(scorer.exclude_categories[0], SLICE("x")));
     assert_true(scorer.first.taste == 0 && scorer.first.trend == 1);
 

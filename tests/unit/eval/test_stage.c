@@ -94,12 +94,12 @@ static int set_up(void **at)
         .generations_keep = 2,
         .threads = 2,
         .stop = &world->stop};
-    world->scorer = (struct scorer_settings){.n = N,
+    world->scorer = (struct scorer_settings){.finishing = {.n = N},
                                              .update = UPDATE_ALS,
                                              .first = {.trend = 1, .trend_half_life = 3},
                                              .types = types,
                                              .type_count = 1,
-                                             .arm = "default"};
+                                             .arm_name = "default"};
     *at = world;
     return 0;
 }
@@ -337,7 +337,7 @@ static void test_the_best_of_the_candidates_is_chosen(void **at)
     open_stage(world);
     struct choice *choice =
         choice_new(world->stage, &world->scorer, 1u << METHOD_COOCCURRENCE | 1u << METHOD_RECENT);
-    world->scorer.n = CHOICE_DEPTH;
+    world->scorer.finishing.n = CHOICE_DEPTH;
     for (int h = 0; h < HALF_LIFE_COUNT; h++) {
         rivals.weights[h] = (struct score_weights){.trend = 1, .trend_half_life = h, .rho = 1};
         world->scorer.weights = &rivals.weights[h];

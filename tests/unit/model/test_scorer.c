@@ -90,13 +90,13 @@ static struct world *world_new(enum update update)
     uv_loop_init(&world->loop);
     open_history(world);
     batch_init(&world->batch);
-    world->settings = (struct scorer_settings){.n = N,
+    world->settings = (struct scorer_settings){.finishing = {.n = N},
                                                .update = update,
                                                .sgd_rate = 0.1,
                                                .first = {.trend = 1, .trend_half_life = 3},
                                                .types = types,
                                                .type_count = TYPES,
-                                               .arm = "default"};
+                                               .arm_name = "default"};
     world->scorer = scorer_new(world->history, &world->settings);
     return world;
 }
