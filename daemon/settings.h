@@ -21,8 +21,6 @@
 #include "model/train.h"
 #include "publisher/publisher.h"
 
-enum explore_from { EXPLORE_NEWEST, EXPLORE_TAIL };
-
 struct settings;
 
 struct settings_arm { /* one under arms:, in the file's order */

@@ -66,7 +66,7 @@ void settings_scorer(const struct settings *settings, struct scorer_settings *ou
         .type_count = settings->events.type_count,
         .exclude_categories = settings->lists.exclude_categories,
         .exclude_category_count = settings->lists.exclude_category_count,
-        .arm_name = "default",
+        .arm_name = SLICE("default"),
     };
 }
 

@@ -337,6 +337,7 @@ static void compare(struct finishing *finishing, const uint32_t *hidden, size_t 
         return;
     uint32_t allowed = still_allowed(finishing, record, hidden, hidden_count);
     const uint32_t *last = user_list(record), *old = finishing->old, *now = finishing->now;
+    change->gone = record->list_count - allowed;
     uint32_t k = least(OVERLAP_K, least(allowed, list->count));
     change->jaccard = (float)overlap_jaccard_distance(last, record->list_count, now, list->count,
                                                       OVERLAP_K);

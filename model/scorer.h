@@ -32,7 +32,7 @@ struct scorer_settings {
     const struct slice *exclude_categories;
     size_t exclude_category_count;
     uint32_t arm; /* index and name of the arm whose lists it makes */
-    const char *arm_name;
+    struct slice arm_name; /* borrowed for good */
     bool shadow; /* lists that are only measured */
 };
 

@@ -76,6 +76,21 @@ uint64_t scorers_series_of(const struct scorers *scorers, uint32_t arm)
     return scorers->arms[arm].series;
 }
 
+void scorers_swaps_take(const struct scorers *scorers, const struct history *history,
+                        struct scorers_swaps *swaps)
+{
+    swaps->assignment = *scorers->assignment;
+    swaps->count = scorers->count;
+    for (uint32_t i = 0; i < scorers->count; i++)
+        swaps->of_arm[i] = history_owed_swap(history, scorers->arms[i].series);
+}
+
+uint32_t scorers_swap_of(struct slice user, void *arg)
+{
+    const struct scorers_swaps *swaps = arg;
+    return swaps->of_arm[swaps->count > 1 ? arms_of(&swaps->assignment, user) : 0];
+}
+
 struct scorer *scorers_at(struct scorers *scorers, uint32_t arm)
 {
     return scorers->arms[arm].scorer;

@@ -38,6 +38,17 @@ struct scorer *scorers_at(struct scorers *scorers, uint32_t arm);
 size_t scorers_count(const struct scorers *scorers);
 uint32_t scorers_control(const struct scorers *scorers);
 
+/* The swap that each user's list must not be older than, as of now: a copy that another thread may
+ * ask while the scorers change (a history_swap_of). */
+struct scorers_swaps {
+    struct arms assignment;
+    uint32_t count;
+    uint32_t of_arm[ARMS_MAX];
+};
+void scorers_swaps_take(const struct scorers *scorers, const struct history *history,
+                        struct scorers_swaps *swaps);
+uint32_t scorers_swap_of(struct slice user, void *swaps);
+
 /* Adds the user's list, and those of the shadow arms that look at him (for a cause that is an event
  * only; each pins him once more). The popular list is control's. */
 void scorers_add(struct scorers *scorers, struct slate *slate, struct user *user);

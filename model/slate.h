@@ -31,8 +31,6 @@ struct version {
 
 void version_format(char text[VERSION_TEXT_BYTES], const struct version *version);
 
-#define ARMS_MAX 16 /* arms of an experiment, control and shadows included */
-
 enum slate_cause {
     CAUSE_EVENT,
     CAUSE_GENERATION,
@@ -68,6 +66,7 @@ struct slate_explored {
  * docs/METRICS.md has the formulas. */
 struct list_change {
     bool first; /* there was none; the rest is 0 */
+    uint32_t gone; /* items of it that may not be in the new one */
     float jaccard, rbo, net_jaccard, net_rbo;
 };
 
@@ -84,7 +83,7 @@ struct slate_list {
     int64_t oldest_event_ms;  /* record timestamp of the oldest event it answers; 0 if none */
     int64_t oldest_ts_ms;     /* that event's own time */
     uint32_t arm;             /* index of the arm that it was made by, */
-    const char *arm_name;     /* whose name outlives the slate; */
+    struct slice arm_name;    /* outlives the slate; */
     bool shadow;              /* one that only measures: not for Redis */
     uint64_t generation;      /* 0: before the first */
     struct slate_item *items; /* [count] best first */
@@ -94,7 +93,8 @@ struct slate_list {
     uint32_t new_items; /* of the first LIST_DEPTH: without factors in the generation */
     bool fallback;      /* made without the user's factors */
     struct list_change change;
-    enum slate_outcome outcome; /* set by the publisher */
+    int hold;                   /* why it is SLATE_HELD: enum hold of publisher/budget.h */
+    enum slate_outcome outcome; /* set by the publisher, but for SLATE_HELD */
     /* the rest is the scorer's */
     const struct user_record *record; /* what is scored: one reference; NULL for the popular list */
 };
@@ -102,6 +102,8 @@ struct slate_list {
 struct slate {
     struct slate_list *lists; /* [count] */
     size_t count, capacity;
+    size_t to_send;          /* the first so many are for Redis; the others are held back, or are
+                                shadows */
     int64_t stream_ts_ms;    /* the `now` of all its scores */
     int64_t oldest_score_ns; /* clock_monotonic_ns when scoring began */
 };

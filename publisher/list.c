@@ -74,7 +74,7 @@ void list_write(struct buffer *out, const struct slate *slate, const struct slat
     if (list->forgotten) {
         json_bool(&w, "forgotten", true);
     } else {
-        json_text(&w, "arm", list->arm_name);
+        json_string(&w, "arm", list->arm_name);
         json_int(&w, "gen", (int64_t)list->generation);
         json_int(&w, "ts", slate->stream_ts_ms);
         json_text(&w, "cause", slate_cause_name(list->cause));

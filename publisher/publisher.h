@@ -55,8 +55,8 @@ int publisher_open(struct publisher **publisher, uv_loop_t *loop,
 /* True from when Redis is up and the nonce has been looked at. */
 bool publisher_is_up(const struct publisher *publisher);
 
-/* Sends a slate (lent until `sent`, which comes exactly once, from the loop) and sets each list's
- * outcome. It goes out in portions as the cap on commands in flight allows. A connection lost on
+/* Sends a slate's first `to_send` lists (it is lent until `sent`, which comes exactly once, from the
+ * loop) and sets the outcome of each. It goes out in portions as the cap on commands in flight allows. A connection lost on
  * the way leaves lists SLATE_UNSENT, as does one that is not up, or a server that has lost the
  * script. Only when none is under way. */
 typedef void (*publisher_sent_cb)(struct slate *slate, void *arg);

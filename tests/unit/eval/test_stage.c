@@ -99,7 +99,7 @@ static int set_up(void **at)
                                              .first = {.trend = 1, .trend_half_life = 3},
                                              .types = types,
                                              .type_count = 1,
-                                             .arm_name = "default"};
+                                             .arm_name = SLICE("default")};
     *at = world;
     return 0;
 }

@@ -96,7 +96,7 @@ static struct world *world_new(enum update update)
                                                .first = {.trend = 1, .trend_half_life = 3},
                                                .types = types,
                                                .type_count = TYPES,
-                                               .arm_name = "default"};
+                                               .arm_name = SLICE("default")};
     world->scorer = scorer_new(world->history, &world->settings);
     return world;
 }
