@@ -125,12 +125,13 @@ void line_queue(struct line *line, struct user *user, enum slate_cause cause)
 
 /* -- learn ------------------------------------------------------------------------------------- */
 
-static void observe(const struct event *event, const struct user_record *before, uint32_t item,
-                    void *arg)
+static struct outcome observe(const struct event *event, const struct user_record *before,
+                              uint32_t item, void *arg)
 {
     struct line *line = arg;
     accuracy_observe(&line->figures.accuracy, event, before, item,
                      history_type_counts(line->history, event->type));
+    return (struct outcome){0};
 }
 
 static void dead_letter_done(bool ok, uint64_t token, void *arg)
@@ -270,7 +271,8 @@ static void acknowledge(struct line *line, const struct slate_list *list, uint32
         accuracy_set_popular(&line->figures.accuracy, items, list->count);
         return;
     }
-    history_acknowledge(line->history, list->user, &list->version, items, list->count);
+    history_acknowledge(line->history, list->user, &list->version, items, list->count,
+                        list->changed);
     line->figures.lists[list->cause]++;
     if (list->oldest_event_ms > 0 && list->outcome == SLATE_STORED)
         histogram_add(&line->figures.event_to_list,

@@ -83,7 +83,7 @@ static void queue_one(struct renewal *renewal, const struct owed_user *owed)
     struct user *user = history_user(renewal->history, owed->partition, id, &err);
     if (user == NULL)
         return; /* gone since the scan, or of a partition that was revoked */
-    uint32_t swap = history_meta(renewal->history)->swap;
+    uint32_t swap = history_owed_swap(renewal->history, 0);
     if (renewal->all || user_is_owed(user->record, swap))
         line_queue(renewal->line, user, renewal->cause);
 }
@@ -130,12 +130,19 @@ static void close_timer(struct renewal *renewal)
     uv_close((uv_handle_t *)&renewal->timer, timer_closed);
 }
 
+static uint32_t swap_of(struct slice user, void *arg)
+{
+    const struct renewal *renewal = arg;
+    (void)user;
+    return renewal->scan_swap;
+}
+
 static void scan_on_worker(uv_work_t *work)
 {
     struct renewal *renewal = work->data;
     renewal->scan_status =
-        history_scan_owed(renewal->history, renewal->all, renewal->scan_since_ms,
-                          renewal->scan_swap, &renewal->owed, &renewal->scan_error);
+        history_scan_owed(renewal->history, renewal->all, renewal->scan_since_ms, swap_of, renewal,
+                          &renewal->owed, &renewal->scan_error);
 }
 
 static void scan_again(uv_timer_t *timer)
@@ -184,7 +191,7 @@ static void commit_done(const struct error *err, void *arg)
     bool everybody = renewal->cause == CAUSE_FORCED || renewal->settings.active_ms == 0 ||
                      now_ms < INT64_MIN + renewal->settings.active_ms;
     renewal->scan_since_ms = everybody ? INT64_MIN : now_ms - renewal->settings.active_ms;
-    renewal->scan_swap = history_meta(renewal->history)->swap;
+    renewal->scan_swap = history_owed_swap(renewal->history, 0);
     renewal->scan_work.data = renewal;
     uv_queue_work(renewal->loop, &renewal->scan_work, scan_on_worker, scanned);
 }

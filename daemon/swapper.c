@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #define REFUSALS_ALARM 3
+#define SERIES 0 /* the base's */
 
 struct swapper {
     uv_loop_t *loop;
@@ -33,7 +34,7 @@ static int load(struct swapper *swapper, uint64_t number, struct generation **ge
                 struct error *err)
 {
     char path[PATH_MAX];
-    generation_path(path, sizeof path, swapper->state_dir, number);
+    generation_path(path, sizeof path, swapper->state_dir, SERIES, number);
     if (generation_read(generation, path, err) != 0)
         return err->code;
     if (generation_prepare(*generation, err) == 0)
@@ -45,7 +46,7 @@ static int load(struct swapper *swapper, uint64_t number, struct generation **ge
 
 void swapper_restore(struct swapper *swapper)
 {
-    uint64_t number = history_meta(swapper->history)->generation;
+    uint64_t number = history_series(swapper->history, SERIES)->generation;
     struct generation *generation = NULL;
     struct error err = {0};
     if (number == 0)
@@ -76,8 +77,8 @@ static void finish(struct swapper *swapper, const struct error *err)
 static void prune(struct swapper *swapper)
 {
     struct error err = {0};
-    uint64_t live = history_meta(swapper->history)->generation;
-    if (generation_prune(swapper->state_dir, swapper->keep, live, &err) != 0)
+    uint64_t live = history_series(swapper->history, SERIES)->generation;
+    if (generation_prune(swapper->state_dir, SERIES, swapper->keep, live, &err) != 0)
         log_warn("old generations: %s", err.text);
 }
 
@@ -112,24 +113,24 @@ static void swap_durable(const struct error *err, void *arg)
 /* Lists go on under the old generation until the swap is on the disk. */
 static void announce(struct swapper *swapper)
 {
-    const struct state_meta *meta = history_meta(swapper->history);
+    const struct state_series *series = history_series(swapper->history, SERIES);
     uint64_t newest =
-        swapper->number > meta->newest_generation ? swapper->number : meta->newest_generation;
-    history_announce_swap(swapper->history, swapper->number, newest);
+        swapper->number > series->newest_generation ? swapper->number : series->newest_generation;
+    history_announce_swap(swapper->history, SERIES, swapper->number, newest);
     settling_commit(line_settling(swapper->line), swap_durable, swapper);
 }
 
 static void refuse(struct swapper *swapper)
 {
-    const struct state_meta *meta = history_meta(swapper->history);
+    const struct state_series *series = history_series(swapper->history, SERIES);
     const struct generation_figures *figures = &swapper->candidate->figures;
-    uint32_t refusals = meta->gate_refusals + 1;
+    uint32_t refusals = series->gate_refusals + 1;
     log_warn("generation %" PRIu64 " refused by the gate: ndcg@20 %.4f, the live one %.4f",
              swapper->number, figures->ndcg20, figures->ndcg20_live);
     if (refusals >= REFUSALS_ALARM)
         log_error("%" PRIu32 " generations refused in a row: look at the events and train.*",
                   refusals);
-    history_set_generation(swapper->history, meta->generation, swapper->number, refusals);
+    history_set_generation(swapper->history, SERIES, series->generation, swapper->number, refusals);
     generation_free(swapper->candidate);
     swapper->candidate = NULL;
     finish(swapper, NULL);
@@ -154,10 +155,10 @@ static void loaded(uv_work_t *work, int status)
         return;
     }
     if (swapper->candidate == NULL) {
-        const struct state_meta *meta = history_meta(swapper->history);
+        const struct state_series *series = history_series(swapper->history, SERIES);
         if (!swapper->forced) /* do not try a broken file for ever */
-            history_set_generation(swapper->history, meta->generation, swapper->number,
-                                   meta->gate_refusals);
+            history_set_generation(swapper->history, SERIES, series->generation, swapper->number,
+                                   series->gate_refusals);
         finish(swapper, &swapper->error);
     } else if (swapper->candidate->gate == GATE_REFUSED && !swapper->forced) {
         refuse(swapper);
@@ -184,9 +185,10 @@ void swapper_look(struct swapper *swapper)
     uint64_t *numbers = NULL;
     size_t count = 0;
     struct error err = {0};
-    if (generation_list(swapper->state_dir, &numbers, &count, &err) != 0)
+    if (generation_list(swapper->state_dir, SERIES, &numbers, &count, &err) != 0)
         log_error("generations: %s", err.text);
-    else if (count > 0 && numbers[count - 1] > history_meta(swapper->history)->newest_generation)
+    else if (count > 0 &&
+             numbers[count - 1] > history_series(swapper->history, SERIES)->newest_generation)
         consider(swapper, numbers[count - 1], false);
     free(numbers);
 }
