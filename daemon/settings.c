@@ -165,7 +165,8 @@ static const char *objection_to_type(const struct loading *loading, const char *
     for (size_t i = 0; i < length; i++)
         if ((unsigned char)name[i] < ' ' || name[i] == 127)
             return "an event type's name has no control characters";
-    if (strcmp(name, "retract") == 0 || strcmp(name, "forget_user") == 0)
+    if (strcmp(name, "retract") == 0 || strcmp(name, "forget_user") == 0 ||
+        strcmp(name, "impression") == 0)
         return "is a control type, not an interaction";
     return NULL;
 }

@@ -119,13 +119,14 @@ static void write_accuracy(struct daemon *daemon, struct json_writer *w)
 static void write_generation(struct daemon *daemon, struct json_writer *w)
 {
     const struct state_meta *meta = history_meta(daemon->history);
+    const struct state_series *series = history_series(daemon->history, 0);
     const struct generation *generation = scorer_generation(daemon->scorer);
     const struct trainer_figures *trainer = trainer_figures(daemon->trainer);
     json_begin_object(w, "generation");
-    json_int(w, "number", (int64_t)meta->generation);
+    json_int(w, "number", (int64_t)series->generation);
     json_int(w, "swaps", meta->swap);
-    json_int(w, "newest", (int64_t)meta->newest_generation);
-    json_int(w, "refused_in_a_row", meta->gate_refusals);
+    json_int(w, "newest", (int64_t)series->newest_generation);
+    json_int(w, "refused_in_a_row", series->gate_refusals);
     json_bool(w, "in_memory", generation != NULL);
     if (generation != NULL) {
         json_int(w, "items", (int64_t)generation->items);

@@ -47,7 +47,7 @@ static bool is_due(const struct trainer *trainer)
     if (trainer->failed)
         return true;
     uint64_t applied = history_counter(trainer->history, COUNTER_APPLIED);
-    if (history_meta(trainer->history)->generation == 0 && !trainer->began)
+    if (history_series(trainer->history, 0)->generation == 0 && !trainer->began)
         return applied >= trainer->settings.first_events;
     return now_ns - trainer->began_ns >= trainer->settings.every_ms * 1000000 &&
            applied - trainer->applied_at_begin >= trainer->settings.min_events;

@@ -100,13 +100,20 @@ int generation_rotate(struct generation *generation, struct error *err);
 /* All that scoring needs: rotates, and packs Y for the top N. ERR_DOWN if memory lacks. */
 int generation_prepare(struct generation *generation, struct error *err);
 
-/* DIR/generations/NNNNNNNN.gen for a number. */
-void generation_path(char *path, size_t size, const char *state_dir, uint64_t number);
+/* Each series of generations (struct state_series) has numbers of its own, from 1, and a directory:
+ * DIR/generations for key 0, DIR/generations/KKKKKKKKKKKKKKKK, its key in hex, for another. */
+void generation_dir(char *path, size_t size, const char *state_dir, uint64_t key);
+void generation_path(char *path, size_t size, const char *state_dir, uint64_t key, uint64_t number);
+
+/* Makes it, with those above it but the first. */
+int generation_make_dir(const char *state_dir, uint64_t key, struct error *err);
 
 /* The numbers there, ascending (caller frees); none if there is no such directory. */
-int generation_list(const char *state_dir, uint64_t **numbers, size_t *count, struct error *err);
+int generation_list(const char *state_dir, uint64_t key, uint64_t **numbers, size_t *count,
+                    struct error *err);
 
 /* Removes the oldest beyond the newest `keep`, never `live` or one newer than it. */
-int generation_prune(const char *state_dir, size_t keep, uint64_t live, struct error *err);
+int generation_prune(const char *state_dir, uint64_t key, size_t keep, uint64_t live,
+                     struct error *err);
 
 #endif

@@ -275,8 +275,8 @@ static int write_state(struct dump *dump)
     json_int(json, "format", STATE_FORMAT); /* the only one that opens */
     json_int(json, "epoch", meta.epoch);
     json_int(json, "swap", meta.swap);
-    json_int(json, "generation", (int64_t)meta.generation);
-    json_int(json, "newest_generation", (int64_t)meta.newest_generation);
+    json_int(json, "generation", (int64_t)meta.series[0].generation);
+    json_int(json, "newest_generation", (int64_t)meta.series[0].newest_generation);
     json_text(json, "cluster", meta.cluster_id);
     json_int(json, "partitions", meta.partition_count);
     json_end_object(json);

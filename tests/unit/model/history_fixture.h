@@ -174,7 +174,7 @@ static inline void learn(struct place *place)
 
 /* -- commits ----------------------------------------------------------------------------------- */
 
-struct outcome {
+struct commit_outcome {
     int calls;
     struct error err; /* code 0: done */
     size_t count;
@@ -185,7 +185,7 @@ struct outcome {
 static inline void note_commit(const struct error *err, const int32_t *partitions,
                                const int64_t *next_offsets, size_t count, void *arg)
 {
-    struct outcome *outcome = arg;
+    struct commit_outcome *outcome = arg;
     outcome->calls++;
     outcome->err = err != NULL ? *err : (struct error){0};
     outcome->count = count;
@@ -195,18 +195,18 @@ static inline void note_commit(const struct error *err, const int32_t *partition
     }
 }
 
-static inline struct outcome try_commit(struct place *place)
+static inline struct commit_outcome try_commit(struct place *place)
 {
-    struct outcome outcome = {0};
+    struct commit_outcome outcome = {0};
     assert_true(history_commit(place->history, note_commit, &outcome));
     uv_run(&place->loop, UV_RUN_DEFAULT);
     assert_int_equal(outcome.calls, 1);
     return outcome;
 }
 
-static inline struct outcome commit(struct place *place)
+static inline struct commit_outcome commit(struct place *place)
 {
-    struct outcome outcome = try_commit(place);
+    struct commit_outcome outcome = try_commit(place);
     if (outcome.err.code != 0)
         fail_msg("%s", outcome.err.text);
     return outcome;
@@ -263,7 +263,7 @@ static inline void acknowledge(struct place *place, struct user *user, int64_t n
 {
     const struct state_meta *meta = history_meta(place->history);
     struct version version = {meta->epoch, user->partition, next_offset, meta->swap};
-    history_acknowledge(place->history, user, &version, items, count);
+    history_acknowledge(place->history, user, &version, items, count, true);
 }
 
 #endif

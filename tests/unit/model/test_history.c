@@ -87,12 +87,13 @@ struct observed {
     uint32_t items[4];
 };
 
-static void observe(const struct event *event, const struct user_record *before, uint32_t item,
-                    void *arg)
+static struct outcome observe(const struct event *event, const struct user_record *before,
+                              uint32_t item, void *arg)
 {
     struct observed *observed = arg;
     observed->events_before[observed->calls] = before != NULL ? before->events : UINT64_MAX;
     observed->items[observed->calls++] = item;
+    return (struct outcome){0};
 }
 
 static void test_the_observer_sees_each_interaction_before_it_is_applied(void **at)
@@ -307,13 +308,18 @@ static void test_acknowledgements_survive_a_restart(void **at)
 
 /* -- who is owed ------------------------------------------------------------------------------- */
 
+static uint32_t swap_itself(struct slice user, void *arg)
+{
+    return *(const uint32_t *)arg;
+}
+
 static void expect_owed(struct place *place, bool all, int64_t since_ms, uint32_t swap,
                         const char *expected)
 {
     struct owed_list owed;
     struct error err = {0};
     char names[256] = "";
-    if (history_scan_owed(place->history, all, since_ms, swap, &owed, &err) != 0)
+    if (history_scan_owed(place->history, all, since_ms, swap_itself, &swap, &owed, &err) != 0)
         fail_msg("%s", err.text);
     for (size_t i = 0; i < owed.count; i++) {
         strncat(names, owed.users[i].id, owed.users[i].id_length);

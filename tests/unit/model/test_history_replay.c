@@ -251,7 +251,7 @@ static void test_partitions_that_come_and_go_make_the_same_state(void **at)
     assign(place, PARTITIONS);
     for (int batch = 0; batch < BATCHES; batch++) {
         int32_t gone = batch % PARTITIONS;
-        struct outcome outcome = {0};
+        struct commit_outcome outcome = {0};
         learn_batch(place, log, batch);
         history_revoke(place->history, &gone, 1);
         if (batch % 2 == 0)
@@ -393,7 +393,7 @@ static void test_learning_goes_on_while_a_commit_is_written(void **at)
     place->settings.hot_bytes = 1;
     open_history(place);
     assign(place, PARTITIONS);
-    struct outcome outcome = {0};
+    struct commit_outcome outcome = {0};
     int commits = 0;
     for (int batch = 0; batch < BATCHES; batch++) {
         learn_batch(place, log, batch);
@@ -418,13 +418,18 @@ struct scanning {
     size_t found;
 };
 
+static uint32_t swap_0(struct slice user, void *arg)
+{
+    return 0;
+}
+
 static void scan(uv_work_t *work)
 {
     struct scanning *scanning = work->data;
     struct history *history = scanning->place->history;
     for (int i = 0; i < SCANS && scanning->status == 0; i++) {
         struct owed_list owed;
-        scanning->status = history_scan_owed(history, true, INT64_MIN, 0, &owed, NULL);
+        scanning->status = history_scan_owed(history, true, INT64_MIN, swap_0, NULL, &owed, NULL);
         scanning->found += owed.count;
         owed_list_deinit(&owed);
     }
@@ -441,7 +446,7 @@ static void test_a_worker_scans_while_the_loop_learns_commits_and_reassigns(void
     struct place *place = *at;
     struct log *log = make_log();
     struct scanning scanning = {.place = place};
-    struct outcome outcome = {0};
+    struct commit_outcome outcome = {0};
     scanning.work.data = &scanning;
     open_history(place);
     assign(place, PARTITIONS);
@@ -497,7 +502,7 @@ static void test_what_a_failed_commit_held_is_in_the_next_one(void **at)
     int failures = 0;
     for (int batch = 0; batch < BATCHES; batch++) {
         learn_batch(place, log, batch);
-        struct outcome outcome = try_commit(place);
+        struct commit_outcome outcome = try_commit(place);
         if (outcome.err.code == 0)
             continue;
         failures++;
@@ -527,7 +532,7 @@ static void test_what_changed_during_a_failing_commit_is_not_lost(void **at)
     change_ballast(place, true);
     int failures = 0;
     for (int batch = 0; batch + 1 < BATCHES; batch += 2) {
-        struct outcome outcome = {0};
+        struct commit_outcome outcome = {0};
         learn_batch(place, log, batch);
         assert_true(history_commit(place->history, note_commit, &outcome));
         learn_batch(place, log, batch + 1);

@@ -189,7 +189,7 @@ static void test_the_file_written_is_what_was_returned(void **state)
     save(f, 0);
     g = train(f);
     assert_int_equal(g->number, 1);
-    generation_path(path, sizeof path, f->dir, 1);
+    generation_path(path, sizeof path, f->dir, 0, 1);
     assert_int_equal(generation_read(&back, path, NULL), 0);
     assert_int_equal(back->items, ITEMS);
     assert_memory_equal(back->Y, g->Y, ITEMS * g->stride * sizeof(float));
@@ -240,7 +240,7 @@ static void test_numbers_go_on_after_the_highest(void **state)
     save(f, 0);
     snprintf(path, sizeof path, "%s/generations", f->dir);
     assert_int_equal(mkdir(path, 0700), 0);
-    generation_path(path, sizeof path, f->dir, 41);
+    generation_path(path, sizeof path, f->dir, 0, 41);
     FILE *file = fopen(path, "w");
     assert_non_null(file);
     fclose(file);
@@ -363,7 +363,7 @@ static void test_a_much_worse_successor_is_refused_and_written(void **state)
     assert_int_equal(g->gate, GATE_REFUSED);
     assert_true(g->figures.ndcg20 < g->figures.ndcg20_live);
     generation_free(g);
-    generation_path(path, sizeof path, f->dir, 2);
+    generation_path(path, sizeof path, f->dir, 0, 2);
     assert_int_equal(generation_read(&back, path, NULL), 0);
     assert_int_equal(back->gate, GATE_REFUSED);
     generation_free(back);

@@ -98,7 +98,7 @@ static char *train_after(const struct line *lines, int order, int threads, size_
     assert_true(generation->figures.tail_events >= TAIL_EVENTS_MIN);
     assert_true(generation->weights.together > 0);
     generation_free(generation);
-    generation_path(path, sizeof path, place->dir, 1);
+    generation_path(path, sizeof path, place->dir, 0, 1);
     FILE *file = fopen(path, "r");
     assert_non_null(file);
     *length = fread(bytes, 1, 1 << 20, file);

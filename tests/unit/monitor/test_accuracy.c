@@ -235,14 +235,15 @@ static void twin_observe(struct world *world, const struct user_record *before, 
     }
 }
 
-static void observe(const struct event *event, const struct user_record *before, uint32_t item,
-                    void *arg)
+static struct outcome observe(const struct event *event, const struct user_record *before,
+                              uint32_t item, void *arg)
 {
     struct world *world = arg;
     if (world->sorted[ACCURACY_POPULAR] != NULL)
         twin_observe(world, before, item);
     accuracy_observe(&world->accuracy, event, before, item, true);
     sums_add(&world->sums[event->partition][item], event->ts_ms);
+    return (struct outcome){0};
 }
 
 /* Renews, learns and observes, as the pipeline does. */
@@ -268,7 +269,7 @@ static void acknowledge_some(struct world *world, uint32_t number)
     uint32_t list[25];
     for (uint32_t i = 0; i < 25; i++)
         list[i] = draw(world, item_count(world));
-    history_acknowledge(world->history, user, &version, list, 25);
+    history_acknowledge(world->history, user, &version, list, 25, true);
 }
 
 static void play(struct world *world, uint32_t items, uint32_t users)
