@@ -237,17 +237,69 @@ static struct settings *settings_defaults(void)
         const struct row *row = &settings_rows[i];
         if (row->type == ROW_PROPERTY)
             set_property(settings, row_key(row), mem_strdup(row->standard));
-        else if (!row_is_of_type(row))
+        else if (!row_is_of_type(row) && !row_is_of_arm(row))
             row_reset(row, settings);
     }
     return settings;
 }
 
+/* ---- arms ---- */
+
+static struct slice *copy_slices(const struct slice *slices, size_t count)
+{
+    struct slice *copy = mem_array(NULL, count, sizeof *copy);
+    for (size_t i = 0; i < count; i++)
+        copy[i] = slice_of(mem_strdup(slices[i].data));
+    return copy;
+}
+
+/* Whole and deep, but for the arms. */
+static struct settings *settings_copy(const struct settings *settings)
+{
+    struct settings *copy = mem_alloc(sizeof *copy);
+    *copy = *settings;
+    copy->arm_count = 0;
+    for (size_t i = 0; i < settings_row_count; i++) {
+        const struct row *row = &settings_rows[i];
+        char *text;
+        if (row->type != ROW_TEXT && row->type != ROW_SECRET)
+            continue;
+        memcpy(&text, (char *)copy + row->offset, sizeof text);
+        text = mem_strdup(text);
+        memcpy((char *)copy + row->offset, &text, sizeof text);
+    }
+    copy->lists.exclude_categories =
+        copy_slices(settings->lists.exclude_categories, settings->lists.exclude_category_count);
+    for (uint32_t type = 0; type < copy->events.type_count; type++)
+        copy->events.names[type] = mem_strdup(settings->events.names[type]);
+    copy->consumer.properties = NULL;
+    copy->consumer.property_count = 0;
+    for (size_t i = 0; i < settings->consumer.property_count; i++)
+        set_property(copy, settings->consumer.properties[i].name,
+                     mem_strdup(settings->consumer.properties[i].value));
+    return copy;
+}
+
+static struct settings_arm *add_arm(struct settings *settings, const char *name)
+{
+    struct settings_arm *arm = &settings->arms[settings->arm_count++];
+    *arm = (struct settings_arm){.name = mem_strdup(name), .settings = settings_copy(settings)};
+    for (size_t i = 0; i < settings_row_count; i++)
+        if (row_is_of_arm(&settings_rows[i]))
+            row_reset(&settings_rows[i], arm);
+    return arm;
+}
+
+static void add_default_arm(struct settings *settings)
+{
+    struct settings_arm *arm = add_arm(settings, "default");
+    arm->control = true;
+    arm->share = 1;
+}
+
 /* What follows from what was given. */
 static void settings_complete(struct settings *settings)
 {
-    if (settings->events.type_count == 0)
-        add_type(settings, "default");
     settings->events.default_type = -1;
     for (uint32_t type = 0; type < settings->events.type_count; type++) {
         settings->events.counts[type] = settings->events.weights[type].weight > 0;
@@ -260,6 +312,10 @@ static void settings_complete(struct settings *settings)
         free(settings->consumer.dead_topic);
         settings->consumer.dead_topic = mem_strndup(name.data, name.length);
         buffer_deinit(&name);
+    }
+    if (settings->experiment.salt[0] == '\0') {
+        free(settings->experiment.salt);
+        settings->experiment.salt = mem_strdup(settings->experiment.id);
     }
     settings->model.hyper.rank = (int)settings->model.rank;
     if (settings->model.hyper.objective != OBJECTIVE_IALS)
@@ -281,7 +337,11 @@ int settings_load(struct settings **settings, const char *path, struct buffer *c
         return error_set(err, ERR_SETTINGS, "%s: %zu %s", path, loading.count,
                          loading.count == 1 ? "complaint" : "complaints");
     }
+    if (loading.settings->events.type_count == 0)
+        add_type(loading.settings, "default");
+    add_default_arm(loading.settings);
     settings_complete(loading.settings);
+    settings_complete(loading.settings->arms[0].settings);
     *settings = loading.settings;
     return 0;
 }
@@ -312,5 +372,9 @@ void settings_free(struct settings *settings)
         free(text_of(settings->consumer.properties[i].value));
     }
     free(settings->consumer.properties);
+    for (uint32_t i = 0; i < settings->arm_count; i++) {
+        free(settings->arms[i].name);
+        settings_free(settings->arms[i].settings);
+    }
     free(settings);
 }

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define SECRET_BYTES_MAX 4096
 
@@ -35,6 +36,7 @@ const char *row_type_name(const struct row *row)
         [ROW_SECRET] = "text or secret",
         [ROW_DURATION] = "duration",
         [ROW_SIZE] = "size",
+        [ROW_TIME] = "time",
         [ROW_CHOICE] = "choice",
         [ROW_TEXTS] = "list of texts",
         [ROW_PROPERTY] = "text or secret",
@@ -97,6 +99,7 @@ static int refuse(const struct row *row, struct error *err)
         [ROW_BOOL] = "true or false",
         [ROW_DURATION] = "a duration like 250ms, 10s, 5m, 6h or 30d",
         [ROW_SIZE] = "a size like 64KiB, 256MiB or 4GiB",
+        [ROW_TIME] = "a time like 2026-11-01T00:00:00Z, in UTC",
         [ROW_CHOICE] = "one of",
     };
     struct buffer range = {0};
@@ -148,6 +151,31 @@ static bool parse_measure(const struct unit *units, const char *text, double *va
             return true;
         }
     return false;
+}
+
+static bool is_like(const char *text, const char *pattern) /* a 0 stands for any digit */
+{
+    for (; *pattern != '\0'; text++, pattern++)
+        if (*pattern == '0' ? *text < '0' || *text > '9' : *text != *pattern)
+            return false;
+    return *text == '\0';
+}
+
+/* ISO 8601, UTC, to the second. The calendar has the last word: no 30th of February. */
+static bool parse_time(const char *text, int64_t *ms)
+{
+    struct tm given = {0}, normal;
+    if (!is_like(text, "0000-00-00T00:00:00Z") ||
+        sscanf(text, "%4d-%2d-%2dT%2d:%2d:%2d", &given.tm_year, &given.tm_mon, &given.tm_mday,
+               &given.tm_hour, &given.tm_min, &given.tm_sec) != 6)
+        return false;
+    given.tm_year -= 1900;
+    given.tm_mon--;
+    normal = given;
+    *ms = (int64_t)timegm(&normal) * 1000;
+    return normal.tm_year == given.tm_year && normal.tm_mon == given.tm_mon &&
+           normal.tm_mday == given.tm_mday && normal.tm_hour == given.tm_hour &&
+           normal.tm_min == given.tm_min && normal.tm_sec == given.tm_sec;
 }
 
 static bool parse_name(const struct row *row, const char *text, double *value)
@@ -276,6 +304,13 @@ int row_parse(const struct row *row, void *base, const char *text, struct error 
         if (secret == NULL)
             return ERR_SETTINGS;
         store_text(at, secret);
+        return 0;
+    }
+    if (row->type == ROW_TIME) {
+        int64_t ms = row->none;
+        if (*text != '\0' && !parse_time(text, &ms))
+            return refuse(row, err);
+        memcpy(at, &ms, sizeof ms);
         return 0;
     }
     double value;

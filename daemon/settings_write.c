@@ -34,7 +34,8 @@ static bool is_plain(const char *text)
 
 static bool is_text(const struct row *row)
 {
-    return row->type == ROW_TEXT || row->type == ROW_SECRET || row->type == ROW_PROPERTY;
+    return row->type == ROW_TEXT || row->type == ROW_SECRET || row->type == ROW_TIME ||
+           row->type == ROW_PROPERTY;
 }
 
 static void write_standard(struct buffer *out, const struct row *row)
@@ -59,15 +60,22 @@ static void write_yaml_comment(struct buffer *out, int indent, const struct row 
     buffer_deinit(&text);
 }
 
+static void write_yaml_arms(struct buffer *out)
+{
+    (void)out;
+}
+
 static void write_yaml_section(struct buffer *out, const struct section *section)
 {
     buffer_byte(out, '\n');
     write_comment(out, 0, section->sentence);
     buffer_printf(out, "%s:\n", section->name);
+    if (strcmp(section->name, "arms") == 0)
+        write_yaml_arms(out);
     bool in_type = false;
     for (size_t i = 0; i < settings_row_count; i++) {
         const struct row *row = &settings_rows[i];
-        if (!row_is_in(row, section))
+        if (!row_is_in(row, section) || row_is_of_arm(row))
             continue;
         if (row_is_of_type(row) && !in_type) {
             write_comment(out, 2, "One event type; name as many as there are.");
