@@ -133,6 +133,9 @@ bool settings_may_reload(const struct settings *old, const struct settings *now,
  * else their fingerprint (hash_stable), the same for arms that train alike and on every machine. */
 uint64_t settings_series_key(const struct settings *arm, const struct settings *base);
 
+/* A line for each arm: its share, its series and where it differs from the file. */
+void settings_write_arms(struct buffer *out, const struct settings *settings);
+
 /* Every key with its default and its sentence, as the YAML of configs/freshet.yaml or as
  * docs/CONFIG.md. */
 void settings_write_defaults(struct buffer *out);

@@ -72,6 +72,10 @@ int row_parse(const struct row *row, void *base, const char *text, struct error 
 /* The row's default. */
 void row_reset(const struct row *row, void *base);
 
+/* Of two bases, the row's own. Not for ROW_PROPERTY; row_write_value not for secrets either. */
+bool row_equal(const struct row *row, const void *base, const void *other);
+void row_write_value(struct buffer *out, const struct row *row, const void *base);
+
 /* What may be given: "1 to 512", "ials, hu or implicit", "0s to 365d"; empty where all may. */
 void row_write_range(struct buffer *out, const struct row *row);
 const char *row_type_name(const struct row *row); /* "duration" */

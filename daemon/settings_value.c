@@ -8,8 +8,6 @@
 #include <string.h>
 #include <time.h>
 
-#define SECRET_BYTES_MAX 4096
-
 struct unit {
     const char *name;
     double factor;
@@ -248,50 +246,6 @@ static void store_text(char *at, char *text)
     memcpy(at, &text, sizeof text);
 }
 
-static char *secret_in_environment(const char *name, struct error *err)
-{
-    const char *value = getenv(name);
-    if (value == NULL)
-        error_set(err, ERR_SETTINGS, "the environment has no %s", name);
-    return value != NULL ? mem_strdup(value) : NULL;
-}
-
-/* The file's first line: editors and `echo` leave a newline at its end. */
-static char *secret_in_file(const char *path, struct error *err)
-{
-    char text[SECRET_BYTES_MAX + 1];
-    FILE *file = fopen(path, "re");
-    if (file == NULL) {
-        error_set(err, ERR_SETTINGS, "%s: %s", path, strerror(errno));
-        return NULL;
-    }
-    size_t length = fread(text, 1, sizeof text, file);
-    bool failed = ferror(file) != 0;
-    fclose(file);
-    while (length > 0 && (text[length - 1] == '\n' || text[length - 1] == '\r'))
-        length--;
-    if (failed)
-        error_set(err, ERR_SETTINGS, "%s: cannot be read", path);
-    else if (length == 0)
-        error_set(err, ERR_SETTINGS, "%s: is empty", path);
-    else if (length > SECRET_BYTES_MAX)
-        error_set(err, ERR_SETTINGS, "%s: larger than %d bytes", path, SECRET_BYTES_MAX);
-    else if (memchr(text, '\0', length) != NULL || memchr(text, '\n', length) != NULL)
-        error_set(err, ERR_SETTINGS, "%s: must hold one line of text", path);
-    else
-        return mem_strndup(text, length);
-    return NULL;
-}
-
-char *secret_find(const char *text, struct error *err)
-{
-    if (strncmp(text, "env:", 4) == 0)
-        return secret_in_environment(text + 4, err);
-    if (strncmp(text, "file:", 5) == 0)
-        return secret_in_file(text + 5, err);
-    return mem_strdup(text);
-}
-
 int row_parse(const struct row *row, void *base, const char *text, struct error *err)
 {
     char *at = (char *)base + row->offset;
@@ -326,4 +280,114 @@ void row_reset(const struct row *row, void *base)
     bool single = row->type != ROW_TEXTS && row->type != ROW_PROPERTY;
     if (single && row_parse(row, base, row->standard, &err) != 0)
         abort(); /* the table contradicts itself; every start and every test passes here */
+}
+
+/* ---- what is stored ---- */
+
+static double load_number(const struct row *row, const char *at)
+{
+    double real;
+    int64_t whole;
+    int number;
+    switch (row->type) {
+    case ROW_REAL:
+        memcpy(&real, at, sizeof real);
+        return real;
+    case ROW_CHOICE:
+        memcpy(&number, at, sizeof number);
+        return number;
+    case ROW_BOOL:
+        return *(const bool *)at;
+    default:
+        memcpy(&whole, at, sizeof whole);
+        return (double)whole;
+    }
+}
+
+static const char *load_text(const char *at)
+{
+    const char *text;
+    memcpy(&text, at, sizeof text);
+    return text;
+}
+
+static const struct slice *load_texts(const char *at, size_t *count)
+{
+    const struct slice *texts;
+    memcpy(&texts, at, sizeof texts);
+    memcpy(count, at + sizeof texts, sizeof *count);
+    return texts;
+}
+
+static bool equal_texts(const char *a, const char *b)
+{
+    size_t count, other_count;
+    const struct slice *texts = load_texts(a, &count), *others = load_texts(b, &other_count);
+    bool equal = count == other_count;
+    for (size_t i = 0; equal && i < count; i++)
+        equal = slice_equal(texts[i], others[i]);
+    return equal;
+}
+
+bool row_equal(const struct row *row, const void *base, const void *other)
+{
+    const char *a = (const char *)base + row->offset, *b = (const char *)other + row->offset;
+    switch (row->type) {
+    case ROW_TEXT:
+    case ROW_SECRET:
+        return strcmp(load_text(a), load_text(b)) == 0;
+    case ROW_TEXTS:
+        return equal_texts(a, b);
+    case ROW_TIME: /* its ends are no doubles */
+        return memcmp(a, b, sizeof(int64_t)) == 0;
+    default:
+        return load_number(row, a) == load_number(row, b);
+    }
+}
+
+static void write_time(struct buffer *out, const struct row *row, const char *at)
+{
+    int64_t ms;
+    memcpy(&ms, at, sizeof ms);
+    time_t seconds = (time_t)(ms / 1000);
+    struct tm tm;
+    char text[32];
+    if (ms != row->none && gmtime_r(&seconds, &tm) != NULL &&
+        strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &tm) > 0)
+        buffer_text(out, text);
+}
+
+static void write_texts(struct buffer *out, const char *at)
+{
+    size_t count;
+    const struct slice *texts = load_texts(at, &count);
+    buffer_byte(out, '[');
+    for (size_t i = 0; i < count; i++)
+        buffer_printf(out, "%s%.*s", i > 0 ? ", " : "", SLICE_ARG(texts[i]));
+    buffer_byte(out, ']');
+}
+
+static void write_number(struct buffer *out, const struct row *row, double value)
+{
+    if (row->word != NULL && value == row->word_value)
+        buffer_text(out, row->word);
+    else if (row->type == ROW_CHOICE)
+        buffer_text(out, row->names[(int)value]);
+    else if (row->type == ROW_BOOL)
+        buffer_text(out, value != 0 ? "true" : "false");
+    else
+        write_limit(out, row->type, value);
+}
+
+void row_write_value(struct buffer *out, const struct row *row, const void *base)
+{
+    const char *at = (const char *)base + row->offset;
+    if (row->type == ROW_TEXT)
+        buffer_text(out, load_text(at));
+    else if (row->type == ROW_TIME)
+        write_time(out, row, at);
+    else if (row->type == ROW_TEXTS)
+        write_texts(out, at);
+    else
+        write_number(out, row, load_number(row, at));
 }
