@@ -23,8 +23,10 @@ static void touch(struct history *history, struct user *user, const struct event
     if (user->learned_offset == 0)
         user_set_add(&history->learned, user);
     user->learned_offset = event->offset + 1;
-    if (user->oldest_event_ms == 0 || event->record_ts_ms < user->oldest_event_ms)
-        user->oldest_event_ms = event->record_ts_ms;
+    if (user->oldest_event_ms != 0 && event->record_ts_ms >= user->oldest_event_ms)
+        return;
+    user->oldest_event_ms = event->record_ts_ms;
+    user->oldest_ts_ms = event->ts_ms;
 }
 
 static void want_lists(struct history *history)
