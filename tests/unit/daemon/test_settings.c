@@ -1,97 +1,6 @@
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
+#include "settings_fixture.h"
 
-#include "daemon/settings_table.h"
 #include "daemon/yaml.h"
-
-#include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <unistd.h>
-
-/* One reading of a text as a settings file. The file is called FILE in `complaints`. */
-struct reading {
-    struct settings *settings;
-    struct buffer complaints; /* NUL-terminated */
-    struct error err;
-    int status;
-};
-
-static void write_file(char path[64], const char *text, size_t length)
-{
-    strcpy(path, "/tmp/freshet-settings-XXXXXX");
-    int fd = mkstemp(path);
-    assert_true(fd >= 0);
-    assert_int_equal(write(fd, text, length), length);
-    close(fd);
-}
-
-/* Puts FILE where the file's name is, so that tests can say what they expect. */
-static void rename_file(struct buffer *complaints, const char *path)
-{
-    struct buffer renamed = {0};
-    size_t length = strlen(path);
-    for (size_t i = 0; i < complaints->length;) {
-        if (complaints->length - i >= length && memcmp(complaints->data + i, path, length) == 0) {
-            buffer_text(&renamed, "FILE");
-            i += length;
-        } else {
-            buffer_byte(&renamed, complaints->data[i++]);
-        }
-    }
-    buffer_byte(&renamed, '\0');
-    buffer_deinit(complaints);
-    *complaints = renamed;
-}
-
-static void read_bytes(struct reading *reading, const char *text, size_t length)
-{
-    *reading = (struct reading){0};
-    char path[64];
-    write_file(path, text, length);
-    reading->status = settings_load(&reading->settings, path, &reading->complaints, &reading->err);
-    unlink(path);
-    rename_file(&reading->complaints, path);
-}
-
-static void reading_end(struct reading *reading)
-{
-    settings_free(reading->settings);
-    buffer_deinit(&reading->complaints);
-}
-
-static struct settings *load(struct reading *reading, const char *text)
-{
-    read_bytes(reading, text, strlen(text));
-    if (reading->status != 0)
-        fail_msg("refused:\n%s", reading->complaints.data);
-    return reading->settings;
-}
-
-/* The text is refused with these complaints, no more and no less. */
-static void assert_complaints(const char *text, const char *expected)
-{
-    struct reading reading;
-    read_bytes(&reading, text, strlen(text));
-    assert_string_equal(reading.complaints.data, expected);
-    assert_int_equal(reading.status, ERR_SETTINGS);
-    assert_null(reading.settings);
-    reading_end(&reading);
-}
-
-/* The text is refused, and `part` is among what is said. */
-static void assert_complains(const char *text, const char *part)
-{
-    struct reading reading;
-    read_bytes(&reading, text, strlen(text));
-    assert_int_equal(reading.status, ERR_SETTINGS);
-    if (strstr(reading.complaints.data, part) == NULL)
-        fail_msg("\"%s\" is not in:\n%s", part, reading.complaints.data);
-    reading_end(&reading);
-}
 
 static void assert_default_settings(const struct settings *s)
 {
@@ -156,6 +65,23 @@ static void assert_default_settings(const struct settings *s)
     assert_true(s->lists.expiry_jitter == 0.1);
     assert_int_equal(s->lists.changes_max, 10000);
     assert_int_equal(s->lists.exclude_category_count, 0);
+    assert_true(s->publish.min_change == 0 && s->publish.churn_limit == 0);
+    assert_int_equal(s->publish.debounce_ms, 0);
+    assert_true(s->explore.share == 0);
+    assert_int_equal(s->explore.slots, 1);
+    assert_int_equal(s->explore.depth, 20);
+    assert_int_equal(s->explore.newest, 100);
+    assert_int_equal(s->explore.from, EXPLORE_NEWEST);
+    assert_true(s->impression.discount == 0);
+    assert_int_equal(s->impression.max, 100);
+    assert_string_equal(s->experiment.id, "");
+    assert_string_equal(s->experiment.salt, "");
+    assert_true(s->experiment.start_ms == INT64_MIN);
+    assert_true(s->experiment.end_ms == INT64_MAX);
+    assert_true(s->experiment.scale == 0.01 && s->experiment.level == 0.05);
+    assert_true(s->monitor.chr_min == 1);
+    assert_string_equal(s->http.listen, "127.0.0.1:7878");
+    assert_string_equal(s->http.token, "");
     assert_string_equal(s->redis.address, "127.0.0.1:6379");
     assert_string_equal(s->redis.username, "");
     assert_string_equal(s->redis.password, "");
@@ -302,6 +228,44 @@ static void test_durations_are_read_in_every_unit(void **state)
         struct reading reading;
         assert_int_equal(load(&reading, text)->events.max_age_ms, cases[i].ms);
         reading_end(&reading);
+    }
+}
+
+static void test_times_are_read_in_utc(void **state)
+{
+    struct reading reading;
+    const struct settings *s =
+        load(&reading, "experiment: {start: 1970-01-01T00:00:01Z, end: 2028-02-29T12:30:00Z}\n");
+    assert_int_equal(s->experiment.start_ms, 1000);
+    assert_int_equal(s->experiment.end_ms, INT64_C(1835440200000));
+    reading_end(&reading);
+    s = load(&reading, "experiment: {start: '', end: '2026-11-01T00:00:00Z'}\n");
+    assert_true(s->experiment.start_ms == INT64_MIN);
+    assert_int_equal(s->experiment.end_ms, INT64_C(1793491200000));
+    reading_end(&reading);
+}
+
+static void test_what_is_no_time_is_refused(void **state)
+{
+    static const char *const texts[] = {"2026-11-01",
+                                        "2026-11-01T00:00:00",
+                                        "2026-11-01T00:00:00+01:00",
+                                        "2026-11-01 00:00:00Z",
+                                        "2026-11-01T00:00:00Zx",
+                                        "2026-11-01T00:00:00.5Z",
+                                        "2026-13-01T00:00:00Z",
+                                        "2026-02-30T00:00:00Z",
+                                        "2026-00-01T00:00:00Z",
+                                        "2027-02-29T00:00:00Z",
+                                        "2026-11-01T24:00:00Z",
+                                        "2026-11-01T00:60:00Z",
+                                        "now",
+                                        "1793491200000"};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        char text[64];
+        snprintf(text, sizeof text, "experiment: {end: '%s'}\n", texts[i]);
+        assert_complaints(text, "FILE:1: experiment.end: must be a time like "
+                                "2026-11-01T00:00:00Z, in UTC\n");
     }
 }
 
@@ -651,6 +615,79 @@ static void test_redis_is_given_as_an_address(void **state)
     reading_end(&reading);
 }
 
+static void test_an_experiment_starts_before_it_ends(void **state)
+{
+    assert_complaints("experiment:\n"
+                      "  end: 2026-11-01T00:00:00Z\n"
+                      "  start: 2026-11-01T00:00:00Z\n",
+                      "FILE:3: experiment.start: must be before experiment.end\n");
+}
+
+static void test_an_experiment_without_a_salt_has_its_id_for_one(void **state)
+{
+    struct reading reading;
+    const struct settings *s = load(&reading, "experiment: {id: spring}\n");
+    assert_string_equal(s->experiment.salt, "spring");
+    assert_string_equal(s->arms[0].settings->experiment.salt, "spring");
+    reading_end(&reading);
+    s = load(&reading, "experiment: {id: spring, salt: pepper}\n");
+    assert_string_equal(s->experiment.salt, "pepper");
+    reading_end(&reading);
+}
+
+static void test_places_explored_are_places_of_the_list(void **state)
+{
+    const char *what = "explore.slots must be at most explore.depth and lists.n\n";
+    char expected[128];
+    snprintf(expected, sizeof expected, "FILE:2: explore.slots: %s", what);
+    assert_complaints("explore:\n  slots: 3\n  depth: 2\n", expected);
+    snprintf(expected, sizeof expected, "FILE:3: explore.slots: %s", what);
+    assert_complaints("lists: {n: 2}\nexplore:\n  slots: 3\n", expected);
+    struct reading reading;
+    load(&reading, "explore: {slots: 20}\n");
+    reading_end(&reading);
+    load(&reading, "lists: {n: 1}\n");
+    reading_end(&reading);
+}
+
+static void test_http_listens_at_an_address_or_not_at_all(void **state)
+{
+    static const char *const texts[] = {"''", "127.0.0.1:0", "'[::1]:80'", "localhost:65535",
+                                        "127.9.9.9:7878"};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        char text[64];
+        snprintf(text, sizeof text, "http: {listen: %s}\n", texts[i]);
+        struct reading reading;
+        load(&reading, text);
+        reading_end(&reading);
+    }
+    assert_complaints("http: {listen: 7878}\n", "FILE:1: http.listen: \"7878\": an address is "
+                                                "HOST:PORT or [IPV6]:PORT\n");
+    assert_complaints("http: {listen: 127.0.0.1:65536}\n",
+                      "FILE:1: http.listen: \"127.0.0.1:65536\": the port must be a number from 0 "
+                      "to 65535\n");
+    assert_complaints("http: {listen: /run/http.sock}\n",
+                      "FILE:1: http.listen: \"/run/http.sock\": an address is HOST:PORT or "
+                      "[IPV6]:PORT\n");
+}
+
+static void test_http_beyond_this_machine_needs_a_token(void **state)
+{
+    static const char *const hosts[] = {"0.0.0.0",       "10.0.0.1",     "[::]",
+                                        "[2001:db8::1]", "shop.example", "127.example"};
+    for (size_t i = 0; i < sizeof hosts / sizeof *hosts; i++) {
+        char text[96];
+        snprintf(text, sizeof text, "http: {listen: '%s:7878'}\n", hosts[i]);
+        assert_complaints(text, "FILE:1: http.listen: beyond this machine it needs http.token\n");
+        snprintf(text, sizeof text, "http: {listen: '%s:7878', token: swordfish}\n", hosts[i]);
+        struct reading reading;
+        assert_string_equal(load(&reading, text)->http.token, "swordfish");
+        reading_end(&reading);
+    }
+    assert_complaints("http:\n  listen: 0.0.0.0:1\n  token: 'env:FRESHET_TEST_NOT_THERE'\n",
+                      "FILE:3: http.token: the environment has no FRESHET_TEST_NOT_THERE\n");
+}
+
 /* ---- YAML ---- */
 
 static void test_what_is_no_yaml_is_refused_with_its_line(void **state)
@@ -745,6 +782,8 @@ int main(void)
         cmocka_unit_test(test_every_row_has_a_section_and_a_sentence_that_ends),
         cmocka_unit_test(test_values_of_every_type_are_read),
         cmocka_unit_test(test_durations_are_read_in_every_unit),
+        cmocka_unit_test(test_times_are_read_in_utc),
+        cmocka_unit_test(test_what_is_no_time_is_refused),
         cmocka_unit_test(test_what_is_no_duration_is_refused),
         cmocka_unit_test(test_what_is_no_size_is_refused),
         cmocka_unit_test(test_what_is_no_whole_number_is_refused),
@@ -773,6 +812,11 @@ int main(void)
         cmocka_unit_test(test_topics_have_names_that_kafka_takes),
         cmocka_unit_test(test_w0_is_ours_to_choose_with_ials_alone),
         cmocka_unit_test(test_redis_is_given_as_an_address),
+        cmocka_unit_test(test_an_experiment_starts_before_it_ends),
+        cmocka_unit_test(test_an_experiment_without_a_salt_has_its_id_for_one),
+        cmocka_unit_test(test_places_explored_are_places_of_the_list),
+        cmocka_unit_test(test_http_listens_at_an_address_or_not_at_all),
+        cmocka_unit_test(test_http_beyond_this_machine_needs_a_token),
         cmocka_unit_test(test_what_is_no_yaml_is_refused_with_its_line),
         cmocka_unit_test(test_yaml_that_settings_do_not_need_is_refused),
         cmocka_unit_test(test_a_file_too_large_is_refused),
