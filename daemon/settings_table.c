@@ -244,7 +244,7 @@ const struct row settings_rows[] = {
     {"explore.slots", ROW_INT, AT(explore.slots), 1, 20, .standard = "1", .in_arms = true,
      .sentence = "How many places of a list."},
     {"explore.depth", ROW_INT, AT(explore.depth), 1, 1000, .standard = "20", .in_arms = true,
-     .sentence = "They are among the first so many; at least explore.slots."},
+     .sentence = "They are among the first so many, or all of a list that is shorter."},
     {"explore.newest", ROW_INT, AT(explore.newest), 1, 10000, .standard = "100", .in_arms = true,
      .sentence = "With from: newest, how many of the newest items are drawn from."},
     {"explore.from", ROW_CHOICE, AT(explore.from), NAMES(explore_names), .standard = "newest",

@@ -76,6 +76,14 @@ void row_reset(const struct row *row, void *base);
 bool row_equal(const struct row *row, const void *base, const void *other);
 void row_write_value(struct buffer *out, const struct row *row, const void *base);
 
+/* What durations and sizes are written in, ascending, each a multiple of the one before; a NULL
+ * name ends them. */
+struct unit {
+    const char *name;
+    double factor;
+};
+const struct unit *row_units(enum row_type type);
+
 /* What may be given: "1 to 512", "ials, hu or implicit", "0s to 365d"; empty where all may. */
 void row_write_range(struct buffer *out, const struct row *row);
 const char *row_type_name(const struct row *row); /* "duration" */
