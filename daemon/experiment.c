@@ -27,7 +27,7 @@ struct experiment {
     struct arms assignment; /* in force, like the next three */
     enum experiment_phase phase;
     uint64_t trials[ARMS_MAX];
-    uint64_t fingerprint;             /* of settings, phase and who is stopped */
+    uint64_t fingerprint;              /* of settings, phase and who is stopped */
     struct arm_state states[ARMS_MAX]; /* by arm of the settings; decided */
     struct scoreboard scoreboard;
     uv_timer_t timer;
@@ -47,6 +47,8 @@ static enum experiment_phase phase_now(const struct experiment *experiment)
     int64_t now_ms = history_now_ms(experiment->history);
     int64_t start_ms = experiment->settings->experiment.start_ms;
     int64_t end_ms = experiment->settings->experiment.end_ms;
+    if (now_ms == INT64_MIN) /* no partition is assigned (yet): nothing is known */
+        return experiment->phase;
     if (!is_unset(end_ms) && now_ms >= end_ms)
         return EXPERIMENT_ENDED;
     return is_unset(start_ms) || now_ms >= start_ms ? EXPERIMENT_RUNNING : EXPERIMENT_WAITING;
@@ -118,6 +120,7 @@ static void write_note(const struct experiment *experiment)
     snprintf(fingerprint, sizeof fingerprint, "%016llx",
              (unsigned long long)experiment->fingerprint);
     json_text(&w, "in_force", fingerprint);
+    json_int(&w, "phase", experiment->phase);
     json_begin_array(&w, "arms");
     for (uint32_t i = 0; i < settings->arm_count; i++) {
         const struct scoreboard_arm *arm = &experiment->scoreboard.arms[i];
@@ -170,6 +173,9 @@ static void read_note(struct experiment *experiment)
     }
     struct json *json = parse_note(experiment);
     const struct json *arms = json_get(json, "arms");
+    bool starts_later = !is_unset(experiment->settings->experiment.start_ms);
+    experiment->phase = (enum experiment_phase)json_get_int(
+        json, "phase", starts_later ? EXPERIMENT_WAITING : EXPERIMENT_RUNNING);
     for (size_t i = 0; i < json_count(arms); i++)
         read_arm(experiment, json_at(arms, i));
     json_free(json);
@@ -339,11 +345,8 @@ struct experiment *experiment_new(uv_loop_t *loop, const struct settings *settin
                                   void (*change)(void *arg), void *arg)
 {
     struct experiment *experiment = mem_zalloc(sizeof *experiment);
-    *experiment = (struct experiment){.settings = settings,
-                                      .history = history,
-                                      .watch = watch,
-                                      .change = change,
-                                      .arg = arg};
+    *experiment = (struct experiment){
+        .settings = settings, .history = history, .watch = watch, .change = change, .arg = arg};
     uv_timer_init(loop, &experiment->timer);
     experiment->timer.data = experiment;
     read_note(experiment);

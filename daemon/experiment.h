@@ -31,8 +31,8 @@ void experiment_free(struct experiment *experiment, void (*freed)(void *arg), vo
  * was last run with. */
 void experiment_begin(struct experiment *experiment);
 
-/* Other settings; in force with the next experiment_apply. Arms of the same name stay stopped if the
- * experiment is the same. */
+/* Other settings; in force with the next experiment_apply. Arms of the same name stay stopped if
+ * the experiment is the same. */
 void experiment_set(struct experiment *experiment, const struct settings *settings);
 
 /* What was decided is in force from now on; while nothing is scored. */

@@ -312,7 +312,8 @@ static void sort_out(struct line *line, struct slate *slate)
     for (size_t i = 0; i < slate->count; i++) {
         struct slate_list list = slate->lists[i];
         if (!list.shadow)
-            list.hold = budget_decide(&line->budgets[list.arm], &line->arms[list.arm].budget, &list);
+            list.hold =
+                budget_decide(&line->budgets[list.arm], &line->arms[list.arm].budget, &list);
         if (list.shadow || list.hold != HOLD_NOTHING)
             list.outcome = SLATE_HELD;
         slate->lists[i] = list;
@@ -455,8 +456,8 @@ struct line *line_new(uv_loop_t *loop, const struct line_settings *settings,
     uv_idle_init(loop, &line->turn);
     line->turn.data = line;
     line->waiting = waiting_new(loop, line->history, wake, line);
-    line->settling = settling_new(loop, settings->commit_ms, line->consumer, line->history, ticked,
-                                  line);
+    line->settling =
+        settling_new(loop, settings->commit_ms, line->consumer, line->history, ticked, line);
     return line;
 }
 

@@ -132,10 +132,9 @@ static void close_timer(struct renewal *renewal)
 static void scan_on_worker(uv_work_t *work)
 {
     struct renewal *renewal = work->data;
-    renewal->scan_status = history_scan_owed(renewal->history, renewal->all,
-                                             renewal->scan_since_ms, scorers_swap_of,
-                                             &renewal->scan_swaps, &renewal->owed,
-                                             &renewal->scan_error);
+    renewal->scan_status =
+        history_scan_owed(renewal->history, renewal->all, renewal->scan_since_ms, scorers_swap_of,
+                          &renewal->scan_swaps, &renewal->owed, &renewal->scan_error);
 }
 
 static void scan_again(uv_timer_t *timer)

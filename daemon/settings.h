@@ -136,6 +136,10 @@ uint64_t settings_series_key(const struct settings *arm, const struct settings *
 /* A line for each arm: its share, its series and where it differs from the file. */
 void settings_write_arms(struct buffer *out, const struct settings *settings);
 
+/* All that says which list a user gets, as a text: who is in which arm, and what shapes its lists.
+ */
+void settings_write_shape(struct buffer *out, const struct settings *settings);
+
 /* Every key with its default and its sentence, as the YAML of configs/freshet.yaml or as
  * docs/CONFIG.md. */
 void settings_write_defaults(struct buffer *out);

@@ -81,3 +81,30 @@ void settings_write_arms(struct buffer *out, const struct settings *settings)
         buffer_byte(out, '\n');
     }
 }
+
+static void write_shape(struct buffer *out, const struct row *row, const struct settings *arm)
+{
+    for (uint32_t type = 0; type < arm->events.type_count && row_is_of_type(row); type++) {
+        buffer_printf(out, "events.%s.%s ", arm->events.names[type], row_key(row));
+        row_write_value(out, row, &arm->events.weights[type]);
+        buffer_byte(out, '\n');
+    }
+    if (row_is_of_type(row))
+        return;
+    buffer_printf(out, "%s ", row->path);
+    row_write_value(out, row, arm);
+    buffer_byte(out, '\n');
+}
+
+void settings_write_shape(struct buffer *out, const struct settings *settings)
+{
+    buffer_printf(out, "%s\n%s\n", settings->experiment.id, settings->experiment.salt);
+    for (uint32_t i = 0; i < settings->arm_count; i++) {
+        const struct settings_arm *arm = &settings->arms[i];
+        buffer_printf(out, "arm %s %.17g %d %d\n", arm->name, arm->share, arm->control,
+                      arm->shadow);
+        for (size_t row = 0; row < settings_row_count; row++)
+            if (settings_rows[row].in_arms)
+                write_shape(out, &settings_rows[row], arm->settings);
+    }
+}

@@ -42,7 +42,6 @@ void settings_history(const struct settings *settings, struct history_settings *
                    .seen_max = (uint32_t)settings->history.seen_max,
                    .dedup_window = (uint32_t)settings->history.dedup_window,
                    .impressions_max = (uint32_t)settings->impression.max},
-        .impressions_want_lists = true,
         .neighbours_max = (uint32_t)settings->history.neighbours,
         .max_age_ms = settings->events.max_age_ms,
         .hot_bytes = settings->state.hot_bytes,

@@ -59,8 +59,8 @@ static struct generation *live_generation(struct swapper *swapper, uint64_t seri
     if (load(swapper, series, live->generation, &generation, &err) != 0)
         log_error("%s; lists are trend lists until the next generation", err.text);
     else
-        log_info("generation %" PRIu64 ": %zu items, rank %d", live->generation,
-                 generation->items, generation->hyper.rank);
+        log_info("generation %" PRIu64 ": %zu items, rank %d", live->generation, generation->items,
+                 generation->hyper.rank);
     return generation;
 }
 
@@ -319,8 +319,8 @@ struct swapper *swapper_new(uv_loop_t *loop, const char *state_dir, size_t keep,
                             const struct swapper_parts *parts)
 {
     struct swapper *swapper = mem_zalloc(sizeof *swapper);
-    *swapper = (struct swapper){
-        .loop = loop, .state_dir = state_dir, .keep = keep, .parts = *parts};
+    *swapper =
+        (struct swapper){.loop = loop, .state_dir = state_dir, .keep = keep, .parts = *parts};
     return swapper;
 }
 

@@ -152,8 +152,8 @@ static void spawn(struct trainer *trainer, struct schedule *schedule)
     char freshet[] = "freshet", train[] = "train", spawned[] = "--spawned", config[] = "--config";
     char arm[] = "--arm", series[] = "--series", key[17];
     char *name = mem_strndup(schedule->of.arm.data, schedule->of.arm.length);
-    char *arguments[] = {freshet,         train, spawned, config, trainer->config, series, key,
-                         arm,             name,  NULL};
+    char *arguments[] = {freshet, train, spawned, config, trainer->config,
+                         series,  key,   arm,     name,   NULL};
     uv_stdio_container_t stdio[3] = {
         {.flags = UV_IGNORE}, {.flags = UV_IGNORE}, {.flags = UV_INHERIT_FD, .data.fd = 2}};
     uv_process_options_t options = {

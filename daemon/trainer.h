@@ -29,13 +29,13 @@ struct trainer_figures {
 };
 
 struct trainer;
-/* Nothing is trained before trainer_set_series. `written`: a run ended well, there may be a new generation file. */
+/* Nothing is trained before trainer_set_series. `written`: a run ended well, there may be a new
+ * generation file. */
 struct trainer *trainer_new(uv_loop_t *loop, const struct trainer_settings *settings,
                             struct line *line, struct history *history, void (*written)(void *arg),
                             void *arg);
 /* Which series there are from now on, each once; one that was there goes on. count <= ARMS_MAX. */
-void trainer_set_series(struct trainer *trainer, const struct trainer_series *series,
-                        size_t count);
+void trainer_set_series(struct trainer *trainer, const struct trainer_series *series, size_t count);
 const struct trainer_figures *trainer_figures(const struct trainer *trainer);
 
 /* Ends a run under way (SIGTERM, then SIGKILL) and frees; `freed` from the loop. */

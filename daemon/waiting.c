@@ -31,7 +31,7 @@ struct waiting {
     struct queue queues[QUEUE_KINDS];
     uint64_t added[QUEUE_KINDS], resolved[QUEUE_KINDS]; /* ever; equal when nobody waits or is
                                                            under way */
-    struct patient patients[ARMS_MAX]; /* [patient_count]; one a delay */
+    struct patient patients[ARMS_MAX];                  /* [patient_count]; one a delay */
     size_t patient_count, patient_users;
     bool hurry;
     uv_timer_t timer;

@@ -2,7 +2,8 @@
  *
  * A user waits once, at the place and for the cause that he first got. An event may be made to wait
  * for others of its user (`delay_ms`, lists.debounce): then they share one list. Each user is
- * pinned from waiting_add until the caller, who got him by waiting_next, unpins him. Loop thread. */
+ * pinned from waiting_add until the caller, who got him by waiting_next, unpins him. Loop thread.
+ */
 #ifndef FRESHET_DAEMON_WAITING_H
 #define FRESHET_DAEMON_WAITING_H
 
@@ -26,9 +27,9 @@ bool waiting_add(struct waiting *waiting, struct user *user, enum slate_cause ca
                  int64_t delay_ms);
 struct user *waiting_next(struct waiting *waiting); /* NULL: nobody, now */
 
-bool waiting_has_fresh(const struct waiting *waiting); /* for an event, and due */
-bool waiting_has_any(const struct waiting *waiting);   /* due */
-size_t waiting_count(const struct waiting *waiting);   /* waiting or under way */
+bool waiting_has_fresh(const struct waiting *waiting);  /* for an event, and due */
+bool waiting_has_any(const struct waiting *waiting);    /* due */
+size_t waiting_count(const struct waiting *waiting);    /* waiting or under way */
 size_t waiting_renewals(const struct waiting *waiting); /* of those, not for an event */
 
 /* A list that was asked for by waiting_next is sent, or its user waits again. */
@@ -38,7 +39,8 @@ void waiting_resolve(struct waiting *waiting, enum slate_cause cause);
 void waiting_hurry(struct waiting *waiting);
 
 /* When all users who wait now have been resolved: ok, or not if Redis went away meanwhile. Nobody
- * of them is made to wait for later events any more. Told by waiting_tell, which the line calls after every slate (ok), and when lists were not sent. */
+ * of them is made to wait for later events any more. Told by waiting_tell, which the line calls
+ * after every slate (ok), and when lists were not sent. */
 typedef void (*waiting_sent_cb)(bool ok, void *arg);
 void waiting_when_sent(struct waiting *waiting, waiting_sent_cb sent, void *arg);
 void waiting_tell(struct waiting *waiting, bool ok);

@@ -1,6 +1,6 @@
-/* Which arm of an experiment a user is in: a function of the salt, the arms' shares and the user id,
- * and of nothing else. A client may repeat it: docs/ARMS.md has it in ten lines of Python, and a
- * test holds the two against each other.
+/* Which arm of an experiment a user is in: a function of the salt, the arms' shares and the user
+ * id, and of nothing else. A client may repeat it: docs/ARMS.md has it in ten lines of Python, and
+ * a test holds the two against each other.
  *
  *   bucket(user) = XXH3_64(user, seed = XXH3_64(salt)) mod ARM_BUCKETS
  *
@@ -36,7 +36,7 @@ struct arm_share {
 struct arms {
     uint64_t seed; /* of the users' buckets */
     uint32_t count;
-    uint32_t owned[ARMS_MAX];        /* buckets: owned / ARM_BUCKETS is the true share; 0: a shadow */
+    uint32_t owned[ARMS_MAX]; /* buckets: owned / ARM_BUCKETS is the true share; 0: a shadow */
     uint32_t shadow_below[ARMS_MAX]; /* the shadow's draw is below this; 0: no shadow */
     uint64_t shadow_seed[ARMS_MAX];
     uint8_t owner[ARM_BUCKETS]; /* index of the arm */

@@ -88,8 +88,8 @@ static bool discount(const struct finishing *finishing, const struct user_record
         for (uint32_t j = 0; j < record->shown_count; j++) {
             if (columns->item_of[entries[i].column] != shown[j].item)
                 continue;
-            entries[i].score =
-                finishing_discounted(entries[i].score, finishing->settings.discount, shown[j].count);
+            entries[i].score = finishing_discounted(entries[i].score, finishing->settings.discount,
+                                                    shown[j].count);
             any = true;
         }
     return any;
@@ -217,8 +217,7 @@ static bool explores(const struct finishing *finishing, struct draw *draw,
                      const struct slate_list *list)
 {
     double share = finishing->settings.explore.share;
-    return share > 0 && list->record != NULL &&
-           (double)(draw_bits(draw) >> 11) * 0x1p-53 < share;
+    return share > 0 && list->record != NULL && (double)(draw_bits(draw) >> 11) * 0x1p-53 < share;
 }
 
 static uint32_t least(uint32_t a, uint32_t b)
@@ -246,8 +245,8 @@ static uint32_t explore(struct finishing *finishing, const struct topn_entry *en
     draw_places(&draw, least(settings->depth, length), list->explored, slots);
     for (uint32_t i = 0; i < slots; i++) {
         list->explored[i].propensity = settings->share * slots / left;
-        columns[i] = newest ? draw_newest(finishing, &draw, left - i)
-                            : draw_any(finishing, &draw, left - i);
+        columns[i] =
+            newest ? draw_newest(finishing, &draw, left - i) : draw_any(finishing, &draw, left - i);
         finishing->marks[columns[i]] = finishing->mark;
     }
     return slots;
@@ -339,8 +338,8 @@ static void compare(struct finishing *finishing, const uint32_t *hidden, size_t 
     const uint32_t *last = user_list(record), *old = finishing->old, *now = finishing->now;
     change->gone = record->list_count - allowed;
     uint32_t k = least(OVERLAP_K, least(allowed, list->count));
-    change->jaccard = (float)overlap_jaccard_distance(last, record->list_count, now, list->count,
-                                                      OVERLAP_K);
+    change->jaccard =
+        (float)overlap_jaccard_distance(last, record->list_count, now, list->count, OVERLAP_K);
     change->rbo = (float)(1 - overlap_rbo(last, record->list_count, now, list->count, OVERLAP_P));
     change->net_jaccard = (float)overlap_jaccard_distance(old, allowed, now, list->count, k);
     change->net_rbo = (float)(1 - overlap_rbo(old, allowed, now, list->count, OVERLAP_P));

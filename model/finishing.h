@@ -28,7 +28,7 @@
 enum explore_from { EXPLORE_NEWEST, EXPLORE_TAIL };
 
 struct explore_settings {
-    double share; /* of lists; 0: none explores */
+    double share;   /* of lists; 0: none explores */
     uint32_t slots; /* at most EXPLORE_SLOTS_MAX */
     uint32_t depth;
     uint32_t newest; /* how many count as new */
@@ -49,7 +49,8 @@ void finishing_free(struct finishing *finishing);
 /* How many of a user's best entries are wanted; record NULL: of nobody's. */
 uint32_t finishing_wants(const struct finishing *finishing, const struct user_record *record);
 
-/* What is the same for all lists of a slate; the columns are not changed while they are finished. */
+/* What is the same for all lists of a slate; the columns are not changed while they are finished.
+ */
 void finishing_begin(struct finishing *finishing, const struct columns *columns);
 
 /* s' for an item shown so many times. */

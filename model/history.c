@@ -200,3 +200,8 @@ int history_type_index(const struct history *history, uint16_t state_type)
 {
     return state_type < EVENT_TYPES_MAX ? history->types.index_of[state_type] : -1;
 }
+
+void history_want_lists_for_impressions(struct history *history, bool want)
+{
+    history->settings.impressions_want_lists = want;
+}

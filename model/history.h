@@ -47,7 +47,8 @@ struct history_settings {
     struct slice topic, items_topic;
     struct user_limits limits;
     uint32_t neighbours_max;     /* of an item and partition (model/pairs.h); 0: none are counted */
-    bool impressions_want_lists; /* a kept impression makes its user's list wanted anew */
+    bool impressions_want_lists; /* a kept impression makes its user's list wanted anew; or see
+                                    history_want_lists_for_impressions */
     int64_t max_age_ms;          /* 0: nothing is late */
     int64_t hot_bytes;           /* users kept in memory, about */
     uint32_t dead_pending_max;
@@ -60,16 +61,16 @@ struct history_settings {
 struct user {
     struct slice id; /* owned with the struct */
     int32_t partition;
-    const struct user_record *record; /* one reference; never NULL */
-    uint32_t pins;                    /* > 0: must stay in memory (queued, scoring, sending) */
-    bool dirty;                       /* record is newer than the last commit begun */
-    bool committing;                  /* a commit under way holds a record of this user */
-    bool queued;                      /* for the pipeline: waits to be scored */
-    enum slate_cause cause;           /* for the pipeline: why */
+    const struct user_record *record;      /* one reference; never NULL */
+    uint32_t pins;                         /* > 0: must stay in memory (queued, scoring, sending) */
+    bool dirty;                            /* record is newer than the last commit begun */
+    bool committing;                       /* a commit under way holds a record of this user */
+    bool queued;                           /* for the pipeline: waits to be scored */
+    enum slate_cause cause;                /* for the pipeline: why */
     int64_t oldest_event_ms, oldest_ts_ms; /* for the pipeline: see struct slate_list */
-    int64_t due_ms;                   /* for the pipeline: when it need not wait any more */
-    struct user *queue_next;          /* for the pipeline */
-    void *cache;                      /* the scorer's; released by the hook given at open */
+    int64_t due_ms;                        /* for the pipeline: when it need not wait any more */
+    struct user *queue_next;               /* for the pipeline */
+    void *cache;                           /* the scorer's; released by the hook given at open */
 
     /* the history's own */
     uint64_t hash;
@@ -112,6 +113,9 @@ typedef struct outcome (*history_observer)(const struct event *event,
 
 /* Whether events of this type (the settings' index) count in the item sums. */
 bool history_type_counts(const struct history *history, uint16_t type);
+
+/* From now on, or not any more: settings' impressions_want_lists. */
+void history_want_lists_for_impressions(struct history *history, bool want);
 
 /* What a batch did, for the pipeline. Arrays are owned by the history and live until the next
  * learn. */

@@ -395,8 +395,8 @@ static uint32_t reserve_entries(struct scorer *scorer, const struct group *group
     }
     if (depth > scorer->entries_depth) {
         scorer->entries_depth = depth;
-        scorer->entries = mem_array(scorer->entries, (size_t)TOPN_USERS_MAX * depth,
-                                    sizeof *scorer->entries);
+        scorer->entries =
+            mem_array(scorer->entries, (size_t)TOPN_USERS_MAX * depth, sizeof *scorer->entries);
     }
     return depth;
 }

@@ -31,9 +31,9 @@ struct scorer_settings {
     uint32_t type_count;
     const struct slice *exclude_categories;
     size_t exclude_category_count;
-    uint32_t arm; /* index and name of the arm whose lists it makes */
+    uint32_t arm;          /* index and name of the arm whose lists it makes */
     struct slice arm_name; /* borrowed for good */
-    bool shadow; /* lists that are only measured */
+    bool shadow;           /* lists that are only measured */
 };
 
 struct scorer;

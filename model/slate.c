@@ -17,7 +17,7 @@ void version_format(char text[VERSION_TEXT_BYTES], const struct version *version
 const char *slate_cause_name(enum slate_cause cause)
 {
     static const char *const names[CAUSE_COUNT] = {"event", "generation", "arms", "sweep",
-                                                     "forced"};
+                                                   "forced"};
     return (unsigned)cause < CAUSE_COUNT ? names[cause] : "unknown";
 }
 

@@ -2,7 +2,8 @@
  *
  * A slate is scored as a whole on a worker thread, sent as a whole by the publisher, and its
  * outcomes come back in it. Its lists may be of several arms. Slices point into the item table and
- * the users, which outlive it; `items` and `explored` belong to the slate. Outside the worker's turn: loop thread. */
+ * the users, which outlive it; `items` and `explored` belong to the slate. Outside the worker's
+ * turn: loop thread. */
 #ifndef FRESHET_MODEL_SLATE_H
 #define FRESHET_MODEL_SLATE_H
 
@@ -65,7 +66,7 @@ struct slate_explored {
  * `net`: leaving out items that may not be in the new one (used, blocked, expired, excluded).
  * docs/METRICS.md has the formulas. */
 struct list_change {
-    bool first; /* there was none; the rest is 0 */
+    bool first;    /* there was none; the rest is 0 */
     uint32_t gone; /* items of it that may not be in the new one */
     float jaccard, rbo, net_jaccard, net_rbo;
 };

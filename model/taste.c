@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What a user's progress is tagged with: another taste, or another generation of the same one, steps
- * anew. */
+/* What a user's progress is tagged with: another taste, or another generation of the same one,
+ * steps anew. */
 static uint64_t last_tag;
 
 struct taste {
@@ -85,8 +85,8 @@ static struct progress *resume(const struct taste *taste, const struct user_reco
 {
     struct progress *progress = *cache;
     size_t stride = taste->basis.stride;
-    if (progress != NULL && progress->tag == taste->tag &&
-        progress->stride == stride && progress->interactions <= record->interaction_count &&
+    if (progress != NULL && progress->tag == taste->tag && progress->stride == stride &&
+        progress->interactions <= record->interaction_count &&
         progress->fingerprint == hash_stable(user_interactions(record),
                                              progress->interactions * sizeof(struct interaction)))
         return progress;

@@ -37,8 +37,7 @@ void watch_set_arms(struct watch *watch, const struct watch_arm *arms, size_t co
 
 void watch_batch(struct watch *watch)
 {
-    accuracy_renew(&watch->accuracy, watch->history,
-                   items_count(history_items(watch->history)));
+    accuracy_renew(&watch->accuracy, watch->history, items_count(history_items(watch->history)));
 }
 
 struct outcome watch_event(struct watch *watch, const struct event *event,
@@ -63,6 +62,11 @@ void watch_popular(struct watch *watch, const uint32_t *items, uint32_t count)
 void watch_forget_baselines(struct watch *watch)
 {
     accuracy_forget_baselines(&watch->accuracy);
+}
+
+double watch_recent_churn(const struct watch *watch, uint32_t arm)
+{
+    return 0;
 }
 
 const struct accuracy *watch_accuracy(const struct watch *watch)

@@ -41,6 +41,10 @@ void watch_popular(struct watch *watch, const uint32_t *items, uint32_t count);
 /* Partitions came or went. */
 void watch_forget_baselines(struct watch *watch);
 
+/* Mean 1 - RBO of an arm's latest rewrites after events; 0 before there are WATCH_CHURN_LISTS. */
+#define WATCH_CHURN_LISTS 200
+double watch_recent_churn(const struct watch *watch, uint32_t arm);
+
 const struct accuracy *watch_accuracy(const struct watch *watch);
 const struct histogram *watch_event_to_list(const struct watch *watch); /* ms */
 
