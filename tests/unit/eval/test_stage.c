@@ -255,7 +255,7 @@ static void test_a_generation_is_that_of_train_run(void **at)
     assert_int_equal(generation->figures.interactions, 600);
     assert_int_equal(stage_make_live(world->stage, generation, &live, &err), 0);
     assert_true(live);
-    assert_int_equal(history_meta(stage_history(world->stage))->generation, 1);
+    assert_int_equal(history_series(stage_history(world->stage), 0)->generation, 1);
 
     uint32_t list[N];
     struct scorer *scorer = stage_scorer_new(world->stage, &world->scorer);

@@ -50,7 +50,7 @@ static inline int set_up(void **at)
         .state = {place->dir, 64 << 20},
         .topic = TOPIC,
         .items_topic = ITEMS_TOPIC,
-        .limits = {.history_max = 20, .seen_max = 30, .dedup_window = 16},
+        .limits = {.history_max = 20, .seen_max = 30, .dedup_window = 16, .impressions_max = 4},
         .neighbours_max = 6,
         .hot_bytes = 1 << 24,
         .dead_pending_max = 3,
@@ -142,6 +142,14 @@ static inline void forget(struct place *place, int64_t offset, const char *user)
     add_event(place, EVENT_FORGET_USER, 0, offset)->user = slice_of(user);
 }
 
+static inline struct event *impress(struct place *place, int64_t offset, const char *user,
+                                    const char *item, int64_t ts_ms)
+{
+    struct event *event = click(place, offset, user, item, ts_ms);
+    event->kind = EVENT_IMPRESSION;
+    return event;
+}
+
 static inline void retract(struct place *place, int64_t offset, const char *user, const char *ref)
 {
     struct event *event = add_event(place, EVENT_RETRACT, 0, offset);
@@ -169,6 +177,20 @@ static inline void describe(struct place *place, int64_t offset, const char *ite
 static inline void learn(struct place *place)
 {
     history_learn(place->history, &place->batch, NULL, NULL, &place->learned);
+    batch_clear(&place->batch);
+}
+
+static inline struct outcome say_outcome(const struct event *event,
+                                         const struct user_record *before, uint32_t item, void *arg)
+{
+    return *(const struct outcome *)arg;
+}
+
+/* Every interaction comes out so. */
+static inline void learn_in_trial(struct place *place, uint64_t trial, uint32_t rank)
+{
+    struct outcome outcome = {trial, rank};
+    history_learn(place->history, &place->batch, say_outcome, &outcome, &place->learned);
     batch_clear(&place->batch);
 }
 

@@ -221,10 +221,10 @@ static void test_an_announced_swap_is_durable_before_it_is_taken(void **at)
     history_announce_swap(place->history, 0, 4, 4);
     commit(place);
     assert_int_equal(history_meta(place->history)->swap, 0);
-    assert_int_equal(history_meta(place->history)->generation, 0);
+    assert_int_equal(history_series(place->history, 0)->generation, 0);
     reopen(place, 0); /* as after a crash */
     assert_int_equal(history_meta(place->history)->swap, 1);
-    assert_int_equal(history_meta(place->history)->generation, 4);
+    assert_int_equal(history_series(place->history, 0)->generation, 4);
 }
 
 static void test_another_cluster_or_partition_count_is_refused(void **at)

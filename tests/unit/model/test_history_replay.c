@@ -10,7 +10,8 @@
 #define BATCHES (EVENTS / BATCH)
 #define USERS 40
 #define ITEMS 60
-#define IDS 24 /* few, so that they come twice and retractions hit */
+#define TRIALS 5 /* 0: none */
+#define IDS 24   /* few, so that they come twice and retractions hit */
 
 /* A log with everything in it: ids that come twice, late events, retractions, forgetting, dead
  * letters and item records; each record an event with texts of its own. */
@@ -49,7 +50,8 @@ static void make_item_record(struct log *log, struct record *record)
 static enum event_kind draw_kind(struct log *log)
 {
     uint32_t drawn = draw(log, 100);
-    return drawn < 82   ? EVENT_INTERACTION
+    return drawn < 64   ? EVENT_INTERACTION
+           : drawn < 82 ? EVENT_IMPRESSION
            : drawn < 90 ? EVENT_RETRACT
            : drawn < 94 ? EVENT_FORGET_USER
                         : EVENT_DEAD;
@@ -101,16 +103,25 @@ static int set_up_replay(void **at)
     int status = set_up(at);
     struct place *place = *at;
     place->settings.max_age_ms = 200000;
-    place->settings.limits = (struct user_limits){8, 12, 10};
+    place->settings.limits = (struct user_limits){8, 12, 10, 5};
     place->settings.dead_pending_max = EVENTS;
     return status;
+}
+
+/* Of the event alone, as a list that was live then would be of the log before it. */
+static struct outcome come_out(const struct event *event, const struct user_record *before,
+                               uint32_t item, void *arg)
+{
+    uint32_t drawn = (uint32_t)event->offset * 2654435761u >> 8;
+    return (struct outcome){.trial = drawn % TRIALS, .rank = drawn / TRIALS % 24};
 }
 
 static void learn_range(struct place *place, const struct log *log, int from, int to)
 {
     for (int at = from; at < to; at++)
         *batch_add(&place->batch) = log->records[at].event;
-    learn(place);
+    history_learn(place->history, &place->batch, come_out, NULL, &place->learned);
+    batch_clear(&place->batch);
 }
 
 static void learn_batch(struct place *place, const struct log *log, int batch)

@@ -98,7 +98,7 @@ static int teardown(void **state)
 /* One event of a world in which a user mostly meets items of his own kind. */
 static void meet(struct fixture *f, uint16_t type)
 {
-    static const struct user_limits limits = {64, 64, 0};
+    static const struct user_limits limits = {.history_max = 64, .seen_max = 64};
     uint32_t user = draw(f, USERS), item = draw(f, ITEMS);
     if (draw(f, 10) != 0)
         item = item / KINDS * KINDS + user % KINDS;
@@ -109,7 +109,7 @@ static void meet(struct fixture *f, uint16_t type)
                                       .type = type};
     f->next_offset++;
     const struct user_record *old = f->users[user];
-    f->users[user] = user_apply(old, &interaction, &limits);
+    f->users[user] = user_apply(old, &interaction, &limits, NULL);
     user_record_unref(old);
 }
 

@@ -72,7 +72,7 @@ static char *train_after(const struct line *lines, int order, int threads, size_
     struct generation *generation;
     char path[128], *bytes = mem_alloc(1 << 20);
     assert_int_equal(set_up((void **)&place), 0);
-    place->settings.limits = (struct user_limits){100, 200, 0};
+    place->settings.limits = (struct user_limits){.history_max = 100, .seen_max = 200};
     place->settings.neighbours_max = NEIGHBOURS;
     open_history(place);
     assign(place, PARTITIONS);
