@@ -12,6 +12,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define ARMS_MAX 16 /* arms of an experiment, control and shadows included */
+
 /* Where a list stands in its user's history. Newer is greater, compared field by field; lists of
  * different partitions of one epoch cannot be compared. Published as fixed-width lower-case hex,
  * "EEEEEEEE.PPPP.OOOOOOOOOOOOOOOO.SSSSSSSS", which compares as bytes. */
