@@ -13,7 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define ARMS_MAX 16 /* of an experiment, shadow arms included */
+#define ARMS_MAX 16 /* arms of an experiment, control and shadows included */
 
 /* Where a list stands in its user's history. Newer is greater, compared field by field; lists of
  * different partitions of one epoch cannot be compared. Published as fixed-width lower-case hex,
