@@ -1,5 +1,6 @@
 #include "eval/figures.h"
 #include "base/mem.h"
+#include "model/overlap.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -253,38 +254,6 @@ void figures_answer(struct figures *figures, uint32_t method, bool changed, doub
 
 /* -- lists ------------------------------------------------------------------------------------- */
 
-static bool contains(const uint32_t *list, uint32_t count, uint32_t item)
-{
-    for (uint32_t i = 0; i < count; i++)
-        if (list[i] == item)
-            return true;
-    return false;
-}
-
-double figures_jaccard_distance(const uint32_t *a, uint32_t a_count, const uint32_t *b,
-                                uint32_t b_count, uint32_t k)
-{
-    uint32_t m = a_count < k ? a_count : k, n = b_count < k ? b_count : k, common = 0;
-    for (uint32_t i = 0; i < m; i++)
-        common += contains(b, n, a[i]);
-    return m + n > 0 ? 1 - (double)common / (m + n - common) : 0;
-}
-
-double figures_rbo(const uint32_t *a, uint32_t a_count, const uint32_t *b, uint32_t b_count,
-                   double p)
-{
-    uint32_t depth = a_count < b_count ? a_count : b_count, overlap = 0;
-    double sum = 0, power = 1; /* p^d */
-    if (depth == 0)
-        return a_count == b_count ? 1 : 0;
-    for (uint32_t d = 0; d < depth; d++) {
-        overlap += contains(b, d + 1, a[d]) + contains(a, d, b[d]);
-        power *= p;
-        sum += power * overlap / (d + 1);
-    }
-    return power * overlap / depth + (1 - p) / p * sum;
-}
-
 static void churn(struct figures *figures, struct method_figures *of, uint32_t slot,
                   const uint32_t *list, uint32_t count)
 {
@@ -292,10 +261,10 @@ static void churn(struct figures *figures, struct method_figures *of, uint32_t s
     uint32_t before = of->last_count[slot];
     if (before != NONE) {
         of->churn_pairs++;
-        of->rank_churn += 1 - figures_rbo(last, before, list, count, FIGURES_RBO_P);
+        of->rank_churn += 1 - overlap_rbo(last, before, list, count, OVERLAP_P);
         for (uint32_t k = 0; k < figures->settings.k_count; k++)
             of->churn[k] +=
-                figures_jaccard_distance(last, before, list, count, figures->settings.ks[k]);
+                overlap_jaccard_distance(last, before, list, count, figures->settings.ks[k]);
     }
     if (count > 0)
         memcpy(last, list, count * sizeof *last);

@@ -17,7 +17,6 @@
 #define FIGURES_METHODS_MAX 8
 #define FIGURES_MRR_DEPTH 20
 #define FIGURES_VALUES_MAX 16 /* groups of values that rHR is shown for */
-#define FIGURES_RBO_P 0.9
 
 /* One number a unit and method: for each k the first five, then the reciprocal rank. */
 enum metric { METRIC_HIT, METRIC_PRECISION, METRIC_RECALL, METRIC_MAP, METRIC_NDCG, METRIC_KINDS };
@@ -132,13 +131,5 @@ uint32_t figures_metric(const struct figures *figures, enum metric metric, uint3
 /* Of a method; or of the difference to another (`base` < methods, else pass UINT32_MAX). */
 struct mean figures_mean(const struct figures *figures, uint32_t method, uint32_t base,
                          uint32_t metric);
-
-/* Extrapolated rank-biased overlap (Webber, Moffat, Zobel 2010) to the shorter's depth. */
-double figures_rbo(const uint32_t *a, uint32_t a_count, const uint32_t *b, uint32_t b_count,
-                   double p);
-
-/* 1 - |A n B| / |A u B| of the first k of each; 0 if both are empty. */
-double figures_jaccard_distance(const uint32_t *a, uint32_t a_count, const uint32_t *b,
-                                uint32_t b_count, uint32_t k);
 
 #endif

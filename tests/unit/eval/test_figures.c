@@ -185,28 +185,6 @@ static void test_values_that_are_all_the_same_say_nothing(void **at)
 
 /* -- lists ------------------------------------------------------------------------------------- */
 
-static void test_jaccard_counts_the_first_k_of_each(void **at)
-{
-    const uint32_t a[] = {1, 2, 3, 4}, b[] = {2, 9, 8, 1};
-    assert_near(figures_jaccard_distance(a, 4, a, 4, 4), 0);
-    assert_near(figures_jaccard_distance(a, 4, b, 4, 2), 1 - 1 / 3.0);
-    assert_near(figures_jaccard_distance(a, 4, b, 4, 4), 1 - 2 / 6.0);
-    assert_near(figures_jaccard_distance(a, 4, b, 0, 4), 1);
-    assert_near(figures_jaccard_distance(a, 0, b, 0, 4), 0);
-}
-
-/* Agreements 0, 1/2, 2/3: 2/3 .9^3 + (.1/.9)(0 + .9^2/2 + .9^3 2/3). */
-static void test_rank_biased_overlap_weighs_the_top(void **at)
-{
-    const uint32_t a[] = {1, 2, 3}, b[] = {2, 4, 1}, c[] = {5, 6, 7};
-    double made = 2 / 3.0 * 0.729 + 0.1 / 0.9 * (0.81 / 2 + 0.729 * 2 / 3);
-    assert_near(figures_rbo(a, 3, b, 3, 0.9), made);
-    assert_near(figures_rbo(b, 3, a, 3, 0.9), made);
-    assert_near(figures_rbo(a, 3, a, 3, 0.9), 1);
-    assert_near(figures_rbo(a, 3, c, 3, 0.9), 0);
-    assert_near(figures_rbo(a, 0, a, 0, 0.9), 1);
-}
-
 /* Factors along the axes: pairs (0,1) alike, others at right angles: mean cosine 1/3. */
 static void test_diversity_is_one_less_the_mean_cosine_of_pairs(void **at)
 {
@@ -267,8 +245,6 @@ int main(void)
         cmocka_unit_test(test_hits_count_by_value),
         cmocka_unit_test(test_many_values_are_grouped_in_quarters),
         cmocka_unit_test(test_values_that_are_all_the_same_say_nothing),
-        cmocka_unit_test(test_jaccard_counts_the_first_k_of_each),
-        cmocka_unit_test(test_rank_biased_overlap_weighs_the_top),
         cmocka_unit_test(test_diversity_is_one_less_the_mean_cosine_of_pairs),
         cmocka_unit_test(test_churn_is_between_a_users_own_lists),
         cmocka_unit_test(test_a_gap_is_closed_by_its_share),

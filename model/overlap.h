@@ -1,0 +1,26 @@
+/* How alike two lists are: what churn is measured with.
+ *
+ *   Jaccard distance at k   1 - |A n B| / |A u B| of the first k of each
+ *   RBO                     rank-biased overlap, extrapolated to the shorter list's depth s
+ * (Webber, Moffat, Zobel 2010, equation 30 with l = s): RBO = p^s A_s + (1 - p)/p sum over d = 1..s
+ * of p^d A_d, A_d the share of the first d that the lists have in common
+ *
+ * A list names an item once. Both are symmetric; time grows with the lists' length, not its square.
+ * Pure functions. */
+#ifndef FRESHET_MODEL_OVERLAP_H
+#define FRESHET_MODEL_OVERLAP_H
+
+#include <stdint.h>
+
+#define OVERLAP_P 0.9
+#define OVERLAP_K 20 /* of the Jaccard distance, where churn is one number */
+
+/* 1 for equal lists and for two empty ones, 0 for lists with nothing in common. */
+double overlap_rbo(const uint32_t *a, uint32_t a_count, const uint32_t *b, uint32_t b_count,
+                   double p);
+
+/* 0 if both are empty. */
+double overlap_jaccard_distance(const uint32_t *a, uint32_t a_count, const uint32_t *b,
+                                uint32_t b_count, uint32_t k);
+
+#endif

@@ -1,0 +1,99 @@
+#include "model/overlap.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <cmocka.h>
+
+#define EXACT 1e-12 /* some float64 operations on numbers of about 1 */
+#define LENGTH_MOST 120
+
+static void assert_near(double a, double b)
+{
+    if (!(fabs(a - b) <= EXACT))
+        fail_msg("%.17g is not %.17g", a, b);
+}
+
+static void test_jaccard_counts_the_first_k_of_each(void **at)
+{
+    const uint32_t a[] = {1, 2, 3, 4}, b[] = {2, 9, 8, 1};
+    assert_near(overlap_jaccard_distance(a, 4, a, 4, 4), 0);
+    assert_near(overlap_jaccard_distance(a, 4, b, 4, 2), 1 - 1 / 3.0);
+    assert_near(overlap_jaccard_distance(a, 4, b, 4, 4), 1 - 2 / 6.0);
+    assert_near(overlap_jaccard_distance(a, 4, b, 0, 4), 1);
+    assert_near(overlap_jaccard_distance(a, 0, b, 0, 4), 0);
+}
+
+/* Agreements 0, 1/2, 2/3: 2/3 .9^3 + (.1/.9)(0 + .9^2/2 + .9^3 2/3). */
+static void test_rank_biased_overlap_weighs_the_top(void **at)
+{
+    const uint32_t a[] = {1, 2, 3}, b[] = {2, 4, 1}, c[] = {5, 6, 7};
+    double made = 2 / 3.0 * 0.729 + 0.1 / 0.9 * (0.81 / 2 + 0.729 * 2 / 3);
+    assert_near(overlap_rbo(a, 3, b, 3, 0.9), made);
+    assert_near(overlap_rbo(b, 3, a, 3, 0.9), made);
+    assert_near(overlap_rbo(a, 3, a, 3, 0.9), 1);
+    assert_near(overlap_rbo(a, 3, c, 3, 0.9), 0);
+    assert_near(overlap_rbo(a, 0, a, 0, 0.9), 1);
+    assert_near(overlap_rbo(a, 3, a, 0, 0.9), 0);
+}
+
+/* The definitions as they stand: every prefix counted anew. */
+static uint32_t common_of(const uint32_t *a, uint32_t m, const uint32_t *b, uint32_t n)
+{
+    uint32_t common = 0;
+    for (uint32_t i = 0; i < m; i++)
+        for (uint32_t j = 0; j < n; j++)
+            common += a[i] == b[j];
+    return common;
+}
+
+static double plain_rbo(const uint32_t *a, uint32_t m, const uint32_t *b, uint32_t n, double p)
+{
+    uint32_t depth = m < n ? m : n;
+    double sum = 0;
+    for (uint32_t d = 1; d <= depth; d++)
+        sum += pow(p, d) * common_of(a, d, b, d) / d;
+    return pow(p, depth) * common_of(a, depth, b, depth) / depth + (1 - p) / p * sum;
+}
+
+/* A random list of distinct items below `most`; steps of 4096 crowd the table's slots. */
+static uint32_t draw(uint32_t *list, uint32_t most)
+{
+    uint32_t count = 1 + (uint32_t)(rand() % LENGTH_MOST), drawn = 0;
+    bool had[2 * LENGTH_MOST] = {false};
+    while (drawn < count) {
+        uint32_t item = (uint32_t)rand() % most;
+        if (!had[item])
+            list[drawn++] = item * (item % 2 ? 4096 : 1);
+        had[item] = true;
+    }
+    return count;
+}
+
+static void test_both_are_what_their_definitions_say_on_random_lists(void **at)
+{
+    srand(20);
+    for (int round = 0; round < 1000; round++) {
+        uint32_t a[LENGTH_MOST], b[LENGTH_MOST], m = draw(a, 2 * LENGTH_MOST),
+                                                 n = draw(b, 2 * LENGTH_MOST);
+        uint32_t k = 1 + (uint32_t)(rand() % LENGTH_MOST), common;
+        assert_near(overlap_rbo(a, m, b, n, 0.9), plain_rbo(a, m, b, n, 0.9));
+        uint32_t i = m < k ? m : k, j = n < k ? n : k;
+        common = common_of(a, i, b, j);
+        assert_near(overlap_jaccard_distance(a, m, b, n, k), 1 - (double)common / (i + j - common));
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_jaccard_counts_the_first_k_of_each),
+        cmocka_unit_test(test_rank_biased_overlap_weighs_the_top),
+        cmocka_unit_test(test_both_are_what_their_definitions_say_on_random_lists),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
