@@ -202,6 +202,9 @@ uint64_t history_dead_count(const struct history *history, enum dead_reason reas
 size_t history_sums_count(const struct history *history);
 const struct item_sums *history_sums(const struct history *history, size_t index, uint32_t *items);
 
+/* What is kept of a user, as given at open. */
+const struct user_limits *history_limits(const struct history *history);
+
 /* Type numbers of the state for the settings' types, and back (-1: not in the settings now). */
 uint16_t history_type_number(const struct history *history, uint16_t settings_type);
 int history_type_index(const struct history *history, uint16_t state_type);

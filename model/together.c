@@ -7,7 +7,8 @@
 
 #define DAY_MS 86400000.0
 
-static const int half_lives[PAIRS_HORIZONS] = {[PAIRS_DAY] = 3, [PAIRS_EVER] = HALF_LIFE_EVER};
+static const int half_lives[PAIRS_HORIZONS] = {
+    [PAIRS_DAY] = TOGETHER_DAY_HALF_LIFE, [PAIRS_EVER] = HALF_LIFE_EVER};
 
 void together_deinit(struct together *together)
 {
@@ -40,16 +41,27 @@ static float norm_of(double use)
     return (float)(1 / sqrt(use + TOGETHER_PRIOR));
 }
 
+/* Where it does not decay; else together_prepare does it. */
+static void renew_norm(struct together *together, uint32_t item)
+{
+    if (together->choice.horizon == PAIRS_EVER && item < together->norm_count)
+        together->norm[item] = norm_of(together->use.gathered[item]);
+}
+
 void together_touch(struct together *together, const struct trend_source *sources,
                     size_t partition_count, uint32_t items, const uint32_t *touched,
                     size_t touched_count, int64_t now_ms)
 {
     struct trend *use = &together->use;
     trend_touch(use, sources, partition_count, items, touched, touched_count, now_ms);
-    if (together->choice.horizon == PAIRS_EVER)
-        for (size_t i = 0; i < touched_count; i++)
-            if (touched[i] < together->norm_count)
-                together->norm[touched[i]] = norm_of(use->gathered[touched[i]]);
+    for (size_t i = 0; i < touched_count; i++)
+        renew_norm(together, touched[i]);
+}
+
+void together_set_use(struct together *together, uint32_t item, double gathered)
+{
+    together->use.gathered[item] = gathered;
+    renew_norm(together, item);
 }
 
 static void reserve(struct together *together, uint32_t columns)

@@ -19,6 +19,7 @@
 
 #define TOGETHER_WINDOW 10
 #define TOGETHER_PRIOR 10.0
+#define TOGETHER_DAY_HALF_LIFE 3 /* of the uses beside PAIRS_DAY: index into half_life_ms */
 
 struct together_choice { /* what is fitted beside the term's weight */
     double rho;          /* (0, 1] */
@@ -84,5 +85,8 @@ void together_split(const struct together *together, const uint32_t *latest, siz
 /* n_(j, i) of the neighbour at `place` of a table, now. */
 double together_count(const struct together_choice *choice, const struct pairs_table *table,
                       uint32_t place, int64_t now_ms);
+
+/* Sets the item's use.gathered[], for lists that are only supposed. */
+void together_set_use(struct together *together, uint32_t item, double gathered);
 
 #endif

@@ -41,7 +41,7 @@ struct world {
     struct score_weights weights;
     struct hyperparameters hyper;
     struct batch batch;
-    int64_t next_offset, items_offset, now_ms;
+    int64_t next_offset[2], items_offset, now_ms; /* offsets have no gaps */
 };
 
 static inline uint32_t draw(struct world *world, uint32_t below)
@@ -174,7 +174,7 @@ static inline void add_event(struct world *world, uint32_t user, uint32_t item, 
     event->kind = EVENT_INTERACTION;
     event->type = (uint16_t)type;
     event->partition = (int32_t)(user % 2);
-    event->offset = world->next_offset++;
+    event->offset = world->next_offset[user % 2]++;
     event->ts_ms = event->record_ts_ms = ts_ms;
     event->value = value;
     event->pos = -1;
