@@ -42,6 +42,7 @@ static void test_nearest_by_factors_are_the_largest_cosines(void **state)
     assert_true(found.has_factors);
     assert_int_equal(found.by_factors.count, 5);
     assert_in_order(&found.by_factors);
+    assert_true(isnan(cosine_in(&found.by_factors, item)));
     double least = found.by_factors.items[4].cosine;
     for (uint32_t i = 0; i < parts.columns->items; i++) {
         if (parts.columns->row_of[i] == ROW_NONE || i == item)
