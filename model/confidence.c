@@ -84,11 +84,27 @@ static double decay_of(const struct type_weight *type, int64_t age_ms)
     return exp2(-(double)age_ms / (double)type->half_life_ms);
 }
 
+/* Makes the amounts of one type what they are of min(cap, their sum), with the type's sign. */
+static void share_cap(const struct gathering *g, const struct interaction *interactions,
+                      size_t count, const struct type_weight *type, uint16_t number,
+                      struct confidence_share *shares)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (interactions[i].type != number || g->place_of[i] == ROW_NONE)
+            continue;
+        double sum = g->of_type[g->place_of[i]];
+        if (sum > type->cap)
+            shares[i].c *= type->cap / sum;
+        shares[i].c = copysign(shares[i].c, type->weight);
+    }
+}
+
 /* Adds min(cap, sum of |weight| value' decay rho^position) of one type, with its sign, to totals.
+ * shares: NULL, or [count], where c becomes what each interaction has of it.
  */
 static void gather_type(struct gathering *g, const struct interaction *interactions, size_t count,
                         const struct type_weight *types, uint16_t number, double rho,
-                        int64_t now_ms)
+                        int64_t now_ms, struct confidence_share *shares)
 {
     const struct type_weight *type = &types[number];
     double recency = 1; /* rho^position */
@@ -100,10 +116,16 @@ static void gather_type(struct gathering *g, const struct interaction *interacti
         if (at->ts_ms != latest && latest != INT64_MAX)
             recency *= rho;
         latest = at->ts_ms;
-        if (at->type == number && g->place_of[i] != ROW_NONE)
-            g->of_type[g->place_of[i]] += fabs(type->weight) * value_of(type->value, at->value) *
-                                          decay_of(type, now_ms - at->ts_ms) * recency;
+        if (at->type != number || g->place_of[i] == ROW_NONE)
+            continue;
+        double amount = fabs(type->weight) * value_of(type->value, at->value) *
+                        decay_of(type, now_ms - at->ts_ms) * recency;
+        g->of_type[g->place_of[i]] += amount;
+        if (shares != NULL)
+            shares[i].c = amount;
     }
+    if (shares != NULL)
+        share_cap(g, interactions, count, type, number, shares);
     for (uint32_t place = 0; place < g->places; place++) {
         g->total[place] += copysign(fmin(g->of_type[place], type->cap), type->weight);
         g->of_type[place] = 0;
@@ -128,17 +150,31 @@ static struct pair pair_of(uint32_t row, double c, const struct hyperparameters 
     return (struct pair){row, (float)c, (float)c};
 }
 
-size_t confidence_pairs(const struct interaction *interactions, size_t count,
+/* Which pair each interaction went into: pair_of_place[place], or PAIR_NONE. */
+static void place_shares(const struct gathering *g, size_t count, double alpha,
+                         struct confidence_share *shares)
+{
+    size_t *pair_of_place = mem_array(NULL, g->places + 1, sizeof *pair_of_place), written = 0;
+    for (uint32_t place = 0; place < g->places; place++)
+        pair_of_place[place] = alpha * g->total[place] != 0 ? written++ : PAIR_NONE;
+    for (size_t i = 0; i < count; i++) {
+        shares[i].pair = g->place_of[i] != ROW_NONE ? pair_of_place[g->place_of[i]] : PAIR_NONE;
+        shares[i].c = shares[i].pair != PAIR_NONE ? alpha * shares[i].c : 0;
+    }
+    free(pair_of_place);
+}
+
+size_t confidence_split(const struct interaction *interactions, size_t count,
                         const struct type_weight *types, const struct hyperparameters *hyper,
                         double rho, int64_t now_ms, const uint32_t *row_of, size_t row_count,
-                        struct pair *pairs)
+                        struct pair *pairs, struct confidence_share *shares)
 {
     struct gathering g;
     gathering_init(&g, count);
     uint64_t used = place_items(&g, interactions, count, types, row_of, row_count);
     for (uint16_t type = 0; used >> type != 0; type++) {
         if (used >> type & 1)
-            gather_type(&g, interactions, count, types, type, rho, now_ms);
+            gather_type(&g, interactions, count, types, type, rho, now_ms, shares);
         if (type == 63)
             break;
     }
@@ -148,8 +184,19 @@ size_t confidence_pairs(const struct interaction *interactions, size_t count,
         if (c != 0) /* one too small for a float still counts as an item: see lambda_of */
             pairs[written++] = pair_of(g.row[place], c, hyper);
     }
+    if (shares != NULL)
+        place_shares(&g, count, hyper->alpha, shares);
     free(g.of_type);
     return written;
+}
+
+size_t confidence_pairs(const struct interaction *interactions, size_t count,
+                        const struct type_weight *types, const struct hyperparameters *hyper,
+                        double rho, int64_t now_ms, const uint32_t *row_of, size_t row_count,
+                        struct pair *pairs)
+{
+    return confidence_split(interactions, count, types, hyper, rho, now_ms, row_of, row_count,
+                            pairs, NULL);
 }
 
 double lambda_of(const struct hyperparameters *hyper, size_t pair_count)

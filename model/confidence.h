@@ -56,6 +56,20 @@ size_t confidence_pairs(const struct interaction *interactions, size_t count,
                         double rho, int64_t now_ms, const uint32_t *row_of, size_t row_count,
                         struct pair *pairs);
 
+/* What one interaction adds to its item's c. The shares of a pair add up to its c (but for c beyond
+ * what a float32 sum bears, 1e8): a cap is shared in proportion, a dislike's share is negative. */
+struct confidence_share {
+    size_t pair; /* index into pairs, or PAIR_NONE: no weight, no factors, or c = 0 */
+    double c;
+};
+#define PAIR_NONE SIZE_MAX
+
+/* confidence_pairs, and which interaction made what of them. shares: [count], or NULL. */
+size_t confidence_split(const struct interaction *interactions, size_t count,
+                        const struct type_weight *types, const struct hyperparameters *hyper,
+                        double rho, int64_t now_ms, const uint32_t *row_of, size_t row_count,
+                        struct pair *pairs, struct confidence_share *shares);
+
 /* The regularization of a row with `pair_count` pairs. */
 double lambda_of(const struct hyperparameters *hyper, size_t pair_count);
 

@@ -88,14 +88,15 @@ static void set_diagonal(const struct basis *basis, const struct hyperparameters
         D[k] = 1;
 }
 
-/* The normal equations as they stand, in float64; x = 0 if they have no solution. */
-static void solve_by_cholesky(const struct basis *basis, const struct pair *pairs, size_t count,
-                              float *x, struct foldin_scratch *s)
+/* A as it stands, in float64: [rank, rank], the upper half. Returns the room for a vector beside
+ * it, [rank], zeros. */
+static double *form_equations(const struct basis *basis, const struct pair *pairs, size_t count,
+                              struct foldin_scratch *s)
 {
     size_t f = (size_t)basis->rank;
     if (s->A == NULL)
         s->A = mem_array(NULL, f * f + f, sizeof *s->A);
-    double *A = s->A, *c = s->A + f * f;
+    double *A = s->A;
     memset(A, 0, (f * f + f) * sizeof *A);
     for (size_t k = 0; k < f; k++)
         A[k * f + k] = (double)s->work.D[k];
@@ -103,14 +104,42 @@ static void solve_by_cholesky(const struct basis *basis, const struct pair *pair
         const float *y = basis->Y + pairs[i].row * basis->stride;
         for (size_t k = 0; k < f; k++) {
             double py = (double)pairs[i].p * (double)y[k];
-            c[k] += (double)pairs[i].q * (double)y[k];
             for (size_t j = k; j < f; j++)
                 A[k * f + j] += py * (double)y[j];
         }
     }
-    bool solved = blas_solve(A, c, basis->rank, NULL) == 0;
+    return A + f * f;
+}
+
+/* The normal equations in float64; x = 0 if they have no solution. */
+static void solve_by_cholesky(const struct basis *basis, const struct pair *pairs, size_t count,
+                              float *x, struct foldin_scratch *s)
+{
+    size_t f = (size_t)basis->rank;
+    double *c = form_equations(basis, pairs, count, s);
+    for (size_t i = 0; i < count; i++) {
+        const float *y = basis->Y + pairs[i].row * basis->stride;
+        for (size_t k = 0; k < f; k++)
+            c[k] += (double)pairs[i].q * (double)y[k];
+    }
+    bool solved = blas_solve(s->A, c, basis->rank, NULL) == 0;
     for (size_t k = 0; k < f; k++)
         x[k] = solved ? (float)c[k] : 0;
+}
+
+bool foldin_inverse(const struct basis *basis, const struct hyperparameters *hyper,
+                    const struct pair *pairs, size_t count, const float *v, double *w,
+                    struct foldin_scratch *s)
+{
+    size_t f = (size_t)basis->rank;
+    set_diagonal(basis, hyper, count, &s->work);
+    double *c = form_equations(basis, pairs, count, s);
+    for (size_t k = 0; k < f; k++)
+        c[k] = (double)v[k];
+    bool solved = blas_solve(s->A, c, basis->rank, NULL) == 0;
+    for (size_t k = 0; k < f; k++)
+        w[k] = solved ? c[k] : 0;
+    return solved;
 }
 
 int foldin_solve_to(const struct basis *basis, const struct hyperparameters *hyper,

@@ -39,4 +39,11 @@ int foldin_solve_to(const struct basis *basis, const struct hyperparameters *hyp
                     const struct pair *pairs, size_t count, size_t ahead, double residual, float *x,
                     struct foldin_scratch *scratch);
 
+/* w = A^-1 v in float64, A of the same row; v, w: [rank]. Since x = A^-1 sum q y, what a pair adds
+ * to x.v is q (w.y): Hu, Koren, Volinsky 2008, section 5. False, and w zeros, where A has no
+ * inverse. Costs count * rank^2 and rank^3 / 3. */
+bool foldin_inverse(const struct basis *basis, const struct hyperparameters *hyper,
+                    const struct pair *pairs, size_t count, const float *v, double *w,
+                    struct foldin_scratch *scratch);
+
 #endif

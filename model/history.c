@@ -196,6 +196,11 @@ uint64_t history_types_counting(const struct history *history)
     return history->types_counting;
 }
 
+const struct user_limits *history_limits(const struct history *history)
+{
+    return &history->settings.limits;
+}
+
 int history_type_index(const struct history *history, uint16_t state_type)
 {
     return state_type < EVENT_TYPES_MAX ? history->types.index_of[state_type] : -1;

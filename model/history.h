@@ -218,6 +218,9 @@ const struct item_sums *history_sums(const struct history *history, size_t index
  * zeros, if none of them has it. */
 bool history_trial(const struct history *history, uint64_t trial, struct trial_sums *sums);
 
+/* What is kept of a user, as given at open. */
+const struct user_limits *history_limits(const struct history *history);
+
 /* Type numbers of the state for the settings' types, and back (-1: not in the settings now). */
 uint16_t history_type_number(const struct history *history, uint16_t settings_type);
 int history_type_index(const struct history *history, uint16_t state_type);

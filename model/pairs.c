@@ -336,3 +336,52 @@ int pairs_event_read(struct slice *bytes, struct pairs_event *event, uint32_t it
     bytes->length -= (uint32_t)length;
     return 0;
 }
+
+/* -- forks ------------------------------------------------------------------------------------- */
+
+void pairs_fork(struct pairs *fork, const struct pairs *from)
+{
+    *fork = *from;
+    fork->tables = mem_array(NULL, from->table_count, sizeof(struct pairs_table *));
+    if (from->table_count > 0)
+        memcpy(fork->tables, from->tables, from->table_count * sizeof(struct pairs_table *));
+}
+
+static bool is_shared(const struct pairs *fork, const struct pairs *from, uint32_t item)
+{
+    return item < from->table_count && fork->tables[item] != NULL &&
+           fork->tables[item] == from->tables[item];
+}
+
+static void own_table(struct pairs *fork, const struct pairs *from, uint32_t item)
+{
+    if (!is_shared(fork, from, item))
+        return;
+    const struct pairs_table *shared = from->tables[item];
+    struct pairs_table *own = mem_zalloc(sizeof *own);
+    reserve(own, shared->capacity);
+    own->applied = shared->applied;
+    own->unsaved_since = shared->unsaved_since;
+    own->count = shared->count;
+    memcpy(own->items, shared->items, shared->count * sizeof *own->items);
+    memcpy(own->ever, shared->ever, shared->count * sizeof *own->ever);
+    memcpy(own->day, shared->day, shared->count * sizeof *own->day);
+    fork->tables[item] = own;
+}
+
+void pairs_fork_learn(struct pairs *fork, const struct pairs *from, const struct pairs_event *event)
+{
+    own_table(fork, from, event->item);
+    for (uint32_t d = 0; d < event->count; d++)
+        own_table(fork, from, event->before[d]);
+    pairs_learn(fork, event);
+}
+
+void pairs_fork_free(struct pairs *fork, const struct pairs *from)
+{
+    for (uint32_t item = 0; item < fork->table_count; item++)
+        if (!is_shared(fork, from, item))
+            table_free(fork->tables[item]);
+    free(fork->tables);
+    *fork = (struct pairs){0};
+}

@@ -118,4 +118,11 @@ int pairs_event_read(struct slice *bytes, struct pairs_event *event, uint32_t it
 /* Releases the tables; neighbours_max stays. */
 void pairs_clear(struct pairs *pairs);
 
+/* A fork learns without the other's knowing: it shares the tables, and copies one before it changes
+ * it. `from` neither learns nor goes while there is a fork; may be made where it may be read. */
+void pairs_fork(struct pairs *fork, const struct pairs *from);
+void pairs_fork_learn(struct pairs *fork, const struct pairs *from,
+                      const struct pairs_event *event);
+void pairs_fork_free(struct pairs *fork, const struct pairs *from);
+
 #endif

@@ -183,6 +183,21 @@ void scorer_free(struct scorer *scorer)
     free(scorer);
 }
 
+void scorer_parts(struct scorer *scorer, struct scorer_parts *parts)
+{
+    *parts = (struct scorer_parts){.history = scorer->history,
+                                   .settings = &scorer->settings,
+                                   .types = scorer->types,
+                                   .hiding = scorer->hiding,
+                                   .counting = scorer->counting,
+                                   .generation = scorer->generation,
+                                   .weights = weights_of(scorer),
+                                   .columns = &scorer->columns,
+                                   .trend = &scorer->trend,
+                                   .together = &scorer->together,
+                                   .taste = scorer->taste};
+}
+
 void scorer_release_cache(void *cache)
 {
     free(cache);
@@ -236,6 +251,16 @@ void scorer_add_popular(struct scorer *scorer, struct slate *slate)
     struct slate_list *list = add_list(scorer, slate);
     list->version = version_now(scorer, 0);
     list->cause = CAUSE_SWEEP;
+}
+
+void scorer_add_supposed(struct scorer *scorer, struct slate *slate, struct user *user)
+{
+    struct slate_list *list = add_list(slate);
+    list->user = user;
+    list->user_id = user->id;
+    list->version = version_now(scorer, user->partition);
+    list->cause = CAUSE_FORCED;
+    list->record = user->record;
 }
 
 /* -- scoring ----------------------------------------------------------------------------------- */

@@ -16,10 +16,12 @@
 #define FRESHET_MODEL_SCORER_H
 
 #include "model/finishing.h"
+#include "model/columns.h"
 #include "model/generation.h"
 #include "model/history.h"
 #include "model/slate.h"
 #include "model/taste.h"
+#include "model/trend.h"
 
 struct scorer_settings {
     struct finishing_settings finishing; /* with the list's length */
@@ -55,5 +57,26 @@ void scorer_learned(struct scorer *scorer, const struct learned *learned);
 void scorer_add(struct scorer *scorer, struct slate *slate, struct user *user);
 void scorer_add_popular(struct scorer *scorer, struct slate *slate);
 void scorer_run(struct scorer *scorer, struct slate *slate);
+
+/* What lists are made with, for those who take a score apart (model/explain.h). Borrowed, until the
+ * scorer next learns or installs; where scorer_run may be called, this may be used. */
+struct scorer_parts {
+    struct history *history;
+    const struct scorer_settings *settings;
+    const struct type_weight *types;     /* by the state's type number, [EVENT_TYPES_MAX] */
+    uint64_t hiding, counting;           /* bits by the same */
+    const struct generation *generation; /* NULL: none */
+    const struct score_weights *weights;
+    const struct columns *columns;
+    struct trend *trend;
+    struct together *together; /* rebuilt only if weights->together > 0 */
+    struct taste *taste;
+};
+void scorer_parts(struct scorer *scorer, struct scorer_parts *parts);
+
+/* Adds the list of somebody who is only supposed: `user` is the caller's, outside the history, with
+ * any record or none, and outlives the slate. Neither is pinned nor referenced: list->record is to
+ * be NULL again before slate_clear. Where scorer_run may be called, this may be. */
+void scorer_add_supposed(struct scorer *scorer, struct slate *slate, struct user *user);
 
 #endif

@@ -57,3 +57,24 @@ void sgd_step(const struct basis *basis, const struct hyperparameters *hyper, do
 {
     sgd_steps(basis, hyper, rate, &(struct sgd_step){*pair, t, x}, 1);
 }
+
+void sgd_added(const struct basis *basis, const struct hyperparameters *hyper, double rate,
+               const struct sgd_step *steps, size_t count, double *v, double *added)
+{
+    size_t rank = (size_t)basis->rank;
+    for (size_t i = count; i-- > 0;) {
+        const struct pair *pair = &steps[i].pair;
+        const float *y = basis->Y + pair->row * basis->stride;
+        double yv = 0, yy = 0, p = (double)pair->p;
+        for (size_t k = 0; k < rank; k++) {
+            yv += (double)y[k] * v[k];
+            yy += (double)y[k] * (double)y[k];
+        }
+        double length = rate / (1 + rate * (p > 0 ? p : 0) * yy);
+        double share = rate / steps[i].t, lambda = lambda_of(hyper, steps[i].t);
+        added[i] = length * (double)pair->q * yv;
+        for (size_t k = 0; k < rank; k++)
+            v[k] = (v[k] - length * p * yv * (double)y[k]) /
+                   (1 + share * (hyper->w0 * basis->g[k] + lambda));
+    }
+}

@@ -29,4 +29,14 @@ struct sgd_step {
 void sgd_steps(const struct basis *basis, const struct hyperparameters *hyper, double rate,
                const struct sgd_step *steps, size_t count);
 
+/* What each step adds to x.v at the end, since every step is an affine map of x:
+ *
+ *   x <- (I - k p y y') S x + k q y,    S = 1 / (1 + rate s (w0 g + lambda)),  k = rate / (1 + rate
+ * p |y|^2)
+ *
+ * Going backwards, step t adds k q (y.v), and to the steps before it v is S (v - k p (y.v) y). In
+ * float64. steps: [count], x of them not used; v: [rank], changed; added: [count]. */
+void sgd_added(const struct basis *basis, const struct hyperparameters *hyper, double rate,
+               const struct sgd_step *steps, size_t count, double *v, double *added);
+
 #endif

@@ -35,4 +35,13 @@ void taste_set_generation(struct taste *taste, const struct generation *generati
 bool taste_factors(struct taste *taste, const struct user_record *record, int64_t now_ms,
                    const uint32_t *row_of, size_t row_count, float *x, void **cache);
 
+/* What each kept interaction adds to x_u.y_row, exactly (by the equations of model/foldin.h and
+ * model/sgd.h, in float64): added: [interaction_count], their sum is x_u.y_row. A pair's share goes
+ * to its interactions in proportion to what they are of its confidence; a dislike by itself adds
+ * nothing: it is in the matrix, and makes what the others add smaller. confidence: [the same], c;
+ * 0 for what does not count. row ROW_NONE: an item without factors, to which nothing adds. */
+void taste_added(struct taste *taste, const struct user_record *record, int64_t now_ms,
+                 const uint32_t *row_of, size_t row_count, uint32_t row, double *added,
+                 double *confidence);
+
 #endif

@@ -7,7 +7,8 @@
 
 #define DAY_MS 86400000.0
 
-static const int half_lives[PAIRS_HORIZONS] = {[PAIRS_DAY] = 3, [PAIRS_EVER] = HALF_LIFE_EVER};
+static const int half_lives[PAIRS_HORIZONS] = {
+    [PAIRS_DAY] = TOGETHER_DAY_HALF_LIFE, [PAIRS_EVER] = HALF_LIFE_EVER};
 
 void together_deinit(struct together *together)
 {
@@ -40,16 +41,27 @@ static float norm_of(double use)
     return (float)(1 / sqrt(use + TOGETHER_PRIOR));
 }
 
+/* Where it does not decay; else together_prepare does it. */
+static void renew_norm(struct together *together, uint32_t item)
+{
+    if (together->choice.horizon == PAIRS_EVER && item < together->norm_count)
+        together->norm[item] = norm_of(together->use.gathered[item]);
+}
+
 void together_touch(struct together *together, const struct trend_source *sources,
                     size_t partition_count, uint32_t items, const uint32_t *touched,
                     size_t touched_count, int64_t now_ms)
 {
     struct trend *use = &together->use;
     trend_touch(use, sources, partition_count, items, touched, touched_count, now_ms);
-    if (together->choice.horizon == PAIRS_EVER)
-        for (size_t i = 0; i < touched_count; i++)
-            if (touched[i] < together->norm_count)
-                together->norm[touched[i]] = norm_of(use->gathered[touched[i]]);
+    for (size_t i = 0; i < touched_count; i++)
+        renew_norm(together, touched[i]);
+}
+
+void together_set_use(struct together *together, uint32_t item, double gathered)
+{
+    together->use.gathered[item] = gathered;
+    renew_norm(together, item);
 }
 
 static void reserve(struct together *together, uint32_t columns)
@@ -216,4 +228,50 @@ size_t together_extras(struct together *together, const uint32_t *latest, size_t
     }
     move_to_columns(together, column_of);
     return collect(together, out);
+}
+
+/* -- one item, part by part -------------------------------------------------------------------- */
+
+double together_count(const struct together_choice *choice, const struct pairs_table *table,
+                      uint32_t place, int64_t now_ms)
+{
+    const struct pairs_ever *ever = &table->ever[place];
+    const struct pairs_day *day = &table->day[place];
+    if (choice->horizon == PAIRS_EVER)
+        return (double)ever->forward + (choice->both ? (double)ever->backward : 0);
+    double n = (double)day->forward + (choice->both ? (double)day->backward : 0);
+    if (n == 0 || now_ms <= day->ts_ms)
+        return n;
+    return n * decay_exp2(-(double)(now_ms - day->ts_ms) / DAY_MS);
+}
+
+static double count_between(const struct together *together, uint32_t j, uint32_t item,
+                            int64_t now_ms)
+{
+    double n = 0;
+    for (size_t p = 0; p < together->pairs_count; p++) {
+        const struct pairs_table *table = pairs_table(together->pairs[p], j);
+        for (uint32_t place = 0; table != NULL && place < table->count; place++)
+            if (table->items[place] == item)
+                n += together_count(&together->choice, table, place, now_ms);
+    }
+    return n;
+}
+
+static double use_of(const struct trend *use, uint32_t item, double decay)
+{
+    return item < use->count ? decay * use->gathered[item] : 0;
+}
+
+void together_split(const struct together *together, const uint32_t *latest, size_t count,
+                    uint32_t item, int64_t now_ms, struct together_share *parts)
+{
+    const struct trend *use = &together->use;
+    double fade = 1, decay = trend_decay(use, now_ms);
+    double own = use_of(use, item, decay) + TOGETHER_PRIOR;
+    for (size_t d = 0; d < count; d++, fade *= together->choice.rho)
+        parts[d] = (struct together_share){
+            .fade = fade,
+            .n = count_between(together, latest[d], item, now_ms),
+            .norm = 1 / sqrt(own * (use_of(use, latest[d], decay) + TOGETHER_PRIOR))};
 }

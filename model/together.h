@@ -19,6 +19,7 @@
 
 #define TOGETHER_WINDOW 10
 #define TOGETHER_PRIOR 10.0
+#define TOGETHER_DAY_HALF_LIFE 3 /* of the uses beside PAIRS_DAY: index into half_life_ms */
 
 struct together_choice { /* what is fitted beside the term's weight */
     double rho;          /* (0, 1] */
@@ -70,5 +71,22 @@ size_t together_extras_max(const struct together *together, const uint32_t *late
 size_t together_extras(struct together *together, const uint32_t *latest, size_t count,
                        double weight, const uint32_t *column_of, uint32_t items,
                        struct topn_extra *out);
+
+/* C_ui of one item, part by part, in float64 and from the tables as they are: nothing need be
+ * prepared. parts: [count], of each of `latest`; weight not included. */
+struct together_share {
+    double fade; /* rho^d */
+    double n;    /* n_(j_d, i) now */
+    double norm; /* 1 / sqrt((n_i + S)(n_(j_d) + S)) */
+};
+void together_split(const struct together *together, const uint32_t *latest, size_t count,
+                    uint32_t item, int64_t now_ms, struct together_share *parts);
+
+/* n_(j, i) of the neighbour at `place` of a table, now. */
+double together_count(const struct together_choice *choice, const struct pairs_table *table,
+                      uint32_t place, int64_t now_ms);
+
+/* Sets the item's use.gathered[], for lists that are only supposed. */
+void together_set_use(struct together *together, uint32_t item, double gathered);
 
 #endif

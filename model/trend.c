@@ -100,3 +100,10 @@ void trend_values(const struct trend *trend, int64_t now_ms, float *out, uint32_
     }
     memset(out + known, 0, (count - known) * sizeof *out);
 }
+
+double trend_share(const struct trend *trend, int64_t ts_ms)
+{
+    if (trend->half_life == HALF_LIFE_EVER)
+        return 1;
+    return decay_exp2(decay_half_lives(trend->half_life, trend->landmark_ms, ts_ms));
+}

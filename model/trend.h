@@ -46,4 +46,7 @@ double trend_decay(const struct trend *trend, int64_t now_ms);
 /* out[i] = T_i(now) for the first `count` items (0 beyond what is known). */
 void trend_values(const struct trend *trend, int64_t now_ms, float *out, uint32_t count);
 
+/* What an event at that time adds to its item's gathered[]. */
+double trend_share(const struct trend *trend, int64_t ts_ms);
+
 #endif
