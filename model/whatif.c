@@ -94,7 +94,7 @@ static void suppose_event(struct supposition *s, uint32_t item, uint16_t type, b
     if (counts)
         suppose_pairs(s, item);
     const struct user_record *after =
-        user_apply(s->user.record, &interaction, history_limits(s->parts.history));
+        user_apply(s->user.record, &interaction, history_limits(s->parts.history), NULL);
     if (!first)
         user_record_unref(s->user.record);
     s->user.record = after;
