@@ -11,6 +11,8 @@
  *                 recently shown first
  *   list          item numbers of the last list that Redis acknowledged, best first
  *
+ * What is shown is kept with users and items that are known already: see learn_impression.
+ *
  * Format 1 had neither `shown` nor what follows acked_swap; it is read, and converted as it is. */
 #ifndef FRESHET_MODEL_USER_H
 #define FRESHET_MODEL_USER_H
