@@ -4,7 +4,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-const char *const explain_kind_names[EXPLAIN_KINDS] = {"event", "trend", "together"};
+const char *const explain_kind_names[EXPLAIN_KINDS] = {"taste", "trend", "together"};
 
 void explain_deinit(struct explain *explain)
 {
@@ -129,7 +129,7 @@ static void add_events(const struct scorer_parts *parts, const struct user_recor
                     parts->columns->items, parts->columns->row_of[out->item], added, confidence);
     for (uint32_t i = count; i-- > 0;) {
         struct explain_term *term =
-            add_term(out, EXPLAIN_EVENT, out->taste_weight * added[i], at[i].item);
+            add_term(out, EXPLAIN_TASTE, out->taste_weight * added[i], at[i].item);
         term->event.ts_ms = at[i].ts_ms;
         term->event.offset = at[i].offset;
         term->event.value = at[i].value;
@@ -203,6 +203,7 @@ void explain(struct scorer *scorer, const struct user *user, uint32_t item, stru
     bool known = item < parts.columns->items;
     *out = (struct explain){
         .item = known ? item : ITEM_NONE,
+        .arm = parts.settings->arm,
         .now_ms = history_now_ms(parts.history),
         .generation = parts.generation != NULL ? parts.generation->number : 0,
         .taste_weight = parts.weights->taste,

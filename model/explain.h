@@ -17,12 +17,12 @@
 #include "model/together.h"
 
 enum explain_kind {
-    EXPLAIN_EVENT,    /* a past event, through taste */
+    EXPLAIN_TASTE,    /* one past event's share of it */
     EXPLAIN_TREND,    /* the item's own events, everybody's */
     EXPLAIN_TOGETHER, /* one of the user's latest items */
     EXPLAIN_KINDS
 };
-extern const char *const explain_kind_names[EXPLAIN_KINDS]; /* "event", "trend", "together" */
+extern const char *const explain_kind_names[EXPLAIN_KINDS]; /* "taste", "trend", "together" */
 
 struct explain_term {
     enum explain_kind kind;
@@ -60,7 +60,8 @@ enum explain_out {                        /* why the user may not have it, bit b
 };
 
 struct explain {
-    uint32_t item; /* ITEM_NONE: unknown; then there are no terms */
+    uint32_t item;   /* ITEM_NONE: unknown; then there are no terms */
+    const char *arm; /* the scorer's */
     int64_t now_ms;
     uint64_t generation; /* 0: before the first */
     double taste_weight; /* a */

@@ -16,7 +16,8 @@ void whatif_deinit(struct whatif *whatif)
 /* What was changed, so that it can be changed back. */
 struct supposition {
     struct scorer_parts parts;
-    struct user user; /* the one supposed: his record is owned */
+    struct user user; /* the one supposed */
+    bool owned;       /* his record is: there was an event */
     int64_t now_ms, next_offset;
     size_t partition;         /* its index among those of parts.together */
     const struct pairs *from; /* NULL: there is no co-occurrence to suppose */
@@ -86,7 +87,7 @@ static void suppose_use(struct supposition *s, uint32_t item)
     s->count++;
 }
 
-static void suppose_event(struct supposition *s, uint32_t item, uint16_t type, bool first)
+static void suppose_event(struct supposition *s, uint32_t item, uint16_t type)
 {
     const struct interaction interaction = {
         .ts_ms = s->now_ms, .offset = s->next_offset, .value = 1, .item = item, .type = type};
@@ -95,9 +96,10 @@ static void suppose_event(struct supposition *s, uint32_t item, uint16_t type, b
         suppose_pairs(s, item);
     const struct user_record *after =
         user_apply(s->user.record, &interaction, history_limits(s->parts.history));
-    if (!first)
+    if (s->owned)
         user_record_unref(s->user.record);
     s->user.record = after;
+    s->owned = true;
     if (counts)
         suppose_use(s, item);
     s->next_offset++;
@@ -115,7 +117,8 @@ static void take_back(struct supposition *s, const uint32_t *items)
         s->parts.together->pairs[s->partition] = s->from;
         pairs_fork_free(&s->fork, s->from);
     }
-    user_record_unref(s->user.record);
+    if (s->owned)
+        user_record_unref(s->user.record);
 }
 
 /* -- comparing --------------------------------------------------------------------------------- */
@@ -189,9 +192,10 @@ int whatif(struct scorer *scorer, const struct user *user, const uint32_t *items
     }
     explain_list(scorer, user, &before.items, &before.count);
     for (uint32_t i = 0; i < count; i++)
-        suppose_event(&s, items[i], type, i == 0);
+        suppose_event(&s, items[i], type);
     explain_list(scorer, &s.user, &after.items, &after.count);
     take_back(&s, items);
+    out->arm = s.parts.settings->arm;
     out->now_ms = s.now_ms;
     out->generation = s.parts.generation != NULL ? s.parts.generation->number : 0;
     compare(out, &before, &after);

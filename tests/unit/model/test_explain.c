@@ -135,7 +135,7 @@ static void test_one_event_has_all_of_the_taste(void **state)
         explain(world->scorer, find_user(world, 2), item_of(world, 6), &why);
         assert_true(why.user_has_factors && why.item_has_factors);
         assert_int_equal(why.count, 2); /* the event, and a trend of nothing */
-        assert_int_equal(why.terms[1].kind, EXPLAIN_EVENT);
+        assert_int_equal(why.terms[1].kind, EXPLAIN_TASTE);
         assert_int_equal(why.terms[1].item, item_of(world, 5));
         assert_true(fabs(why.terms[1].score - why.total) < 1e-12);
         assert_true(why.total != 0);
@@ -219,7 +219,7 @@ static void test_before_the_first_generation_there_is_trend_alone(void **state)
     assert_false(why.user_has_factors || why.item_has_factors);
     assert_int_equal(why.count, 1 + user->record->interaction_count);
     for (size_t i = 1; i < why.count; i++)
-        assert_true(why.terms[i].kind == EXPLAIN_EVENT && why.terms[i].score == 0);
+        assert_true(why.terms[i].kind == EXPLAIN_TASTE && why.terms[i].score == 0);
     assert_true(fabs(why.total - log1p(why.terms[0].trend.count)) < 1e-12);
     explain_deinit(&why);
     world_free(world);
