@@ -89,13 +89,15 @@ static enum event_kind kind_of(const struct fields *fields)
         return EVENT_RETRACT;
     if (slice_equal(type->text, SLICE("forget_user")))
         return EVENT_FORGET_USER;
+    if (slice_equal(type->text, SLICE("impression")))
+        return EVENT_IMPRESSION;
     return EVENT_INTERACTION;
 }
 
 static bool lacks_field(const struct fields *fields, enum event_kind kind)
 {
     return !has(fields, FIELD_USER) || !has(fields, FIELD_TYPE) ||
-           (kind == EVENT_INTERACTION && !has(fields, FIELD_ITEM)) ||
+           ((kind == EVENT_INTERACTION || kind == EVENT_IMPRESSION) && !has(fields, FIELD_ITEM)) ||
            (kind == EVENT_RETRACT && !has(fields, FIELD_REF));
 }
 

@@ -21,6 +21,7 @@ enum event_kind {
     EVENT_INTERACTION, /* user, item, type, value, ts_ms */
     EVENT_RETRACT,     /* user, ref: takes back the interaction with that id */
     EVENT_FORGET_USER, /* user: erases all that is kept of the user */
+    EVENT_IMPRESSION,  /* user, item, ts_ms, list, pos: the item was shown to the user */
     EVENT_ITEM,        /* item, record: from the items topic */
     EVENT_DEAD,        /* reason, key, value: cannot be an event */
 };

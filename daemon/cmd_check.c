@@ -34,7 +34,8 @@ int cmd_check(int argc, char **argv)
     };
     const struct command_line line = {
         .synopsis = "check --config FILE",
-        .summary = "Says what is wrong with a settings file, each complaint with file:line: key.",
+        .summary = "Says what is wrong with a settings file, each complaint with file:line: key; "
+                   "if nothing is, what its arms are.",
         .rows = rows,
     };
     struct error err = {0};
@@ -51,7 +52,11 @@ int cmd_check(int argc, char **argv)
     struct settings *settings;
     if (command_settings(config, &settings, &err) != 0)
         return command_fail(&err);
+    struct buffer text = {0};
+    buffer_printf(&text, "%s: ok\n", config);
+    settings_write_arms(&text, settings);
+    int status = print_all(&text);
+    buffer_deinit(&text);
     settings_free(settings);
-    printf("%s: ok\n", config);
-    return 0;
+    return status;
 }

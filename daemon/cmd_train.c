@@ -67,16 +67,45 @@ static void print_result(const struct generation *generation)
     print_weights(&generation->weights);
 }
 
+static const struct settings_arm *find_arm(const struct settings *settings, const char *name)
+{
+    for (uint32_t i = 0; i < settings->arm_count; i++)
+        if (strcmp(settings->arms[i].name, name) == 0)
+            return &settings->arms[i];
+    return NULL;
+}
+
+/* Whose training settings: an arm's, and those that the daemon has in memory. */
+static int choose(const struct settings *settings, const char *name, const char *series,
+                  struct train_settings *train, struct error *err)
+{
+    const struct settings_arm *arm = name != NULL ? find_arm(settings, name) : NULL;
+    if (name != NULL && arm == NULL)
+        return error_set(err, ERR_SETTINGS, "there is no arm \"%s\"", name);
+    const struct settings *own = arm != NULL ? arm->settings : settings;
+    settings_train(own, train);
+    train->series = settings_series_key(own, settings);
+    char key[17];
+    snprintf(key, sizeof key, "%016" PRIx64, train->series);
+    if (series != NULL && strcmp(series, key) != 0)
+        return error_set(err, ERR_SETTINGS,
+                         "the settings of arm \"%s\" are not those the daemon runs on: reload them",
+                         name != NULL ? name : "");
+    return 0;
+}
+
 int cmd_train(int argc, char **argv)
 {
-    const char *config = NULL, *spawned = NULL;
+    const char *config = NULL, *spawned = NULL, *arm = NULL, *series = NULL;
     const struct option_row rows[] = {
         {"config", "FILE", "the settings", &config},
+        {"arm", "NAME", "train as this arm is, not as the base settings say", &arm},
+        {"series", "KEY", "by the daemon: which training settings it expects", &series},
         {"spawned", NULL, "by the daemon: say nothing but errors", &spawned},
         {0},
     };
     const struct command_line line = {
-        .synopsis = "train --config FILE",
+        .synopsis = "train --config FILE [--arm NAME]",
         .summary = "Runs full ALS on a snapshot of the state and writes a generation file; a "
                    "running daemon\n"
                    "swaps it in. The stream goes on meanwhile.",
@@ -96,8 +125,9 @@ int cmd_train(int argc, char **argv)
     struct train_settings train;
     struct generation *generation = NULL;
     bool quiet = spawned != NULL;
-    settings_train(settings, &train);
-    int status = train_run(&train, show, &quiet, &generation, &err);
+    int status = choose(settings, arm, series, &train, &err);
+    if (status == 0)
+        status = train_run(&train, show, &quiet, &generation, &err);
     if (status == 0 && !quiet) {
         print_result(generation);
         tell_daemon(settings);

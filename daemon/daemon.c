@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #define KAFKA_WAIT_MS 30000 /* for a first answer, at start */
@@ -41,8 +42,8 @@ static void assigned(const int32_t *partitions, size_t count, void *arg)
         fail(daemon, &err);
         return;
     }
-    scorer_learned(daemon->scorer, NULL);
-    accuracy_forget_baselines(&line_figures(daemon->line)->accuracy);
+    scorers_learned(daemon->scorers, NULL);
+    watch_forget_baselines(daemon->watch);
     renewal_start(daemon->renewal, CAUSE_EVENT, false);
 }
 
@@ -51,8 +52,8 @@ static void revoked(const int32_t *partitions, size_t count, void *arg)
     struct daemon *daemon = arg;
     log_info("consumer: %zu partitions revoked", count);
     history_revoke(daemon->history, partitions, count);
-    scorer_learned(daemon->scorer, NULL);
-    accuracy_forget_baselines(&line_figures(daemon->line)->accuracy);
+    scorers_learned(daemon->scorers, NULL);
+    watch_forget_baselines(daemon->watch);
 }
 
 static void records_ready(void *arg)
@@ -158,8 +159,9 @@ static void close_parts(struct daemon *daemon)
     uv_timer_start(&daemon->deadline, abandon, LEAVE_MS, 0);
     uv_close((uv_handle_t *)&daemon->sigterm, NULL);
     uv_close((uv_handle_t *)&daemon->sigint, NULL);
+    uv_close((uv_handle_t *)&daemon->sighup, NULL);
     uv_close((uv_handle_t *)&daemon->sweep_timer, NULL);
-    daemon->closing = 8; /* the seven below, and one for having gone through them */
+    daemon->closing = 9; /* the eight below, and one for having gone through them */
     if (daemon->swapper != NULL)
         swapper_free(daemon->swapper, part_closed, daemon);
     if (daemon->control != NULL)
@@ -170,14 +172,16 @@ static void close_parts(struct daemon *daemon)
         renewal_free(daemon->renewal, part_closed, daemon);
     if (daemon->sweep != NULL)
         renewal_free(daemon->sweep, part_closed, daemon);
+    if (daemon->experiment != NULL)
+        experiment_free(daemon->experiment, part_closed, daemon);
     if (daemon->publisher != NULL)
         publisher_close(daemon->publisher, part_closed, daemon);
     if (daemon->consumer != NULL)
         consumer_close(daemon->consumer, LEAVE_MS / 2, part_closed, daemon);
     daemon->closing -= (daemon->swapper == NULL) + (daemon->control == NULL) +
                        (daemon->trainer == NULL) + (daemon->renewal == NULL) +
-                       (daemon->sweep == NULL) + (daemon->publisher == NULL) +
-                       (daemon->consumer == NULL);
+                       (daemon->sweep == NULL) + (daemon->experiment == NULL) +
+                       (daemon->publisher == NULL) + (daemon->consumer == NULL);
     part_closed(daemon);
 }
 
@@ -237,6 +241,30 @@ static void ask_to_end(uv_signal_t *signal, int number)
     line_when_sent(daemon->line, drained, daemon);
 }
 
+static void log_complaints(const struct buffer *complaints)
+{
+    for (size_t at = 0; at < complaints->length;) {
+        const char *line = complaints->data + at,
+                   *end = memchr(line, '\n', complaints->length - at);
+        size_t length = end != NULL ? (size_t)(end - line) : complaints->length - at;
+        log_error("%.*s", (int)length, line);
+        at += length + 1;
+    }
+}
+
+static void ask_to_reload(uv_signal_t *signal, int number)
+{
+    struct daemon *daemon = signal->data;
+    struct buffer complaints = {0};
+    struct error err = {0};
+    (void)number;
+    if (!daemon->draining && !daemon->leaving && daemon_reload(daemon, &complaints, &err) != 0) {
+        log_complaints(&complaints);
+        log_error("%s; going on as before", err.text);
+    }
+    buffer_deinit(&complaints);
+}
+
 /* -- putting it together ----------------------------------------------------------------------- */
 
 static int open_kafka(struct daemon *daemon, struct error *err)
@@ -269,26 +297,36 @@ static int open_redis(struct daemon *daemon, struct error *err)
     return 0;
 }
 
-static void build_line(struct daemon *daemon, const char *config)
+static void build_line(struct daemon *daemon)
 {
     const struct settings *s = daemon->settings;
     struct line_settings line = {(size_t)s->consumer.batch_events, (size_t)s->lists.batch_users,
                                  s->state.commit_ms};
-    daemon->line = line_new(&daemon->loop, &line, daemon->consumer, daemon->history, daemon->scorer,
-                            daemon->publisher, users_spilled, daemon);
+    struct line_parts parts = {daemon->consumer, daemon->history, daemon->scorers,
+                               daemon->publisher, daemon->watch};
+    struct line_arm arms[ARMS_MAX];
+    daemon_line_arms(s, arms);
+    daemon->line = line_new(&daemon->loop, &line, &parts, arms, users_spilled, daemon);
+}
+
+static void build_keepers(struct daemon *daemon)
+{
+    const struct settings *s = daemon->settings;
     struct renewal_settings owed = {(double)s->lists.pace, 0, s->lists.active_ms, 64};
     struct renewal_settings sweep = {0, s->lists.sweep_ms, s->lists.active_ms, 16};
     daemon->renewal =
         renewal_new(&daemon->loop, &owed, daemon->line, daemon->history, daemon->publisher);
     daemon->sweep =
         renewal_new(&daemon->loop, &sweep, daemon->line, daemon->history, daemon->publisher);
-    daemon->swapper =
-        swapper_new(&daemon->loop, s->state.dir, (size_t)s->train.keep, daemon->line,
-                    daemon->history, daemon->scorer, daemon->publisher, daemon->renewal);
-    struct trainer_settings trainer = {config, s->train.every_ms, (uint64_t)s->train.min_events,
+    struct swapper_parts parts = {daemon->line, daemon->history, daemon->scorers, daemon->publisher,
+                                  daemon->renewal};
+    daemon->swapper = swapper_new(&daemon->loop, s->state.dir, (size_t)s->train.keep, &parts);
+    struct trainer_settings trainer = {daemon->config, s->train.every_ms,
+                                       (uint64_t)s->train.min_events,
                                        (uint64_t)s->train.first_events};
     daemon->trainer = trainer_new(&daemon->loop, &trainer, daemon->line, daemon->history,
                                   generation_written, daemon);
+    daemon_tell_trainer(daemon);
 }
 
 static void init_handles(struct daemon *daemon)
@@ -297,8 +335,9 @@ static void init_handles(struct daemon *daemon)
     uv_timer_init(&daemon->loop, &daemon->sweep_timer);
     uv_signal_init(&daemon->loop, &daemon->sigterm);
     uv_signal_init(&daemon->loop, &daemon->sigint);
+    uv_signal_init(&daemon->loop, &daemon->sighup);
     daemon->deadline.data = daemon->sweep_timer.data = daemon;
-    daemon->sigterm.data = daemon->sigint.data = daemon;
+    daemon->sigterm.data = daemon->sigint.data = daemon->sighup.data = daemon;
 }
 
 static void watch(struct daemon *daemon)
@@ -306,13 +345,14 @@ static void watch(struct daemon *daemon)
     signal(SIGPIPE, SIG_IGN);
     uv_signal_start(&daemon->sigterm, ask_to_end, SIGTERM);
     uv_signal_start(&daemon->sigint, ask_to_end, SIGINT);
+    uv_signal_start(&daemon->sighup, ask_to_reload, SIGHUP);
     uint64_t sweep_ms = (uint64_t)daemon->settings->lists.sweep_ms;
     if (sweep_ms > 0)
         uv_timer_start(&daemon->sweep_timer, sweep_due, sweep_ms, sweep_ms);
 }
 
 /* Everything up to the first turn of the loop. */
-static int open_all(struct daemon *daemon, const char *config, struct error *err)
+static int open_all(struct daemon *daemon, struct error *err)
 {
     struct history_settings history;
     settings_history(daemon->settings, &history);
@@ -320,11 +360,10 @@ static int open_all(struct daemon *daemon, const char *config, struct error *err
         return error_wrap(err, "state");
     if (open_kafka(daemon, err) != 0 || open_redis(daemon, err) != 0)
         return err->code;
-    struct scorer_settings scorer;
-    settings_scorer(daemon->settings, &scorer);
-    daemon->scorer = scorer_new(daemon->history, &scorer);
-    build_line(daemon, config);
-    swapper_restore(daemon->swapper);
+    daemon_build_arms(daemon);
+    build_line(daemon);
+    build_keepers(daemon);
+    swapper_restore(daemon->swapper, daemon->scorers, NULL);
     if (control_open(&daemon->control, &daemon->loop, daemon->settings->state.dir, daemon_request,
                      daemon, err) != 0)
         return err->code;
@@ -334,19 +373,25 @@ static int open_all(struct daemon *daemon, const char *config, struct error *err
 
 int daemon_run(const struct settings *settings, const char *config, struct error *err)
 {
-    struct daemon daemon = {.settings = settings, .began_ns = clock_monotonic_ns()};
+    struct daemon daemon = {
+        .config = config, .settings = settings, .began_ns = clock_monotonic_ns()};
     blas_init();
     uv_loop_init(&daemon.loop);
     init_handles(&daemon);
-    if (open_all(&daemon, config, &daemon.failure) == 0) {
+    if (open_all(&daemon, &daemon.failure) == 0) {
         log_info("running; topic %s, state %s", settings->consumer.topic, settings->state.dir);
         swapper_look(daemon.swapper);
+        experiment_begin(daemon.experiment);
     } else {
         close_parts(&daemon);
     }
     uv_run(&daemon.loop, UV_RUN_DEFAULT);
 
-    scorer_free(daemon.scorer);
+    scorers_free(daemon.scorers);
+    watch_free(daemon.watch);
+    settings_free(daemon.reloaded);
+    settings_free(daemon.next);
+    ids_deinit(&daemon.arm_names);
     history_close(daemon.history);
     uv_run(&daemon.loop, UV_RUN_DEFAULT); /* the state's own handles */
     uv_loop_close(&daemon.loop);

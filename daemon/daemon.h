@@ -4,11 +4,13 @@
  * loop until SIGTERM or SIGINT, or until a station says that going on makes no sense. Draining:
  * learn no more, send what waits (if Redis is there), commit, settle, leave the group; all by the
  * deadline, after which what is left is abandoned - the log and the state know it. A second signal
- * skips the sending. */
+ * skips the sending. SIGHUP reads the settings again: all of it is taken, or nothing. */
 #ifndef FRESHET_DAEMON_DAEMON_H
 #define FRESHET_DAEMON_DAEMON_H
 
+#include "base/ids.h"
 #include "daemon/control.h"
+#include "daemon/experiment.h"
 #include "daemon/line.h"
 #include "daemon/renewal.h"
 #include "daemon/settings.h"
@@ -17,9 +19,15 @@
 
 struct daemon {
     uv_loop_t loop;
-    const struct settings *settings;
+    const char *config;
+    const struct settings *settings; /* in force: those it began with, or */
+    struct settings *reloaded;       /* these; owned */
+    struct settings *next;           /* loaded, not yet in force; owned */
+    struct ids arm_names;            /* of all arms there ever were: lists point to them */
     struct history *history;
-    struct scorer *scorer;
+    struct watch *watch;
+    struct experiment *experiment;
+    struct scorers *scorers;
     struct consumer *consumer;
     struct publisher *publisher;
     struct line *line;
@@ -28,7 +36,7 @@ struct daemon {
     struct swapper *swapper;
     struct trainer *trainer;
     struct control *control;
-    uv_signal_t sigterm, sigint;
+    uv_signal_t sigterm, sigint, sighup;
     uv_timer_t deadline, sweep_timer;
     int64_t began_ns;
     bool kafka_up, draining, leaving;
@@ -40,6 +48,15 @@ struct daemon {
 
 /* Runs until the end; the exit status is 0 or -code of err. */
 int daemon_run(const struct settings *settings, const char *config, struct error *err);
+
+/* daemon/arms.c: makes what the arms need, for the line and the trainer too. */
+void daemon_build_arms(struct daemon *daemon);
+void daemon_line_arms(const struct settings *settings, struct line_arm *arms);
+void daemon_tell_trainer(struct daemon *daemon);
+
+/* Reads the settings again; they are in force a little later. ERR_SETTINGS, a complaint a line, and
+ * all as it was, if they are wrong or would need a restart. */
+int daemon_reload(struct daemon *daemon, struct buffer *complaints, struct error *err);
 
 /* The requests of the control socket (daemon/requests.c), and the answer to "status"
  * (daemon/status.c). */

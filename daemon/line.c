@@ -4,21 +4,7 @@
 #include "base/mem.h"
 
 #include <stdlib.h>
-
-enum queue_kind { FRESH, RENEWAL, QUEUE_KINDS };
-
-struct queue {
-    struct user *first, *last;
-    uint64_t queued, resolved; /* ever; equal when nobody waits or is under way */
-    size_t length;             /* waiting */
-};
-
-struct waiter { /* for lists to be sent */
-    struct waiter *next;
-    line_sent_cb sent;
-    void *arg;
-    uint64_t targets[QUEUE_KINDS];
-};
+#include <string.h>
 
 struct hold { /* somebody who wants the line to stand still */
     struct hold *next;
@@ -31,13 +17,16 @@ struct line {
     struct line_settings settings;
     struct consumer *consumer;
     struct history *history;
-    struct scorer *scorer;
+    struct scorers *scorers;
     struct publisher *publisher;
+    struct watch *watch;
+    struct line_arm arms[ARMS_MAX];
+    struct budget budgets[ARMS_MAX];
     void (*spilled)(void *arg);
     void *arg;
 
     struct batch batch;
-    struct queue queues[QUEUE_KINDS];
+    struct waiting *waiting;
     struct slate slates[2];           /* one in the score station, one in the send station */
     struct slate *at_score, *at_send; /* NULL: the station is empty */
     bool scored;                      /* at_score is finished and waits for the send station */
@@ -54,7 +43,6 @@ struct line {
     bool spill;
     int64_t popular_ms; /* when the popular list was last scored */
     bool popular_stale;
-    struct waiter *sent_waiters;
     struct line_figures figures;
     int64_t dead_told_ms;
     void (*freed)(void *arg);
@@ -76,69 +64,58 @@ void line_wake(struct line *line)
         uv_idle_start(&line->turn, turn);
 }
 
-/* -- queues ------------------------------------------------------------------------------------ */
-
-static void push(struct queue *queue, struct user *user)
-{
-    user->queue_next = NULL;
-    if (queue->last != NULL)
-        queue->last->queue_next = user;
-    else
-        queue->first = user;
-    queue->last = user;
-    queue->length++;
-    queue->queued++;
-}
-
-static struct user *pop(struct queue *queue)
-{
-    struct user *user = queue->first;
-    queue->first = user->queue_next;
-    if (queue->first == NULL)
-        queue->last = NULL;
-    queue->length--;
-    return user;
-}
-
-static enum queue_kind kind_of(enum slate_cause cause)
-{
-    return cause == CAUSE_EVENT ? FRESH : RENEWAL;
-}
+/* -- who waits --------------------------------------------------------------------------------- */
 
 size_t line_queued_renewals(const struct line *line)
 {
-    return (size_t)(line->queues[RENEWAL].queued - line->queues[RENEWAL].resolved);
+    return waiting_renewals(line->waiting);
 }
 
 size_t line_queued(const struct line *line)
 {
-    return (size_t)(line->queues[FRESH].queued - line->queues[FRESH].resolved) +
-           line_queued_renewals(line);
+    return waiting_count(line->waiting);
 }
 
 void line_queue(struct line *line, struct user *user, enum slate_cause cause)
 {
-    if (user->queued)
-        return;
-    if (line->queues[FRESH].length + line->queues[RENEWAL].length >= LINE_QUEUED_MAX) {
+    uint32_t arm = scorers_arm_of(line->scorers, user->id);
+    int64_t delay_ms = user->record->forgotten ? 0 : line->arms[arm].debounce_ms;
+    if (waiting_add(line->waiting, user, cause, delay_ms))
+        line_wake(line);
+    else
         line->spill = true; /* the state knows that the user is owed */
-        return;
-    }
-    user->queued = true;
-    user->cause = cause;
-    history_pin(line->history, user);
-    push(&line->queues[kind_of(cause)], user);
+}
+
+uint32_t line_swap_of(const struct line *line, struct slice user)
+{
+    uint32_t arm = scorers_arm_of(line->scorers, user);
+    return history_owed_swap(line->history, scorers_series_of(line->scorers, arm));
+}
+
+void line_swaps(const struct line *line, struct scorers_swaps *swaps)
+{
+    scorers_swaps_take(line->scorers, line->history, swaps);
+}
+
+static void wake(void *arg)
+{
+    line_wake(arg);
+}
+
+void line_when_sent(struct line *line, waiting_sent_cb done, void *arg)
+{
+    waiting_when_sent(line->waiting, done, arg);
     line_wake(line);
 }
 
 /* -- learn ------------------------------------------------------------------------------------- */
 
-static void observe(const struct event *event, const struct user_record *before, uint32_t item,
-                    void *arg)
+static struct outcome observe(const struct event *event, const struct user_record *before,
+                              uint32_t item, void *arg)
 {
     struct line *line = arg;
-    accuracy_observe(&line->figures.accuracy, event, before, item,
-                     history_type_counts(line->history, event->type));
+    return watch_event(line->watch, event, before, item,
+                       scorers_arm_of(line->scorers, event->user));
 }
 
 static void dead_letter_done(bool ok, uint64_t token, void *arg)
@@ -166,7 +143,7 @@ static void send_dead_letters(struct line *line)
 static bool may_learn(const struct line *line)
 {
     bool score_station_busy = line->at_score != NULL && !line->scored;
-    bool users_wait = line->queues[FRESH].length > 0 && publisher_is_up(line->publisher);
+    bool users_wait = waiting_has_fresh(line->waiting) && publisher_is_up(line->publisher);
     return !line->stop_learning && !line->holding && !settling_failed(line->settling) &&
            !score_station_busy && !users_wait && !history_dead_full(line->history);
 }
@@ -178,11 +155,10 @@ static bool learn(struct line *line)
     if (taken == 0)
         return false;
     int64_t begin_ns = clock_monotonic_ns();
-    accuracy_renew(&line->figures.accuracy, line->history,
-                   items_count(history_items(line->history)));
+    watch_batch(line->watch);
     struct learned learned;
     history_learn(line->history, &line->batch, observe, line, &learned);
-    scorer_learned(line->scorer, &learned);
+    scorers_learned(line->scorers, &learned);
     for (size_t i = 0; i < learned.user_count; i++)
         line_queue(line, learned.users[i], CAUSE_EVENT);
     batch_clear(&line->batch);
@@ -198,10 +174,11 @@ static bool learn(struct line *line)
 
 static void add_user(struct line *line, struct slate *slate, struct user *user)
 {
-    scorer_add(line->scorer, slate, user); /* pins it for the slate */
-    history_unpin(line->history, user);    /* and the queue's pin goes */
+    scorers_add(line->scorers, slate, user); /* pins it for each list */
+    history_unpin(line->history, user);      /* and the pin of who waits goes */
     user->queued = false;
-    user->oldest_event_ms = 0; /* answered by this list, or put back if it is not sent */
+    user->oldest_event_ms = user->oldest_ts_ms = 0; /* answered by this list, or put back if it is
+                                                       not sent */
 }
 
 static bool popular_is_due(const struct line *line)
@@ -213,21 +190,22 @@ static bool popular_is_due(const struct line *line)
 /* Fresh users first; the rest of the slate is for renewals. */
 static void fill_slate(struct line *line, struct slate *slate)
 {
+    struct user *user;
     slate_clear(slate);
-    for (int kind = 0; kind < QUEUE_KINDS; kind++)
-        while (line->queues[kind].length > 0 && slate->count < line->settings.batch_users)
-            add_user(line, slate, pop(&line->queues[kind]));
+    while (slate->count < line->settings.batch_users &&
+           (user = waiting_next(line->waiting)) != NULL)
+        add_user(line, slate, user);
     if (popular_is_due(line)) {
         line->popular_stale = false;
         line->popular_ms = clock_monotonic_ns() / 1000000;
-        scorer_add_popular(line->scorer, slate);
+        scorers_add_popular(line->scorers, slate);
     }
 }
 
 static void score_on_worker(uv_work_t *work)
 {
     struct line *line = work->data;
-    scorer_run(line->scorer, line->at_score);
+    scorers_run(line->scorers, line->at_score);
 }
 
 static void score_done(uv_work_t *work, int status)
@@ -242,8 +220,7 @@ static void score_done(uv_work_t *work, int status)
 
 static bool may_score(const struct line *line)
 {
-    bool wanted =
-        line->queues[FRESH].length > 0 || line->queues[RENEWAL].length > 0 || popular_is_due(line);
+    bool wanted = waiting_has_any(line->waiting) || popular_is_due(line);
     return wanted && line->at_score == NULL && !line->holding && !line->stop &&
            publisher_is_up(line->publisher);
 }
@@ -265,72 +242,94 @@ static void put_back(struct line *line, const struct slate_list *list)
 {
     struct user *user = list->user;
     if (list->oldest_event_ms != 0 &&
-        (user->oldest_event_ms == 0 || list->oldest_event_ms < user->oldest_event_ms))
+        (user->oldest_event_ms == 0 || list->oldest_event_ms < user->oldest_event_ms)) {
         user->oldest_event_ms = list->oldest_event_ms;
+        user->oldest_ts_ms = list->oldest_ts_ms;
+    }
     line_queue(line, user, list->cause);
 }
 
+/* The list that Redis has from now on, as the user's record is told. */
 static void acknowledge(struct line *line, const struct slate_list *list, uint32_t *items)
 {
     for (uint32_t i = 0; i < list->count; i++)
         items[i] = list->items[i].item;
-    if (list->user == NULL) {
-        accuracy_set_popular(&line->figures.accuracy, items, list->count);
-        return;
-    }
-    history_acknowledge(line->history, list->user, &list->version, items, list->count);
-    line->figures.lists[list->cause]++;
-    if (list->oldest_event_ms > 0 && list->outcome == SLATE_STORED)
-        histogram_add(&line->figures.event_to_list,
-                      (double)(clock_wall_ms() - list->oldest_event_ms));
+    if (list->user == NULL)
+        watch_popular(line->watch, items, list->count);
+    else if (list->outcome == SLATE_HELD)
+        history_acknowledge(line->history, list->user, &list->version, user_list(list->record),
+                            list->record->list_count, false);
+    else
+        history_acknowledge(line->history, list->user, &list->version, items, list->count,
+                            list->changed);
 }
 
-/* Calls those whose users have all been resolved; all of them, with ok = false, if some were not
- * sent. */
-static void tell_sent(struct line *line, bool ok)
+/* A published list's fate: Redis has it, it is held back, or its user waits again. */
+static void settle_list(struct line *line, const struct slate_list *list, enum hold hold,
+                        uint32_t *items)
 {
-    for (struct waiter **at = &line->sent_waiters; *at != NULL;) {
-        struct waiter *waiter = *at;
-        if (ok && (line->queues[FRESH].resolved < waiter->targets[FRESH] ||
-                   line->queues[RENEWAL].resolved < waiter->targets[RENEWAL])) {
-            at = &waiter->next;
-            continue;
-        }
-        *at = waiter->next;
-        waiter->sent(ok, waiter->arg);
-        free(waiter);
-    }
+    bool resolved = list->outcome != SLATE_UNSENT;
+    if (resolved)
+        acknowledge(line, list, items);
+    if (list->user == NULL)
+        return;
+    waiting_resolve(line->waiting, list->cause);
+    if (!resolved)
+        put_back(line, list);
+    line->figures.lists[list->cause] += resolved && hold == HOLD_NOTHING;
+    line->figures.held[hold] += hold != HOLD_NOTHING;
+}
+
+static uint32_t longest_list(const struct slate *slate)
+{
+    uint32_t longest = 1;
+    for (size_t i = 0; i < slate->count; i++)
+        if (slate->lists[i].count > longest)
+            longest = slate->lists[i].count;
+    return longest;
 }
 
 static void sent(struct slate *slate, void *arg)
 {
     struct line *line = arg;
-    uint32_t longest = 1;
-    for (size_t i = 0; i < slate->count; i++)
-        if (slate->lists[i].count > longest)
-            longest = slate->lists[i].count;
-    uint32_t *items = mem_array(NULL, longest, sizeof *items);
+    uint32_t *items = mem_array(NULL, longest_list(slate), sizeof *items);
     bool all = true;
     for (size_t i = 0; i < slate->count; i++) {
         const struct slate_list *list = &slate->lists[i];
-        bool resolved = list->outcome != SLATE_UNSENT;
-        if (resolved)
-            acknowledge(line, list, items);
-        if (list->user == NULL)
-            continue;
-        line->queues[kind_of(list->cause)].resolved++;
-        if (!resolved)
-            put_back(line, list);
-        history_unpin(line->history, list->user);
-        all &= resolved;
+        if (list->outcome != SLATE_UNSENT)
+            watch_list(line->watch, list);
+        if (!list->shadow)
+            settle_list(line, list, (enum hold)list->hold, items);
+        if (list->user != NULL)
+            history_unpin(line->history, list->user);
+        all &= list->outcome != SLATE_UNSENT;
     }
     free(items);
     slate_clear(slate);
     line->figures.slates++;
     if (line->at_send == slate) /* one that was given up never got there */
         line->at_send = NULL;
-    tell_sent(line, all);
+    waiting_tell(line->waiting, all);
     line_wake(line);
+}
+
+/* What is not for Redis goes to the end: shadows, and what the budget holds back. */
+static void sort_out(struct line *line, struct slate *slate)
+{
+    slate->to_send = 0;
+    for (size_t i = 0; i < slate->count; i++) {
+        struct slate_list list = slate->lists[i];
+        if (!list.shadow)
+            list.hold =
+                budget_decide(&line->budgets[list.arm], &line->arms[list.arm].budget, &list);
+        if (list.shadow || list.hold != HOLD_NOTHING)
+            list.outcome = SLATE_HELD;
+        slate->lists[i] = list;
+        if (list.outcome == SLATE_HELD)
+            continue;
+        slate->lists[i] = slate->lists[slate->to_send];
+        slate->lists[slate->to_send++] = list;
+    }
 }
 
 /* Redis went away while a slate waited: its users are owed. */
@@ -338,7 +337,7 @@ static void give_up_slate(struct line *line)
 {
     struct slate *slate = line->at_score;
     for (size_t i = 0; i < slate->count; i++)
-        slate->lists[i].outcome = SLATE_UNSENT;
+        slate->lists[i].outcome = slate->lists[i].shadow ? SLATE_HELD : SLATE_UNSENT;
     line->at_score = NULL;
     line->scored = false;
     sent(slate, line);
@@ -350,17 +349,8 @@ static void send_slate(struct line *line)
     line->at_score = NULL;
     line->scored = false;
     line->at_send = slate;
+    sort_out(line, slate);
     publisher_send(line->publisher, slate, sent, line);
-}
-
-void line_when_sent(struct line *line, line_sent_cb done, void *arg)
-{
-    struct waiter *waiter = mem_zalloc(sizeof *waiter);
-    *waiter = (struct waiter){.next = line->sent_waiters, .sent = done, .arg = arg};
-    for (int kind = 0; kind < QUEUE_KINDS; kind++)
-        waiter->targets[kind] = line->queues[kind].queued;
-    line->sent_waiters = waiter;
-    line_wake(line);
 }
 
 /* -- settle ------------------------------------------------------------------------------------ */
@@ -409,6 +399,15 @@ static void tell_first_hold(struct line *line)
 void line_stop_learning(struct line *line)
 {
     line->stop_learning = true;
+    waiting_hurry(line->waiting);
+    line_wake(line);
+}
+
+void line_set_scorers(struct line *line, struct scorers *scorers, const struct line_arm *arms)
+{
+    line->scorers = scorers;
+    memcpy(line->arms, arms, scorers_count(scorers) * sizeof *arms);
+    memset(line->budgets, 0, sizeof line->budgets);
 }
 
 void line_stop(struct line *line, void (*stopped)(void *arg), void *arg)
@@ -442,7 +441,7 @@ static void turn(uv_idle_t *idle)
     tell_quiet(line);
     if (line->stop)
         return;
-    tell_sent(line, true); /* those who asked while nobody waited */
+    waiting_tell(line->waiting, true); /* those who asked while nobody waited */
     if (line->scored && !publisher_is_up(line->publisher))
         give_up_slate(line);
     if (line->scored && line->at_send == NULL)
@@ -463,24 +462,27 @@ static void turn(uv_idle_t *idle)
 /* -- life -------------------------------------------------------------------------------------- */
 
 struct line *line_new(uv_loop_t *loop, const struct line_settings *settings,
-                      struct consumer *consumer, struct history *history, struct scorer *scorer,
-                      struct publisher *publisher, void (*spilled)(void *arg), void *arg)
+                      const struct line_parts *parts, const struct line_arm *arms,
+                      void (*spilled)(void *arg), void *arg)
 {
     struct line *line = mem_zalloc(sizeof *line);
     *line = (struct line){
         .loop = loop,
         .settings = *settings,
-        .consumer = consumer,
-        .history = history,
-        .scorer = scorer,
-        .publisher = publisher,
+        .consumer = parts->consumer,
+        .history = parts->history,
+        .publisher = parts->publisher,
+        .watch = parts->watch,
         .spilled = spilled,
         .arg = arg,
     };
+    line_set_scorers(line, parts->scorers, arms);
     batch_init(&line->batch);
     uv_idle_init(loop, &line->turn);
     line->turn.data = line;
-    line->settling = settling_new(loop, settings->commit_ms, consumer, history, ticked, line);
+    line->waiting = waiting_new(loop, line->history, wake, line);
+    line->settling =
+        settling_new(loop, settings->commit_ms, line->consumer, line->history, ticked, line);
     return line;
 }
 
@@ -494,23 +496,28 @@ static void turn_closed(uv_handle_t *handle)
     batch_deinit(&line->batch);
     slate_deinit(&line->slates[0]);
     slate_deinit(&line->slates[1]);
-    accuracy_deinit(&line->figures.accuracy);
     void (*freed)(void *arg) = line->freed;
     void *arg = line->freed_arg;
     free(line);
     freed(arg);
 }
 
-static void settling_freed(void *arg)
+static void waiting_freed(void *arg)
 {
     struct line *line = arg;
     uv_close((uv_handle_t *)&line->turn, turn_closed);
+}
+
+static void settling_freed(void *arg)
+{
+    struct line *line = arg;
+    waiting_free(line->waiting, waiting_freed, line);
 }
 
 void line_free(struct line *line, void (*freed)(void *arg), void *arg)
 {
     line->freed = freed;
     line->freed_arg = arg;
-    tell_sent(line, false);
+    waiting_tell(line->waiting, false);
     settling_free(line->settling, settling_freed, line);
 }

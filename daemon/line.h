@@ -14,13 +14,12 @@
 
 #include "consumer/consumer.h"
 #include "daemon/settling.h"
-#include "model/scorer.h"
-#include "monitor/accuracy.h"
-#include "monitor/histogram.h"
+#include "daemon/waiting.h"
+#include "model/scorers.h"
+#include "monitor/watch.h"
+#include "publisher/budget.h"
 #include "publisher/publisher.h"
 
-#define LINE_QUEUED_MAX \
-    200000 /* users in memory only because they wait; beyond, they are found by a scan */
 #define LINE_POPULAR_MS 200 /* the popular list is renewed at most this often */
 
 struct line_settings {
@@ -29,21 +28,33 @@ struct line_settings {
     int64_t commit_ms;
 };
 
+struct line_arm { /* what the line does for an arm */
+    struct budget_settings budget;
+    int64_t debounce_ms;
+};
+
 struct line_figures {
-    struct histogram event_to_list; /* record timestamp -> acknowledged by Redis, ms */
-    struct accuracy accuracy;
     uint64_t batches, events; /* learned, this run */
     uint64_t slates, lists[CAUSE_COUNT];
+    uint64_t held[HOLD_COUNT];
     double learn_s, score_s; /* wall time spent */
 };
 
 struct line;
 
-/* Stations are borrowed; `spilled` is called when users could not be queued, so that a scan for
- * owed users is needed once the queue is empty. */
+struct line_parts { /* borrowed */
+    struct consumer *consumer;
+    struct history *history;
+    struct scorers *scorers;
+    struct publisher *publisher;
+    struct watch *watch;
+};
+
+/* arms: [of the scorers], copied. `spilled` is called when users could not be queued, so that a
+ * scan for owed users is needed once nobody waits. */
 struct line *line_new(uv_loop_t *loop, const struct line_settings *settings,
-                      struct consumer *consumer, struct history *history, struct scorer *scorer,
-                      struct publisher *publisher, void (*spilled)(void *arg), void *arg);
+                      const struct line_parts *parts, const struct line_arm *arms,
+                      void (*spilled)(void *arg), void *arg);
 void line_free(struct line *line, void (*freed)(void *arg), void *arg);
 
 /* Something may have become possible: look, in this turn of the loop. */
@@ -54,9 +65,8 @@ void line_queue(struct line *line, struct user *user, enum slate_cause cause);
 size_t line_queued(const struct line *line);          /* users waiting or under way */
 size_t line_queued_renewals(const struct line *line); /* of those, not for an event */
 
-/* When all users queued so far have been sent: ok, or not if Redis went away meanwhile. */
-typedef void (*line_sent_cb)(bool ok, void *arg);
-void line_when_sent(struct line *line, line_sent_cb sent, void *arg);
+/* As waiting_when_sent. */
+void line_when_sent(struct line *line, waiting_sent_cb sent, void *arg);
 
 /* Its last step, for those who want something durable. */
 struct settling *line_settling(struct line *line);
@@ -68,7 +78,14 @@ struct settling *line_settling(struct line *line);
 void line_hold(struct line *line, void (*held)(void *arg), void *arg);
 void line_release(struct line *line);
 
-/* Learns no more (SIGTERM). */
+/* Other scorers from now on, only while held; the old ones are no longer used. */
+void line_set_scorers(struct line *line, struct scorers *scorers, const struct line_arm *arms);
+
+/* The swap that the user's list must not be older than (user_is_owed), and the same of all arms. */
+uint32_t line_swap_of(const struct line *line, struct slice user);
+void line_swaps(const struct line *line, struct scorers_swaps *swaps);
+
+/* Learns no more (SIGTERM); nobody waits for later events. */
 void line_stop_learning(struct line *line);
 
 /* Neither learns nor scores any more; `stopped` when the worker is done. Commits still work. */

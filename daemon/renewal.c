@@ -32,7 +32,7 @@ struct renewal {
     int64_t fed_ns;
     uv_work_t scan_work;
     int64_t scan_since_ms;
-    uint32_t scan_swap;
+    struct scorers_swaps scan_swaps;
     int scan_status;
     struct error scan_error;
     uv_timer_t timer;
@@ -83,8 +83,7 @@ static void queue_one(struct renewal *renewal, const struct owed_user *owed)
     struct user *user = history_user(renewal->history, owed->partition, id, &err);
     if (user == NULL)
         return; /* gone since the scan, or of a partition that was revoked */
-    uint32_t swap = history_meta(renewal->history)->swap;
-    if (renewal->all || user_is_owed(user->record, swap))
+    if (renewal->all || user_is_owed(user->record, line_swap_of(renewal->line, user->id)))
         line_queue(renewal->line, user, renewal->cause);
 }
 
@@ -134,8 +133,8 @@ static void scan_on_worker(uv_work_t *work)
 {
     struct renewal *renewal = work->data;
     renewal->scan_status =
-        history_scan_owed(renewal->history, renewal->all, renewal->scan_since_ms,
-                          renewal->scan_swap, &renewal->owed, &renewal->scan_error);
+        history_scan_owed(renewal->history, renewal->all, renewal->scan_since_ms, scorers_swap_of,
+                          &renewal->scan_swaps, &renewal->owed, &renewal->scan_error);
 }
 
 static void scan_again(uv_timer_t *timer)
@@ -184,7 +183,7 @@ static void commit_done(const struct error *err, void *arg)
     bool everybody = renewal->cause == CAUSE_FORCED || renewal->settings.active_ms == 0 ||
                      now_ms < INT64_MIN + renewal->settings.active_ms;
     renewal->scan_since_ms = everybody ? INT64_MIN : now_ms - renewal->settings.active_ms;
-    renewal->scan_swap = history_meta(renewal->history)->swap;
+    line_swaps(renewal->line, &renewal->scan_swaps);
     renewal->scan_work.data = renewal;
     uv_queue_work(renewal->loop, &renewal->scan_work, scan_on_worker, scanned);
 }

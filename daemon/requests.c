@@ -171,7 +171,9 @@ static void request_rollback(struct daemon *daemon, struct control_request *requ
     if (number <= 0)
         answer_error(request, ERR_USAGE, "rollback wants a generation's number");
     else
-        swapper_force(daemon->swapper, (uint64_t)number, deferred_done, defer(daemon, request));
+        swapper_force(daemon->swapper,
+                      scorers_series_of(daemon->scorers, scorers_control(daemon->scorers)),
+                      (uint64_t)number, deferred_done, defer(daemon, request));
 }
 
 void daemon_request(struct control_request *request, const struct json *body, void *arg)

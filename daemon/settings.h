@@ -17,8 +17,22 @@
 #include "base/log.h"
 #include "consumer/consumer.h"
 #include "model/scorer.h"
+#include "model/slate.h"
 #include "model/train.h"
 #include "publisher/publisher.h"
+
+struct settings;
+
+struct settings_arm { /* one under arms:, in the file's order */
+    char *name;
+    double share; /* of the users, 0 to 1; control's is what the others leave */
+    bool control; /* what the others are compared with: one arm is */
+    bool shadow;  /* its lists are made and measured, not published; its share is a draw of its
+                     own among all users, who keep the list of the arm they belong to */
+    double guard_hit20_drop, guard_churn; /* 0: no such guard */
+    struct settings *settings; /* whole, owned: the file with this arm's overrides written in; its
+                                  arm_count is 0 */
+};
 
 struct settings {
     struct { /* kafka: + consumer: */
@@ -67,6 +81,32 @@ struct settings {
         struct slice *exclude_categories; /* each owned, and NUL-terminated */
         size_t exclude_category_count;
     } lists;
+    struct settings_arm arms[ARMS_MAX]; /* [arm_count]; if none is named: "default", control, all */
+    uint32_t arm_count;                 /* at least 1; 0 in an arm's own settings */
+    struct {                            /* experiment: */
+        char *id, *salt;                /* salt: never empty unless id is */
+        int64_t start_ms, end_ms;       /* since 1970; INT64_MIN and INT64_MAX where not given */
+        double scale, level;
+    } experiment;
+    struct { /* publish: */
+        double min_change, churn_limit;
+        int64_t debounce_ms;
+    } publish;
+    struct { /* explore: */
+        double share;
+        int64_t slots, depth, newest;
+        int from; /* enum explore_from */
+    } explore;
+    struct { /* impression: */
+        double discount;
+        int64_t max;
+    } impression;
+    struct { /* http: */
+        char *listen, *token;
+    } http;
+    struct { /* monitor: */
+        double chr_min;
+    } monitor;
     struct { /* redis: */
         char *address, *username, *password, *prefix;
         int64_t database, timeout_ms, in_flight_max;
@@ -83,6 +123,22 @@ struct settings {
 int settings_load(struct settings **settings, const char *path, struct buffer *complaints,
                   struct error *err);
 void settings_free(struct settings *settings);
+
+/* Whether a running daemon may go over from `old` to `now` (two whole settings; not arms'). If not,
+ * a line for each key that differs and cannot: "KEY: needs a restart"; never a value. */
+bool settings_may_reload(const struct settings *old, const struct settings *now,
+                         struct buffer *complaints);
+
+/* Which series of generations an arm is scored with: 0 where its training settings are the base's,
+ * else their fingerprint (hash_stable), the same for arms that train alike and on every machine. */
+uint64_t settings_series_key(const struct settings *arm, const struct settings *base);
+
+/* A line for each arm: its share, its series and where it differs from the file. */
+void settings_write_arms(struct buffer *out, const struct settings *settings);
+
+/* All that says which list a user gets, as a text: who is in which arm, and what shapes its lists.
+ */
+void settings_write_shape(struct buffer *out, const struct settings *settings);
 
 /* Every key with its default and its sentence, as the YAML of configs/freshet.yaml or as
  * docs/CONFIG.md. */

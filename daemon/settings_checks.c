@@ -1,14 +1,9 @@
-#include "daemon/settings_checks.h"
+#include "daemon/settings_loading.h"
 #include "publisher/address.h"
 
 #include <string.h>
 
 #define TOPIC_BYTES_MAX 249 /* Kafka's own limit */
-
-static int line_of(const struct loading *loading, const char *path)
-{
-    return loading->lines[row_find(path) - settings_rows];
-}
 
 /* Complains at the first of two keys that was given; two defaults never contradict each other. */
 static void complain_of_two(struct loading *loading, const char *path, const char *other,
@@ -90,13 +85,56 @@ static void check_expiry(struct loading *loading)
              "they are renewed");
 }
 
+/* Of the file, or of an arm that takes part in it. */
 static void check_w0(struct loading *loading)
 {
-    const struct settings *settings = loading->settings;
-    int line = line_of(loading, "model.w0");
-    if (line > 0 && settings->model.hyper.objective != OBJECTIVE_IALS &&
-        settings->model.hyper.w0 != 1)
+    const struct hyperparameters *hyper = &loading->into->model.hyper;
+    int line = line_of(loading, "model.w0"), objective_line = line_of(loading, "model.objective");
+    if (hyper->objective == OBJECTIVE_IALS || hyper->w0 == 1)
+        return;
+    if (line > 0)
         complain(loading, line, "model.w0", "is 1 by definition with objective hu or implicit");
+    else if (objective_line > 0 && loading->lines[0][row_find("model.w0") - settings_rows] > 0)
+        complain(loading, objective_line, "model.objective",
+                 "has a w0 of 1 by definition, which the file's model.w0 is not: give the arm "
+                 "model.w0: 1");
+}
+
+static void check_explore(struct loading *loading)
+{
+    const struct settings *settings = loading->into;
+    static const char *const paths[] = {"explore.slots", "explore.depth", "lists.n"};
+    int64_t places =
+        settings->explore.depth < settings->lists.n ? settings->explore.depth : settings->lists.n;
+    if (settings->explore.slots <= places)
+        return;
+    for (size_t i = 0; i < sizeof paths / sizeof *paths; i++)
+        if (line_of(loading, paths[i]) > 0) {
+            complain(loading, line_of(loading, paths[i]), paths[i],
+                     "explore.slots must be at most explore.depth and lists.n");
+            return;
+        }
+}
+
+static void check_experiment(struct loading *loading)
+{
+    if (loading->settings->experiment.start_ms >= loading->settings->experiment.end_ms)
+        complain_of_two(loading, "experiment.start", "experiment.end", "must be before");
+}
+
+static void check_http(struct loading *loading)
+{
+    struct address address;
+    struct error err;
+    const char *listen = loading->settings->http.listen;
+    int line = line_of(loading, "http.listen");
+    if (*listen == '\0')
+        return;
+    if (address_parse_listen(&address, listen, &err) != 0)
+        complain(loading, line, "http.listen", "%s", err.text);
+    else if (!address_is_loopback(&address) && loading->settings->http.token[0] == '\0' &&
+             line_of(loading, "http.token") == 0)
+        complain(loading, line, "http.listen", "beyond this machine it needs http.token");
 }
 
 static void check_redis(struct loading *loading)
@@ -120,12 +158,29 @@ static void check_state(struct loading *loading)
         complain(loading, line_of(loading, "state.dir"), "state.dir", "must not be empty");
 }
 
+/* What an arm's overrides can break. */
+static void check_terms(struct loading *loading)
+{
+    check_w0(loading);
+    check_explore(loading);
+}
+
 void settings_check(struct loading *loading)
 {
     check_topics(loading);
     check_group(loading);
     check_state(loading);
-    check_w0(loading);
+    check_terms(loading);
     check_expiry(loading);
+    check_experiment(loading);
     check_redis(loading);
+    check_http(loading);
+    for (uint32_t i = 0; i < loading->settings->arm_count; i++) {
+        loading->arm = i + 1;
+        loading->into = loading->settings->arms[i].settings;
+        check_terms(loading);
+    }
+    loading->arm = 0;
+    loading->into = loading->settings;
+    settings_check_arms(loading);
 }

@@ -40,7 +40,8 @@ void settings_history(const struct settings *settings, struct history_settings *
         .items_topic = slice_of(settings->consumer.items_topic),
         .limits = {.history_max = (uint32_t)settings->history.max,
                    .seen_max = (uint32_t)settings->history.seen_max,
-                   .dedup_window = (uint32_t)settings->history.dedup_window},
+                   .dedup_window = (uint32_t)settings->history.dedup_window,
+                   .impressions_max = (uint32_t)settings->impression.max},
         .neighbours_max = (uint32_t)settings->history.neighbours,
         .max_age_ms = settings->events.max_age_ms,
         .hot_bytes = settings->state.hot_bytes,
@@ -54,7 +55,13 @@ void settings_history(const struct settings *settings, struct history_settings *
 void settings_scorer(const struct settings *settings, struct scorer_settings *out)
 {
     *out = (struct scorer_settings){
-        .n = (uint32_t)settings->lists.n,
+        .finishing = {.n = (uint32_t)settings->lists.n,
+                      .discount = settings->impression.discount,
+                      .explore = {.share = settings->explore.share,
+                                  .slots = (uint32_t)settings->explore.slots,
+                                  .depth = (uint32_t)settings->explore.depth,
+                                  .newest = (uint32_t)settings->explore.newest,
+                                  .from = (enum explore_from)settings->explore.from}},
         .update = settings->model.update,
         .sgd_rate = settings->model.sgd_rate,
         .first = {.taste = 0,
@@ -66,7 +73,7 @@ void settings_scorer(const struct settings *settings, struct scorer_settings *ou
         .type_count = settings->events.type_count,
         .exclude_categories = settings->lists.exclude_categories,
         .exclude_category_count = settings->lists.exclude_category_count,
-        .arm = "default",
+        .arm_name = SLICE("default"),
     };
 }
 

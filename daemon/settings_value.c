@@ -6,87 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define SECRET_BYTES_MAX 4096
-
-struct unit {
-    const char *name;
-    double factor;
-};
-
-/* Ascending, each a multiple of the one before. */
-static const struct unit durations[] = {{"ms", 1},     {"s", 1000},    {"m", 60e3},
-                                        {"h", 3600e3}, {"d", 86400e3}, {0}};
-static const struct unit sizes[] = {
-    {"B", 1}, {"KiB", 1024}, {"MiB", 1048576}, {"GiB", 1073741824}, {"TiB", 1099511627776}, {0}};
-
-static const struct unit *units_of(enum row_type type)
-{
-    return type == ROW_DURATION ? durations : sizes;
-}
-
-const char *row_type_name(const struct row *row)
-{
-    static const char *const names[ROW_TYPE_COUNT] = {
-        [ROW_INT] = "whole number",
-        [ROW_REAL] = "number",
-        [ROW_BOOL] = "true or false",
-        [ROW_TEXT] = "text",
-        [ROW_SECRET] = "text or secret",
-        [ROW_DURATION] = "duration",
-        [ROW_SIZE] = "size",
-        [ROW_CHOICE] = "choice",
-        [ROW_TEXTS] = "list of texts",
-        [ROW_PROPERTY] = "text or secret",
-    };
-    return names[row->type];
-}
-
-/* The limit in its largest unit that divides it: 604800000 ms is "7d", 0 is "0s". */
-static void write_limit(struct buffer *out, enum row_type type, double limit)
-{
-    if (type != ROW_DURATION && type != ROW_SIZE) {
-        buffer_printf(out, "%.16g", limit);
-        return;
-    }
-    const struct unit *units = units_of(type), *unit = limit == 0 ? &units[1] : units;
-    while (limit != 0 && unit[1].name != NULL && fmod(limit, unit[1].factor) == 0)
-        unit++;
-    buffer_printf(out, "%.16g%s", limit / unit->factor, unit->name);
-}
-
-static void write_names(struct buffer *out, const struct row *row)
-{
-    for (int i = 0; i < row->name_count; i++)
-        buffer_printf(out, "%s%s",
-                      i == 0                                          ? ""
-                      : i + 1 == row->name_count && row->word == NULL ? " or "
-                                                                      : ", ",
-                      row->names[i]);
-}
-
-void row_write_range(struct buffer *out, const struct row *row)
-{
-    switch (row->type) {
-    case ROW_INT:
-    case ROW_REAL:
-    case ROW_DURATION:
-    case ROW_SIZE:
-        if (row->above)
-            buffer_text(out, "above ");
-        write_limit(out, row->type, row->least);
-        buffer_text(out, row->above ? ", up to " : " to ");
-        write_limit(out, row->type, row->most);
-        break;
-    case ROW_CHOICE:
-        write_names(out, row);
-        break;
-    default:
-        break;
-    }
-    if (row->word != NULL)
-        buffer_printf(out, "%s or %s", row->type == ROW_CHOICE ? "" : ",", row->word);
-}
+#include <time.h>
 
 /* "must be a duration like 250ms, 10s, 5m, 6h or 30d (10ms to 5m)": the whole truth in a line. */
 static int refuse(const struct row *row, struct error *err)
@@ -97,6 +17,7 @@ static int refuse(const struct row *row, struct error *err)
         [ROW_BOOL] = "true or false",
         [ROW_DURATION] = "a duration like 250ms, 10s, 5m, 6h or 30d",
         [ROW_SIZE] = "a size like 64KiB, 256MiB or 4GiB",
+        [ROW_TIME] = "a time like 2026-11-01T00:00:00Z, in UTC",
         [ROW_CHOICE] = "one of",
     };
     struct buffer range = {0};
@@ -150,6 +71,31 @@ static bool parse_measure(const struct unit *units, const char *text, double *va
     return false;
 }
 
+static bool is_like(const char *text, const char *pattern) /* a 0 stands for any digit */
+{
+    for (; *pattern != '\0'; text++, pattern++)
+        if (*pattern == '0' ? *text < '0' || *text > '9' : *text != *pattern)
+            return false;
+    return *text == '\0';
+}
+
+/* ISO 8601, UTC, to the second. The calendar has the last word: no 30th of February. */
+static bool parse_time(const char *text, int64_t *ms)
+{
+    struct tm given = {0}, normal;
+    if (!is_like(text, "0000-00-00T00:00:00Z") ||
+        sscanf(text, "%4d-%2d-%2dT%2d:%2d:%2d", &given.tm_year, &given.tm_mon, &given.tm_mday,
+               &given.tm_hour, &given.tm_min, &given.tm_sec) != 6)
+        return false;
+    given.tm_year -= 1900;
+    given.tm_mon--;
+    normal = given;
+    *ms = (int64_t)timegm(&normal) * 1000;
+    return normal.tm_year == given.tm_year && normal.tm_mon == given.tm_mon &&
+           normal.tm_mday == given.tm_mday && normal.tm_hour == given.tm_hour &&
+           normal.tm_min == given.tm_min && normal.tm_sec == given.tm_sec;
+}
+
 static bool parse_name(const struct row *row, const char *text, double *value)
 {
     for (int i = 0; i < row->name_count; i++)
@@ -183,7 +129,7 @@ static bool parse_number(const struct row *row, const char *text, double *value)
             return false;
         break;
     default:
-        if (!parse_measure(units_of(row->type), text, value))
+        if (!parse_measure(row_units(row->type), text, value))
             return false;
         break;
     }
@@ -220,50 +166,6 @@ static void store_text(char *at, char *text)
     memcpy(at, &text, sizeof text);
 }
 
-static char *secret_in_environment(const char *name, struct error *err)
-{
-    const char *value = getenv(name);
-    if (value == NULL)
-        error_set(err, ERR_SETTINGS, "the environment has no %s", name);
-    return value != NULL ? mem_strdup(value) : NULL;
-}
-
-/* The file's first line: editors and `echo` leave a newline at its end. */
-static char *secret_in_file(const char *path, struct error *err)
-{
-    char text[SECRET_BYTES_MAX + 1];
-    FILE *file = fopen(path, "re");
-    if (file == NULL) {
-        error_set(err, ERR_SETTINGS, "%s: %s", path, strerror(errno));
-        return NULL;
-    }
-    size_t length = fread(text, 1, sizeof text, file);
-    bool failed = ferror(file) != 0;
-    fclose(file);
-    while (length > 0 && (text[length - 1] == '\n' || text[length - 1] == '\r'))
-        length--;
-    if (failed)
-        error_set(err, ERR_SETTINGS, "%s: cannot be read", path);
-    else if (length == 0)
-        error_set(err, ERR_SETTINGS, "%s: is empty", path);
-    else if (length > SECRET_BYTES_MAX)
-        error_set(err, ERR_SETTINGS, "%s: larger than %d bytes", path, SECRET_BYTES_MAX);
-    else if (memchr(text, '\0', length) != NULL || memchr(text, '\n', length) != NULL)
-        error_set(err, ERR_SETTINGS, "%s: must hold one line of text", path);
-    else
-        return mem_strndup(text, length);
-    return NULL;
-}
-
-char *secret_find(const char *text, struct error *err)
-{
-    if (strncmp(text, "env:", 4) == 0)
-        return secret_in_environment(text + 4, err);
-    if (strncmp(text, "file:", 5) == 0)
-        return secret_in_file(text + 5, err);
-    return mem_strdup(text);
-}
-
 int row_parse(const struct row *row, void *base, const char *text, struct error *err)
 {
     char *at = (char *)base + row->offset;
@@ -276,6 +178,13 @@ int row_parse(const struct row *row, void *base, const char *text, struct error 
         if (secret == NULL)
             return ERR_SETTINGS;
         store_text(at, secret);
+        return 0;
+    }
+    if (row->type == ROW_TIME) {
+        int64_t ms = row->none;
+        if (*text != '\0' && !parse_time(text, &ms))
+            return refuse(row, err);
+        memcpy(at, &ms, sizeof ms);
         return 0;
     }
     double value;

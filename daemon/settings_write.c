@@ -34,7 +34,8 @@ static bool is_plain(const char *text)
 
 static bool is_text(const struct row *row)
 {
-    return row->type == ROW_TEXT || row->type == ROW_SECRET || row->type == ROW_PROPERTY;
+    return row->type == ROW_TEXT || row->type == ROW_SECRET || row->type == ROW_TIME ||
+           row->type == ROW_PROPERTY;
 }
 
 static void write_standard(struct buffer *out, const struct row *row)
@@ -59,15 +60,63 @@ static void write_yaml_comment(struct buffer *out, int indent, const struct row 
     buffer_deinit(&text);
 }
 
+/* A share of "rest" is control's alone; of the example, this. */
+static void write_arm_value(struct buffer *out, const struct row *row)
+{
+    if (strcmp(row_key(row), "share") == 0)
+        buffer_text(out, "0.1");
+    else
+        write_standard(out, row);
+}
+
+/* Rows like "guard.churn" are below "guard:". */
+static void write_arm_rows(struct buffer *out)
+{
+    const char *group = "";
+    for (size_t i = 0; i < settings_row_count; i++) {
+        const struct row *row = &settings_rows[i];
+        if (!row_is_of_arm(row))
+            continue;
+        const char *key = row_key(row), *dot = strchr(key, '.');
+        if (dot != NULL && strncmp(group, key, (size_t)(dot - key) + 1) != 0)
+            buffer_printf(out, "  %.*s:\n", (int)(dot - key), group = key);
+        int indent = dot != NULL ? 4 : 2;
+        write_yaml_comment(out, indent, row);
+        buffer_printf(out, "%*s%s: ", indent, "", dot != NULL ? dot + 1 : key);
+        write_arm_value(out, row);
+        buffer_byte(out, '\n');
+    }
+}
+
+/* What an arm looks like, each line a comment: the defaults have none. */
+static void write_yaml_arms(struct buffer *out)
+{
+    struct buffer shape = {0};
+    buffer_text(&shape, "control: {control: true}\nshorter:\n");
+    write_arm_rows(&shape);
+    write_comment(&shape, 2,
+                  "And values of its own for keys of the file, as they are written there "
+                  "(docs/CONFIG.md says for which).");
+    buffer_text(&shape, "  lists: {n: 50}\n");
+    bool begun = false; /* the line has its mark */
+    for (size_t i = 0; i < shape.length; i++) {
+        buffer_printf(out, "%s%c", begun ? "" : "  # ", shape.data[i]);
+        begun = shape.data[i] != '\n';
+    }
+    buffer_deinit(&shape);
+}
+
 static void write_yaml_section(struct buffer *out, const struct section *section)
 {
     buffer_byte(out, '\n');
     write_comment(out, 0, section->sentence);
     buffer_printf(out, "%s:\n", section->name);
+    if (strcmp(section->name, "arms") == 0)
+        write_yaml_arms(out);
     bool in_type = false;
     for (size_t i = 0; i < settings_row_count; i++) {
         const struct row *row = &settings_rows[i];
-        if (!row_is_in(row, section))
+        if (!row_is_in(row, section) || row_is_of_arm(row))
             continue;
         if (row_is_of_type(row) && !in_type) {
             write_comment(out, 2, "One event type; name as many as there are.");
@@ -104,12 +153,14 @@ static void write_markdown_row(struct buffer *out, const struct row *row)
     buffer_deinit(&range);
     buffer_text(out, " | `");
     write_standard(out, row);
-    buffer_printf(out, "` | %s |\n", row->sentence);
+    buffer_printf(out, "` | %s | %s | %s |\n", row->restart ? "restart" : "reload",
+                  row->in_arms ? "yes" : "", row->sentence);
 }
 
 static void write_markdown_rows(struct buffer *out, const struct section *section, bool of_type)
 {
-    buffer_text(out, "| key | type | default | meaning |\n|---|---|---|---|\n");
+    buffer_text(out, "| key | type | default | to change it | in arms | meaning |\n"
+                     "|---|---|---|---|---|---|\n");
     for (size_t i = 0; i < settings_row_count; i++) {
         const struct row *row = &settings_rows[i];
         if (row_is_in(row, section) && row_is_of_type(row) == of_type)
@@ -154,9 +205,35 @@ static void write_markdown_denied(struct buffer *out)
     }
 }
 
+static void write_markdown_arms(struct buffer *out)
+{
+    buffer_printf(
+        out,
+        "    arms:\n"
+        "      control: {control: true}\n"
+        "      fast-trend:\n"
+        "        share: 0.1\n"
+        "        model: {trend_weight: 0.5, rank: 32}\n"
+        "        events: {click: {weight: 2}}\n"
+        "        lists: {n: 50, exclude_categories: [x]}\n"
+        "        guard: {hit20_drop: 0.1, churn: 0.5}\n\n"
+        "Under an arm's name stand the keys of the table below and, as they are written in the "
+        "file, values of\n"
+        "its own for every key marked \"in arms\"; what it leaves out is as the file says. Its "
+        "event types are the\n"
+        "file's; a list it gives replaces the file's. At most %d arms, named by 1 to 64 of a-z, "
+        "A-Z, 0-9, `.`,\n"
+        "`_` and `-`; exactly one is control. The shares of the others, shadow arms aside, come "
+        "to at most 1.\n"
+        "Arms that train alike share their generations: `freshet check` says which do.\n\n",
+        ARMS_MAX);
+}
+
 static void write_markdown_section(struct buffer *out, const struct section *section)
 {
     buffer_printf(out, "\n## %s\n\n%s\n\n", section->name, section->sentence);
+    if (strcmp(section->name, "arms") == 0)
+        write_markdown_arms(out);
     write_markdown_rows(out, section, false);
     if (strcmp(section->name, "kafka") == 0)
         write_markdown_denied(out);
@@ -171,16 +248,22 @@ void settings_write_markdown(struct buffer *out)
     buffer_text(
         out,
         "# Settings\n\n"
-        "Freshet reads one YAML file, once, when it starts. `freshet check --config FILE` says "
-        "what is wrong\n"
-        "with one, each complaint as `FILE:LINE: KEY: what`; `freshet check --defaults` prints\n"
+        "Freshet reads one YAML file, when it starts and again at SIGHUP. `freshet check --config "
+        "FILE` says what is\n"
+        "wrong with one, each complaint as `FILE:LINE: KEY: what`; `freshet check --defaults` "
+        "prints\n"
         "[every key with its default](../configs/freshet.yaml); `freshet check --markdown` prints "
         "this page,\n"
         "from the same table that the parser works by.\n\n"
         "- Unknown keys, keys given twice, and values of a wrong type or out of range are "
         "refused.\n"
+        "- At SIGHUP all of the file is taken over or nothing: nothing if there is a complaint, or "
+        "if a key differs\n"
+        "  whose change needs a restart (\"to change it\" below). An arm's own values never need "
+        "one.\n"
         "- Durations are a whole number and a unit: `250ms`, `10s`, `5m`, `6h`, `30d`.\n"
         "- Sizes are a whole number and a unit: `512B`, `64KiB`, `256MiB`, `4GiB`, `1TiB`.\n"
+        "- Times are UTC, to the second: `2026-11-01T00:00:00Z`.\n"
         "- A secret may be written as it is, or as `file:PATH` (the file's one line), or as "
         "`env:NAME`\n"
         "  (a variable of the environment). So may every property under `kafka`.\n"

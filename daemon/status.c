@@ -69,7 +69,7 @@ static void write_lists(struct daemon *daemon, struct json_writer *w)
 
 static void write_latency(struct daemon *daemon, struct json_writer *w)
 {
-    const struct histogram *h = &line_figures(daemon->line)->event_to_list;
+    const struct histogram *h = watch_event_to_list(daemon->watch);
     json_begin_object(w, "latency");
     json_begin_object(w, "event_to_list_ms");
     json_int(w, "count", (int64_t)h->count);
@@ -99,7 +99,7 @@ static void write_accuracy_count(struct json_writer *w, const char *key,
 static void write_accuracy(struct daemon *daemon, struct json_writer *w)
 {
     static const char *const scopes[ACCURACY_SCOPES] = {"all", "new"};
-    const struct accuracy *accuracy = &line_figures(daemon->line)->accuracy;
+    const struct accuracy *accuracy = watch_accuracy(daemon->watch);
     json_begin_object(w, "accuracy");
     for (int scope = 0; scope < ACCURACY_SCOPES; scope++) {
         const struct accuracy_count *counts = accuracy->counts[scope];
@@ -119,13 +119,15 @@ static void write_accuracy(struct daemon *daemon, struct json_writer *w)
 static void write_generation(struct daemon *daemon, struct json_writer *w)
 {
     const struct state_meta *meta = history_meta(daemon->history);
-    const struct generation *generation = scorer_generation(daemon->scorer);
+    uint64_t key = scorers_series_of(daemon->scorers, scorers_control(daemon->scorers));
+    const struct state_series *series = history_series(daemon->history, key);
+    const struct generation *generation = scorers_generation(daemon->scorers, key);
     const struct trainer_figures *trainer = trainer_figures(daemon->trainer);
     json_begin_object(w, "generation");
-    json_int(w, "number", (int64_t)meta->generation);
+    json_int(w, "number", series != NULL ? (int64_t)series->generation : 0);
     json_int(w, "swaps", meta->swap);
-    json_int(w, "newest", (int64_t)meta->newest_generation);
-    json_int(w, "refused_in_a_row", meta->gate_refusals);
+    json_int(w, "newest", series != NULL ? (int64_t)series->newest_generation : 0);
+    json_int(w, "refused_in_a_row", series != NULL ? series->gate_refusals : 0);
     json_bool(w, "in_memory", generation != NULL);
     if (generation != NULL) {
         json_int(w, "items", (int64_t)generation->items);

@@ -12,28 +12,28 @@ struct swapper {
     uv_loop_t *loop;
     const char *state_dir;
     size_t keep;
-    struct line *line;
-    struct history *history;
-    struct scorer *scorer;
-    struct publisher *publisher;
-    struct renewal *renewal;
+    struct swapper_parts parts;
 
     bool busy, loading, look_again, forced;
     void (*freed)(void *arg);
     void *freed_arg;
-    uint64_t number;              /* being considered */
-    struct generation *candidate; /* read, not yet installed */
+    uint64_t series, number;      /* being considered */
+    struct generation *candidate; /* read, not yet installed; NULL: other arms */
     struct error error;
     swapper_cb done;
     void *done_arg;
+    void (*apply)(void *arg); /* NULL: the arms stay */
+    void *apply_arg;
     uv_work_t work;
 };
 
-static int load(struct swapper *swapper, uint64_t number, struct generation **generation,
-                struct error *err)
+static void next(struct swapper *swapper);
+
+static int load(struct swapper *swapper, uint64_t series, uint64_t number,
+                struct generation **generation, struct error *err)
 {
     char path[PATH_MAX];
-    generation_path(path, sizeof path, swapper->state_dir, number);
+    generation_path(path, sizeof path, swapper->state_dir, series, number);
     if (generation_read(generation, path, err) != 0)
         return err->code;
     if (generation_prepare(*generation, err) == 0)
@@ -43,22 +43,46 @@ static int load(struct swapper *swapper, uint64_t number, struct generation **ge
     return error_wrap(err, "%s", path);
 }
 
-void swapper_restore(struct swapper *swapper)
+/* -- at start, and for new arms ---------------------------------------------------------------- */
+
+static struct generation *live_generation(struct swapper *swapper, uint64_t series,
+                                          const struct scorers *old)
 {
-    uint64_t number = history_meta(swapper->history)->generation;
+    const struct state_series *live = history_series(swapper->parts.history, series);
+    const struct generation *known = old != NULL ? scorers_generation(old, series) : NULL;
     struct generation *generation = NULL;
     struct error err = {0};
-    if (number == 0)
-        return;
-    if (load(swapper, number, &generation, &err) != 0) {
+    if (known != NULL)
+        return generation_share((struct generation *)(uintptr_t)known);
+    if (live == NULL || live->generation == 0)
+        return NULL;
+    if (load(swapper, series, live->generation, &generation, &err) != 0)
         log_error("%s; lists are trend lists until the next generation", err.text);
-        return;
-    }
-    scorer_install(swapper->scorer, generation);
-    publisher_set_generation(swapper->publisher, number);
-    log_info("generation %" PRIu64 ": %zu items, rank %d", number, generation->items,
-             generation->hyper.rank);
+    else
+        log_info("generation %" PRIu64 ": %zu items, rank %d", live->generation, generation->items,
+                 generation->hyper.rank);
+    return generation;
 }
+
+void swapper_restore(struct swapper *swapper, struct scorers *scorers, const struct scorers *old)
+{
+    for (uint32_t arm = 0; arm < scorers_count(scorers); arm++) {
+        uint64_t series = scorers_series_of(scorers, arm);
+        if (scorers_generation(scorers, series) == NULL)
+            scorers_install(scorers, series, live_generation(swapper, series, old));
+    }
+    uint64_t control = scorers_series_of(scorers, scorers_control(scorers));
+    const struct state_series *live = history_series(swapper->parts.history, control);
+    if (live != NULL)
+        publisher_set_generation(swapper->parts.publisher, live->generation);
+}
+
+void swapper_set_scorers(struct swapper *swapper, struct scorers *scorers)
+{
+    swapper->parts.scorers = scorers;
+}
+
+/* -- the swap ---------------------------------------------------------------------------------- */
 
 static void finish(struct swapper *swapper, const struct error *err)
 {
@@ -69,70 +93,114 @@ static void finish(struct swapper *swapper, const struct error *err)
     swapper->done = NULL;
     if (done != NULL)
         done(err, swapper->done_arg);
-    if (swapper->look_again)
-        swapper_look(swapper);
+    next(swapper);
 }
 
 static void prune(struct swapper *swapper)
 {
     struct error err = {0};
-    uint64_t live = history_meta(swapper->history)->generation;
-    if (generation_prune(swapper->state_dir, swapper->keep, live, &err) != 0)
+    const struct state_series *series = history_series(swapper->parts.history, swapper->series);
+    if (generation_prune(swapper->state_dir, swapper->series, swapper->keep, series->generation,
+                         &err) != 0)
         log_warn("old generations: %s", err.text);
+}
+
+static void install(struct swapper *swapper)
+{
+    struct scorers *scorers = swapper->parts.scorers;
+    const struct generation *generation = swapper->candidate;
+    log_info("generation %" PRIu64 " is live: %zu items, ndcg@20 %.4f on the tail "
+             "(recent alone %.4f)",
+             swapper->number, generation->items, generation->figures.ndcg20,
+             generation->figures.ndcg20_recent);
+    if (swapper->series == scorers_series_of(scorers, scorers_control(scorers)))
+        publisher_set_generation(swapper->parts.publisher, swapper->number);
+    scorers_install(scorers, swapper->series, swapper->candidate);
+    swapper->candidate = NULL;
+}
+
+static void apply_arms(struct swapper *swapper)
+{
+    void (*apply)(void *arg) = swapper->apply;
+    swapper->apply = NULL;
+    if (apply != NULL)
+        apply(swapper->apply_arg);
 }
 
 /* The line stands still for this turn of the loop alone. */
 static void line_held(void *arg)
 {
     struct swapper *swapper = arg;
-    const struct generation *generation = swapper->candidate;
-    history_take_swap(swapper->history);
-    scorer_install(swapper->scorer, swapper->candidate);
-    swapper->candidate = NULL;
-    publisher_set_generation(swapper->publisher, swapper->number);
-    log_info("generation %" PRIu64 " is live: %zu items, ndcg@20 %.4f on the tail "
-             "(recent alone %.4f)",
-             swapper->number, generation->items, generation->figures.ndcg20,
-             generation->figures.ndcg20_recent);
-    line_release(swapper->line);
-    renewal_start(swapper->renewal, CAUSE_GENERATION, false);
-    prune(swapper);
+    bool arms = swapper->candidate == NULL;
+    history_take_swap(swapper->parts.history);
+    if (arms)
+        apply_arms(swapper);
+    else
+        install(swapper);
+    line_release(swapper->parts.line);
+    renewal_start(swapper->parts.renewal, arms ? CAUSE_ARMS : CAUSE_GENERATION, false);
+    if (!arms)
+        prune(swapper);
     finish(swapper, NULL);
 }
 
 static void swap_durable(const struct error *err, void *arg)
 {
     struct swapper *swapper = arg;
+    struct settling *settling = line_settling(swapper->parts.line);
     if (err == NULL)
-        line_hold(swapper->line, line_held, swapper);
-    else if (!settling_is_closed(line_settling(swapper->line))) /* not on the disk: once more */
-        settling_commit(line_settling(swapper->line), swap_durable, swapper);
+        line_hold(swapper->parts.line, line_held, swapper);
+    else if (!settling_is_closed(settling)) /* not on the disk: once more */
+        settling_commit(settling, swap_durable, swapper);
+}
+
+static void make_durable(struct swapper *swapper)
+{
+    settling_commit(line_settling(swapper->parts.line), swap_durable, swapper);
+}
+
+/* -- candidates -------------------------------------------------------------------------------- */
+
+static struct state_series series_now(const struct swapper *swapper)
+{
+    const struct state_series *series = history_series(swapper->parts.history, swapper->series);
+    return series != NULL ? *series : (struct state_series){.key = swapper->series};
+}
+
+static void drop_candidate(struct swapper *swapper, const struct error *err)
+{
+    generation_free(swapper->candidate);
+    swapper->candidate = NULL;
+    finish(swapper, err);
 }
 
 /* Lists go on under the old generation until the swap is on the disk. */
 static void announce(struct swapper *swapper)
 {
-    const struct state_meta *meta = history_meta(swapper->history);
-    uint64_t newest =
-        swapper->number > meta->newest_generation ? swapper->number : meta->newest_generation;
-    history_announce_swap(swapper->history, swapper->number, newest);
-    settling_commit(line_settling(swapper->line), swap_durable, swapper);
+    struct error err = {0};
+    uint64_t newest = series_now(swapper).newest_generation;
+    newest = swapper->number > newest ? swapper->number : newest;
+    if (history_announce_swap(swapper->parts.history, swapper->series, swapper->number, newest)) {
+        make_durable(swapper);
+        return;
+    }
+    error_set(&err, ERR_SETTINGS, "the state has no room for another series of generations");
+    drop_candidate(swapper, &err);
 }
 
 static void refuse(struct swapper *swapper)
 {
-    const struct state_meta *meta = history_meta(swapper->history);
+    struct state_series series = series_now(swapper);
     const struct generation_figures *figures = &swapper->candidate->figures;
-    uint32_t refusals = meta->gate_refusals + 1;
+    uint32_t refusals = series.gate_refusals + 1;
     log_warn("generation %" PRIu64 " refused by the gate: ndcg@20 %.4f, the live one %.4f",
              swapper->number, figures->ndcg20, figures->ndcg20_live);
     if (refusals >= REFUSALS_ALARM)
         log_error("%" PRIu32 " generations refused in a row: look at the events and train.*",
                   refusals);
-    history_set_generation(swapper->history, meta->generation, swapper->number, refusals);
-    generation_free(swapper->candidate);
-    swapper->candidate = NULL;
-    finish(swapper, NULL);
+    history_set_generation(swapper->parts.history, swapper->series, series.generation,
+                           swapper->number, refusals);
+    drop_candidate(swapper, NULL);
 }
 
 static void free_now(struct swapper *swapper);
@@ -141,7 +209,7 @@ static void load_on_worker(uv_work_t *work)
 {
     struct swapper *swapper = work->data;
     swapper->error = (struct error){0};
-    load(swapper, swapper->number, &swapper->candidate, &swapper->error);
+    load(swapper, swapper->series, swapper->number, &swapper->candidate, &swapper->error);
 }
 
 static void loaded(uv_work_t *work, int status)
@@ -154,10 +222,10 @@ static void loaded(uv_work_t *work, int status)
         return;
     }
     if (swapper->candidate == NULL) {
-        const struct state_meta *meta = history_meta(swapper->history);
+        struct state_series series = series_now(swapper);
         if (!swapper->forced) /* do not try a broken file for ever */
-            history_set_generation(swapper->history, meta->generation, swapper->number,
-                                   meta->gate_refusals);
+            history_set_generation(swapper->parts.history, swapper->series, series.generation,
+                                   swapper->number, series.gate_refusals);
         finish(swapper, &swapper->error);
     } else if (swapper->candidate->gate == GATE_REFUSED && !swapper->forced) {
         refuse(swapper);
@@ -166,9 +234,10 @@ static void loaded(uv_work_t *work, int status)
     }
 }
 
-static void consider(struct swapper *swapper, uint64_t number, bool forced)
+static void consider(struct swapper *swapper, uint64_t series, uint64_t number, bool forced)
 {
     swapper->busy = swapper->loading = true;
+    swapper->series = series;
     swapper->number = number;
     swapper->forced = forced;
     swapper->candidate = NULL;
@@ -176,22 +245,59 @@ static void consider(struct swapper *swapper, uint64_t number, bool forced)
     uv_queue_work(swapper->loop, &swapper->work, load_on_worker, loaded);
 }
 
-void swapper_look(struct swapper *swapper)
+/* Considers the newest file of the series, if it is news. */
+static bool look_at(struct swapper *swapper, uint64_t series)
 {
-    swapper->look_again = swapper->busy;
-    if (swapper->busy)
-        return;
     uint64_t *numbers = NULL;
     size_t count = 0;
     struct error err = {0};
-    if (generation_list(swapper->state_dir, &numbers, &count, &err) != 0)
+    const struct state_series *known = history_series(swapper->parts.history, series);
+    uint64_t newest = known != NULL ? known->newest_generation : 0;
+    if (generation_list(swapper->state_dir, series, &numbers, &count, &err) != 0)
         log_error("generations: %s", err.text);
-    else if (count > 0 && numbers[count - 1] > history_meta(swapper->history)->newest_generation)
-        consider(swapper, numbers[count - 1], false);
+    bool is_news = count > 0 && numbers[count - 1] > newest;
+    if (is_news)
+        consider(swapper, series, numbers[count - 1], false);
     free(numbers);
+    return is_news;
 }
 
-void swapper_force(struct swapper *swapper, uint64_t number, swapper_cb done, void *arg)
+/* -- what is asked ----------------------------------------------------------------------------- */
+
+/* Arms first: what is considered after them is of the series that they have. */
+static void next(struct swapper *swapper)
+{
+    if (swapper->busy)
+        return;
+    if (swapper->apply != NULL) {
+        swapper->busy = true;
+        history_announce_arms_swap(swapper->parts.history);
+        make_durable(swapper);
+        return;
+    }
+    if (!swapper->look_again)
+        return;
+    swapper->look_again = false;
+    const struct scorers *scorers = swapper->parts.scorers;
+    for (uint32_t arm = 0; arm < scorers_count(scorers) && !swapper->busy; arm++)
+        swapper->look_again = look_at(swapper, scorers_series_of(scorers, arm));
+}
+
+void swapper_look(struct swapper *swapper)
+{
+    swapper->look_again = true;
+    next(swapper);
+}
+
+void swapper_change_arms(struct swapper *swapper, void (*apply)(void *arg), void *arg)
+{
+    swapper->apply = apply;
+    swapper->apply_arg = arg;
+    next(swapper);
+}
+
+void swapper_force(struct swapper *swapper, uint64_t series, uint64_t number, swapper_cb done,
+                   void *arg)
 {
     if (swapper->busy) {
         struct error err = {0};
@@ -201,7 +307,7 @@ void swapper_force(struct swapper *swapper, uint64_t number, swapper_cb done, vo
     }
     swapper->done = done;
     swapper->done_arg = arg;
-    consider(swapper, number, true);
+    consider(swapper, series, number, true);
 }
 
 bool swapper_busy(const struct swapper *swapper)
@@ -209,19 +315,12 @@ bool swapper_busy(const struct swapper *swapper)
     return swapper->busy;
 }
 
-struct swapper *swapper_new(uv_loop_t *loop, const char *state_dir, size_t keep, struct line *line,
-                            struct history *history, struct scorer *scorer,
-                            struct publisher *publisher, struct renewal *renewal)
+struct swapper *swapper_new(uv_loop_t *loop, const char *state_dir, size_t keep,
+                            const struct swapper_parts *parts)
 {
     struct swapper *swapper = mem_zalloc(sizeof *swapper);
-    *swapper = (struct swapper){.loop = loop,
-                                .state_dir = state_dir,
-                                .keep = keep,
-                                .line = line,
-                                .history = history,
-                                .scorer = scorer,
-                                .publisher = publisher,
-                                .renewal = renewal};
+    *swapper =
+        (struct swapper){.loop = loop, .state_dir = state_dir, .keep = keep, .parts = *parts};
     return swapper;
 }
 

@@ -3,13 +3,23 @@
 #include "base/log.h"
 #include "base/mem.h"
 
+#include <inttypes.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define LOOK_MS 250        /* how often the schedule is looked at */
 #define RETRY_MS 30000     /* after a run that failed */
 #define KILL_AFTER_MS 2000 /* between SIGTERM and SIGKILL at the end */
+
+struct schedule { /* of a series */
+    struct trainer_series of;
+    bool began;  /* a run began since the daemon did */
+    bool failed; /* the last run did: the next is due at retry_ns */
+    int64_t began_ns, retry_ns;
+    uint64_t applied_at_begin;
+};
 
 struct trainer {
     uv_loop_t *loop;
@@ -20,14 +30,14 @@ struct trainer {
     void (*written)(void *arg);
     void *arg;
     struct trainer_figures figures;
+    struct schedule schedules[ARMS_MAX]; /* [schedule_count] */
+    size_t schedule_count;
+    uint64_t training; /* key of the series under way */
     uv_timer_t timer;
     uv_process_t process;
     bool process_open; /* the handle must be closed before we are gone */
     bool committing, ending;
-    bool began;  /* a run began since the daemon did */
-    bool failed; /* the last run did: the next is due at retry_ns */
-    int64_t began_ns, retry_ns;
-    uint64_t applied_at_begin;
+    int64_t born_ns, began_ns;
     int handles_open;
     void (*freed)(void *arg);
     void *freed_arg;
@@ -38,19 +48,44 @@ const struct trainer_figures *trainer_figures(const struct trainer *trainer)
     return &trainer->figures;
 }
 
-static bool is_due(const struct trainer *trainer)
+static bool has_generation(const struct trainer *trainer, uint64_t key)
 {
-    const struct trainer_figures *figures = &trainer->figures;
+    const struct state_series *series = history_series(trainer->history, key);
+    return series != NULL && series->generation != 0;
+}
+
+static bool is_due(const struct trainer *trainer, const struct schedule *schedule)
+{
     int64_t now_ns = clock_monotonic_ns();
-    if (figures->running || trainer->committing || trainer->ending || now_ns < trainer->retry_ns)
+    if (now_ns < schedule->retry_ns)
         return false;
-    if (trainer->failed)
+    if (schedule->failed)
         return true;
     uint64_t applied = history_counter(trainer->history, COUNTER_APPLIED);
-    if (history_meta(trainer->history)->generation == 0 && !trainer->began)
+    if (!has_generation(trainer, schedule->of.key) && !schedule->began)
         return applied >= trainer->settings.first_events;
-    return now_ns - trainer->began_ns >= trainer->settings.every_ms * 1000000 &&
-           applied - trainer->applied_at_begin >= trainer->settings.min_events;
+    return now_ns - schedule->began_ns >= trainer->settings.every_ms * 1000000 &&
+           applied - schedule->applied_at_begin >= trainer->settings.min_events;
+}
+
+static struct schedule *schedule_of(struct trainer *trainer, uint64_t key)
+{
+    for (size_t i = 0; i < trainer->schedule_count; i++)
+        if (trainer->schedules[i].of.key == key)
+            return &trainer->schedules[i];
+    return NULL;
+}
+
+void trainer_set_series(struct trainer *trainer, const struct trainer_series *series, size_t count)
+{
+    struct schedule schedules[ARMS_MAX];
+    for (size_t i = 0; i < count; i++) {
+        const struct schedule *known = schedule_of(trainer, series[i].key);
+        schedules[i] = known != NULL ? *known : (struct schedule){.began_ns = trainer->born_ns};
+        schedules[i].of = series[i];
+    }
+    memcpy(trainer->schedules, schedules, count * sizeof *schedules);
+    trainer->schedule_count = count;
 }
 
 static void handle_closed(uv_handle_t *handle)
@@ -67,6 +102,15 @@ static void handle_closed(uv_handle_t *handle)
     freed(arg);
 }
 
+static void failed(struct trainer *trainer, struct schedule *schedule)
+{
+    trainer->figures.failures++;
+    if (schedule == NULL) /* its arms are gone */
+        return;
+    schedule->failed = true;
+    schedule->retry_ns = clock_monotonic_ns() + (int64_t)RETRY_MS * 1000000;
+}
+
 static void ended(uv_process_t *process, int64_t status, int signal_number)
 {
     struct trainer *trainer = process->data;
@@ -77,22 +121,39 @@ static void ended(uv_process_t *process, int64_t status, int signal_number)
         uv_close((uv_handle_t *)&trainer->timer, handle_closed);
         return;
     }
-    if (status == 0 && signal_number == 0) {
-        trainer->failed = false;
+    struct schedule *schedule = schedule_of(trainer, trainer->training);
+    bool ok = status == 0 && signal_number == 0;
+    if (schedule != NULL)
+        schedule->failed = !ok;
+    if (ok) {
         trainer->written(trainer->arg);
         return;
     }
-    trainer->failed = true;
-    trainer->figures.failures++;
-    trainer->retry_ns = clock_monotonic_ns() + (int64_t)RETRY_MS * 1000000;
+    failed(trainer, schedule);
     log_error("training failed (%s %d); the live generation stays",
               signal_number ? "signal" : "status", signal_number ? signal_number : (int)status);
 }
 
-static void spawn(struct trainer *trainer)
+static void begin_run(struct trainer *trainer, struct schedule *schedule)
+{
+    trainer->training = schedule->of.key;
+    trainer->began_ns = clock_monotonic_ns();
+    trainer->process.data = trainer;
+    trainer->process_open = true;
+    trainer->handles_open++;
+    trainer->figures.runs++;
+    schedule->began = true;
+    schedule->began_ns = trainer->began_ns;
+    schedule->applied_at_begin = history_counter(trainer->history, COUNTER_APPLIED);
+}
+
+static void spawn(struct trainer *trainer, struct schedule *schedule)
 {
     char freshet[] = "freshet", train[] = "train", spawned[] = "--spawned", config[] = "--config";
-    char *arguments[] = {freshet, train, spawned, config, trainer->config, NULL};
+    char arm[] = "--arm", series[] = "--series", key[17];
+    char *name = mem_strndup(schedule->of.arm.data, schedule->of.arm.length);
+    char *arguments[] = {freshet, train, spawned, config, trainer->config,
+                         series,  key,   arm,     name,   NULL};
     uv_stdio_container_t stdio[3] = {
         {.flags = UV_IGNORE}, {.flags = UV_IGNORE}, {.flags = UV_INHERIT_FD, .data.fd = 2}};
     uv_process_options_t options = {
@@ -102,36 +163,44 @@ static void spawn(struct trainer *trainer)
         .stdio = stdio,
         .stdio_count = 3,
     };
-    trainer->began = true;
-    trainer->began_ns = clock_monotonic_ns();
-    trainer->applied_at_begin = history_counter(trainer->history, COUNTER_APPLIED);
-    trainer->process.data = trainer;
-    trainer->process_open = true;
-    trainer->handles_open++;
-    trainer->figures.runs++;
+    snprintf(key, sizeof key, "%016" PRIx64, schedule->of.key);
+    begin_run(trainer, schedule);
     int status = uv_spawn(trainer->loop, &trainer->process, &options);
+    free(name);
     trainer->figures.running = status == 0;
     if (status == 0)
         return;
     log_error("training could not start: %s", uv_strerror(status));
-    trainer->failed = true;
-    trainer->figures.failures++;
-    trainer->retry_ns = clock_monotonic_ns() + (int64_t)RETRY_MS * 1000000;
+    failed(trainer, schedule);
     uv_close((uv_handle_t *)&trainer->process, handle_closed);
+}
+
+/* The series whose run is due for longest; NULL: none. */
+static struct schedule *find_due(struct trainer *trainer)
+{
+    struct schedule *due = NULL;
+    for (size_t i = 0; i < trainer->schedule_count; i++) {
+        struct schedule *schedule = &trainer->schedules[i];
+        if (is_due(trainer, schedule) && (due == NULL || schedule->began_ns < due->began_ns))
+            due = schedule;
+    }
+    return due;
 }
 
 static void committed(const struct error *err, void *arg)
 {
     struct trainer *trainer = arg;
+    struct schedule *due = find_due(trainer);
     trainer->committing = false;
-    if (err == NULL && !trainer->ending && !trainer->process_open)
-        spawn(trainer);
+    if (err == NULL && due != NULL && !trainer->ending && !trainer->process_open)
+        spawn(trainer, due);
 }
 
 static void look(uv_timer_t *timer)
 {
     struct trainer *trainer = timer->data;
-    if (!is_due(trainer) || trainer->process_open)
+    bool busy = trainer->process_open || trainer->committing || trainer->ending;
+    if (busy || find_due(trainer) == NULL)
         return;
     trainer->committing = true; /* the snapshot is read from the state: bring it up to date */
     settling_commit(line_settling(trainer->line), committed, trainer);
@@ -149,7 +218,7 @@ struct trainer *trainer_new(uv_loop_t *loop, const struct trainer_settings *sett
                                 .written = written,
                                 .arg = arg,
                                 .handles_open = 1,
-                                .began_ns = clock_monotonic_ns()};
+                                .born_ns = clock_monotonic_ns()};
     trainer->config = mem_strdup(settings->config);
     uv_timer_init(loop, &trainer->timer);
     trainer->timer.data = trainer;

@@ -45,7 +45,7 @@ struct choice *choice_new(struct stage *stage, const struct scorer_settings *set
     struct choice *choice = mem_zalloc(sizeof *choice);
     choice->stage = stage;
     choice->settings = *settings;
-    choice->settings.n = CHOICE_DEPTH;
+    choice->settings.finishing.n = CHOICE_DEPTH;
     for (int h = 0; h < HALF_LIFE_COUNT; h++) /* the fill of other methods' lists needs it, too */
         add(choice, (struct score_weights){.trend = 1, .trend_half_life = h, .rho = 1});
     struct score_weights together = {

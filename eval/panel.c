@@ -116,7 +116,7 @@ int panel_lists(struct panel *panel, uint32_t user, uint32_t *lists, struct aske
     size_t count = 0;
     for (int m = 0; m < METHOD_COUNT; m++)
         if (panel->scorers[m] != NULL) {
-            asked[count] = (struct asked){panel->scorers[m], lists + count * panel->settings.n, 0};
+            asked[count] = (struct asked){panel->scorers[m], lists + count * panel->settings.finishing.n, 0};
             count++;
         }
     return stage_lists(panel->stage, user, asked, count, err);

@@ -202,7 +202,7 @@ static void init_result(struct eval_result *result, const struct stream *stream,
 static int run_all(struct run *run, struct error *err)
 {
     struct scorer_settings scorer = run->settings->scorer;
-    scorer.n = run->result->figures.settings.depth;
+    scorer.finishing.n = run->result->figures.settings.depth;
     if (stage_open(&run->stage, run->stream, &run->settings->stage, err) != 0)
         return err->code;
     panel_init(&run->panel, run->stage, run->stream, &scorer, run->settings->methods);

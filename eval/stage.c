@@ -194,7 +194,7 @@ int stage_learn(struct stage *stage, const struct stream_event *event, struct er
     return stage_commit(stage, err);
 }
 
-struct outcome {
+struct saving {
     bool done;
     struct error err;
 };
@@ -202,25 +202,25 @@ struct outcome {
 static void committed(const struct error *err, const int32_t *partitions,
                       const int64_t *next_offsets, size_t count, void *arg)
 {
-    struct outcome *outcome = arg;
-    outcome->done = true;
+    struct saving *saving = arg;
+    saving->done = true;
     if (err != NULL)
-        outcome->err = *err;
+        saving->err = *err;
 }
 
 int stage_commit(struct stage *stage, struct error *err)
 {
-    struct outcome outcome = {0};
+    struct saving saving = {0};
     learn_batch(stage);
     stage->uncommitted = 0;
     if (!history_is_dirty(stage->history))
         return 0;
-    if (!history_commit(stage->history, committed, &outcome))
+    if (!history_commit(stage->history, committed, &saving))
         return error_set(err, ERR_BUG, "a commit is under way");
-    while (!outcome.done)
+    while (!saving.done)
         uv_run(&stage->loop, UV_RUN_ONCE);
     assert(items_count(history_items(stage->history)) == stage->items_met);
-    return outcome.err.code == 0 ? 0 : error_set(err, outcome.err.code, "%s", outcome.err.text);
+    return saving.err.code == 0 ? 0 : error_set(err, saving.err.code, "%s", saving.err.text);
 }
 
 /* -- training ---------------------------------------------------------------------------------- */
@@ -242,26 +242,26 @@ int stage_train(struct stage *stage, const struct train_settings *settings,
         return err->code;
     if (number == 0)
         return 0;
-    generation_path(path, sizeof path, stage->dir, number);
+    generation_path(path, sizeof path, stage->dir, 0, number);
     return generation_read(generation, path, err);
 }
 
 int stage_make_live(struct stage *stage, const struct generation *generation, bool *live,
                     struct error *err)
 {
-    const struct state_meta *meta = history_meta(stage->history);
+    const struct state_series *series = history_series(stage->history, 0);
     *live = generation->gate != GATE_REFUSED;
     if (*live)
-        history_announce_swap(stage->history, generation->number, generation->number);
+        history_announce_swap(stage->history, 0, generation->number, generation->number);
     else
-        history_set_generation(stage->history, meta->generation, generation->number,
-                               meta->gate_refusals + 1);
+        history_set_generation(stage->history, 0, series->generation, generation->number,
+                               series->gate_refusals + 1);
     if (stage_commit(stage, err) != 0)
         return err->code;
     if (*live)
         history_take_swap(stage->history);
-    return generation_prune(stage->dir, stage->settings.generations_keep,
-                            history_meta(stage->history)->generation, err);
+    return generation_prune(stage->dir, 0, stage->settings.generations_keep,
+                            history_series(stage->history, 0)->generation, err);
 }
 
 /* -- scoring ----------------------------------------------------------------------------------- */
@@ -292,7 +292,7 @@ int stage_install(struct stage *stage, struct scorer *scorer, const struct gener
     char path[4300];
     struct generation *own;
     learn_batch(stage);
-    generation_path(path, sizeof path, stage->dir, generation->number);
+    generation_path(path, sizeof path, stage->dir, 0, generation->number);
     if (generation_read(&own, path, err) != 0)
         return err->code;
     if (generation_prepare(own, err) != 0) {

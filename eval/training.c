@@ -10,7 +10,7 @@
 
 #define LOOK_MS 200
 
-struct outcome { /* what the child says through the pipe: one write, shorter than PIPE_BUF */
+struct account { /* what the child says through the pipe: one write, shorter than PIPE_BUF */
     uint64_t number;
     struct error err;
 };
@@ -18,7 +18,7 @@ struct outcome { /* what the child says through the pipe: one write, shorter tha
 /* The child. Ends without atexit: nothing of the parent's is its to put away. */
 static _Noreturn void train(const struct train_settings *settings, int out)
 {
-    struct outcome outcome = {0};
+    struct account outcome = {0};
     struct generation *generation = NULL;
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     signal(SIGINT, SIG_DFL);
@@ -37,7 +37,7 @@ static bool asked_to_stop(const volatile sig_atomic_t *stop)
 }
 
 /* True if the child said all of it. */
-static bool read_outcome(int in, struct outcome *outcome, const volatile sig_atomic_t *stop)
+static bool read_outcome(int in, struct account *outcome, const volatile sig_atomic_t *stop)
 {
     struct pollfd ready = {.fd = in, .events = POLLIN};
     while (poll(&ready, 1, LOOK_MS) <= 0) /* a signal may come just before it */
@@ -57,7 +57,7 @@ static void end(pid_t child, bool now)
 int training_run(const struct train_settings *settings, const volatile sig_atomic_t *stop,
                  uint64_t *number, struct error *err)
 {
-    struct outcome outcome;
+    struct account outcome;
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) != 0)
         return error_set(err, ERR_DOWN, "no pipe: %s", strerror(errno));

@@ -272,7 +272,7 @@ int tune_run(const struct stream *stream, const struct tune_settings *settings,
                             .scorer = settings->scorer,
                             .random = settings->seed ^ TRIALS_SALT};
     int failed = 0;
-    tuning.scorer.n = TUNE_DEPTH;
+    tuning.scorer.finishing.n = TUNE_DEPTH;
     tuning.scorer.weights = NULL;
     tuning.judged = mem_zalloc(stream->count * sizeof *tuning.judged + 1);
     draw_judged(&tuning);

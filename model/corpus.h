@@ -29,7 +29,7 @@ struct corpus {
 
     struct generation_cutoff *cutoffs; /* what the snapshot covers; empty if not from a state */
     size_t cutoff_count;
-    uint64_t live_generation; /* 0: none */
+    uint64_t live_generation; /* of the series read for; 0: none */
 
     char *id_bytes;             /* what ids point into */
     struct corpus_draft *draft; /* while it is built */
@@ -46,10 +46,10 @@ int corpus_finish(struct corpus *corpus, const struct slice *item_ids, size_t it
                   uint64_t seed, struct error *err);
 
 /* One read view, opened, copied and closed. Types of the state that are not among `type_names`
- * weigh nothing. */
+ * weigh nothing. `series`: whose live generation is told. */
 int corpus_read(struct corpus *corpus, const struct state_settings *state, struct slice topic,
                 const struct type_weight *types, const char *const *type_names, uint32_t type_count,
-                uint64_t seed, struct error *err);
+                uint64_t series, uint64_t seed, struct error *err);
 
 /* The pairs of each user's log up to `end` (absolute, [users]; NULL: all of it) at rho = 1, both
  * ways. */

@@ -61,7 +61,7 @@ static int read_types(struct corpus *corpus, struct state_view *view,
 }
 
 static int read_view(struct corpus *corpus, struct state_view *view, struct slice topic,
-                     struct items *items, struct error *err)
+                     uint64_t series, struct items *items, struct error *err)
 {
     char key[STATE_KEY_MAX];
     struct slice prefix = {key, (uint32_t)state_key_topic(key, topic)};
@@ -71,13 +71,14 @@ static int read_view(struct corpus *corpus, struct state_view *view, struct slic
         state_view_scan(view, STATE_PARTITIONS, prefix, visit_partition, &reading, err) != 0 ||
         state_view_scan(view, STATE_USERS, prefix, visit_user, &reading, err) != 0)
         return -1;
-    corpus->live_generation = meta.generation;
+    const struct state_series *found = series_find(&meta, series);
+    corpus->live_generation = found != NULL ? found->generation : 0;
     return 0;
 }
 
 int corpus_read(struct corpus *corpus, const struct state_settings *settings, struct slice topic,
                 const struct type_weight *types, const char *const *type_names, uint32_t type_count,
-                uint64_t seed, struct error *err)
+                uint64_t series, uint64_t seed, struct error *err)
 {
     struct error why = {0};
     struct state *state;
@@ -87,7 +88,7 @@ int corpus_read(struct corpus *corpus, const struct state_settings *settings, st
     if (state_open_reader(&state, settings, &why) == 0) {
         if (state_view_open(&view, state, &why) == 0) {
             if (read_types(corpus, view, types, type_names, type_count, &why) == 0)
-                read_view(corpus, view, topic, &items, &why);
+                read_view(corpus, view, topic, series, &items, &why);
             state_view_close(view);
         }
         state_close(state);

@@ -4,15 +4,27 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
+
+struct generation *generation_share(struct generation *generation)
+{
+    generation->sharers++;
+    return generation;
+}
 
 void generation_free(struct generation *generation)
 {
     if (generation == NULL)
         return;
+    if (generation->sharers > 0) {
+        generation->sharers--;
+        return;
+    }
     topn_index_free(generation->index);
     free(generation->cutoffs);
     free(generation->ids);
@@ -54,9 +66,30 @@ int generation_prepare(struct generation *generation, struct error *err)
                : error_set(err, ERR_DOWN, "no memory to pack %zu items", generation->items);
 }
 
-void generation_path(char *path, size_t size, const char *state_dir, uint64_t number)
+void generation_dir(char *path, size_t size, const char *state_dir, uint64_t key)
 {
-    snprintf(path, size, "%s/generations/%08llu.gen", state_dir, (unsigned long long)number);
+    if (key == 0)
+        snprintf(path, size, "%s/generations", state_dir);
+    else
+        snprintf(path, size, "%s/generations/%016" PRIx64, state_dir, key);
+}
+
+void generation_path(char *path, size_t size, const char *state_dir, uint64_t key, uint64_t number)
+{
+    generation_dir(path, size, state_dir, key);
+    size_t length = strlen(path);
+    snprintf(path + length, size - length, "/%08" PRIu64 ".gen", number);
+}
+
+int generation_make_dir(const char *state_dir, uint64_t key, struct error *err)
+{
+    char path[4096];
+    if (key != 0 && generation_make_dir(state_dir, 0, err) != 0)
+        return ERR_IO;
+    generation_dir(path, sizeof path, state_dir, key);
+    if (mkdir(path, 0700) != 0 && errno != EEXIST)
+        return error_set(err, ERR_IO, "%s: %s", path, strerror(errno));
+    return 0;
 }
 
 /* The number in "NNNNNNNN.gen", 0 for any other name (what is being written, for one). */
@@ -74,10 +107,11 @@ static int compare_numbers(const void *left, const void *right)
     return (a > b) - (a < b);
 }
 
-int generation_list(const char *state_dir, uint64_t **numbers, size_t *count, struct error *err)
+int generation_list(const char *state_dir, uint64_t key, uint64_t **numbers, size_t *count,
+                    struct error *err)
 {
     char path[4096];
-    snprintf(path, sizeof path, "%s/generations", state_dir);
+    generation_dir(path, sizeof path, state_dir, key);
     *numbers = NULL;
     *count = 0;
     DIR *dir = opendir(path);
@@ -102,16 +136,17 @@ int generation_list(const char *state_dir, uint64_t **numbers, size_t *count, st
     return 0;
 }
 
-int generation_prune(const char *state_dir, size_t keep, uint64_t live, struct error *err)
+int generation_prune(const char *state_dir, uint64_t key, size_t keep, uint64_t live,
+                     struct error *err)
 {
     uint64_t *numbers;
     size_t count;
-    if (generation_list(state_dir, &numbers, &count, err) != 0)
+    if (generation_list(state_dir, key, &numbers, &count, err) != 0)
         return ERR_IO;
     int failed = 0;
     for (size_t i = 0; i + keep < count && numbers[i] < live && !failed; i++) {
         char path[4096];
-        generation_path(path, sizeof path, state_dir, numbers[i]);
+        generation_path(path, sizeof path, state_dir, key, numbers[i]);
         if (unlink(path) != 0 && errno != ENOENT)
             failed = error_set(err, ERR_IO, "%s: %s", path, strerror(errno));
     }

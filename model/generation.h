@@ -78,9 +78,14 @@ struct generation {
     double *g;         /* [rank]: eigenvalues of Y'Y once generation_rotate was called, else NULL */
     void *bytes;       /* what ids point into */
     struct topn_index *index; /* of Y, once generation_prepare was called, else NULL */
+    uint32_t sharers;         /* further owners: see generation_share */
 };
 
-/* Releases `generation`, its index, and each of its arrays with free(). NULL is allowed. */
+/* One more owner of it, who calls generation_free, too. Owners live on one thread. */
+struct generation *generation_share(struct generation *generation);
+
+/* With the last owner: releases `generation`, its index, and each of its arrays with free(). NULL
+ * is allowed. */
 void generation_free(struct generation *generation);
 
 /* ERR_IO, or ERR_DATA if the generation is not one that generation_read would take. */
@@ -95,13 +100,20 @@ int generation_rotate(struct generation *generation, struct error *err);
 /* All that scoring needs: rotates, and packs Y for the top N. ERR_DOWN if memory lacks. */
 int generation_prepare(struct generation *generation, struct error *err);
 
-/* DIR/generations/NNNNNNNN.gen for a number. */
-void generation_path(char *path, size_t size, const char *state_dir, uint64_t number);
+/* Each series of generations (struct state_series) has numbers of its own, from 1, and a directory:
+ * DIR/generations for key 0, DIR/generations/KKKKKKKKKKKKKKKK, its key in hex, for another. */
+void generation_dir(char *path, size_t size, const char *state_dir, uint64_t key);
+void generation_path(char *path, size_t size, const char *state_dir, uint64_t key, uint64_t number);
+
+/* Makes it, with those above it but the first. */
+int generation_make_dir(const char *state_dir, uint64_t key, struct error *err);
 
 /* The numbers there, ascending (caller frees); none if there is no such directory. */
-int generation_list(const char *state_dir, uint64_t **numbers, size_t *count, struct error *err);
+int generation_list(const char *state_dir, uint64_t key, uint64_t **numbers, size_t *count,
+                    struct error *err);
 
 /* Removes the oldest beyond the newest `keep`, never `live` or one newer than it. */
-int generation_prune(const char *state_dir, size_t keep, uint64_t live, struct error *err);
+int generation_prune(const char *state_dir, uint64_t key, size_t keep, uint64_t live,
+                     struct error *err);
 
 #endif

@@ -2,8 +2,6 @@
 #include "base/mem.h"
 #include "model/history_internal.h"
 
-#include <assert.h>
-
 #include <endian.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,7 +9,7 @@
 
 const char *const counter_names[COUNTER_COUNT] = {"applied",      "duplicate",    "late",
                                                   "retracted",    "retract_miss", "forgotten",
-                                                  "item_records", "dead"};
+                                                  "item_records", "dead",         "impressions"};
 
 void numbers_add(struct numbers *numbers, uint32_t number)
 {
@@ -39,6 +37,8 @@ static int load(struct history *history, struct error *err)
         status = load_types(view, &history->types.names, err);
     if (status == 0)
         status = load_meta(view, &history->meta, err);
+    if (status == 0)
+        status = load_notes(history, err);
     for (int items = 0; items <= 1 && status == 0; items++) {
         struct partition_set *set = items ? &history->items_partitions : &history->partitions;
         status = load_partitions(view, history_topic(history, items), set, err);
@@ -94,7 +94,7 @@ static int found_state(struct history *history, const struct history_settings *s
     int status = 0;
     if (history->meta.nonce[0] == '\0') {
         status = draw_meta(&history->meta, err);
-        save_meta(commit, &history->meta);
+        save_meta(history, commit);
     }
     for (int number = 0; number < EVENT_TYPES_MAX; number++)
         history->types.index_of[number] = -1;
@@ -164,6 +164,7 @@ void history_close(struct history *history)
     dead_deinit(history);
     partition_set_deinit(&history->partitions);
     partition_set_deinit(&history->items_partitions);
+    notes_deinit(history);
     items_deinit(&history->items);
     ids_deinit(&history->types.names);
     buffer_deinit(&history->scratch);
@@ -176,72 +177,6 @@ void history_close(struct history *history)
     free(history->topic);
     free(history->items_topic);
     free(history);
-}
-
-/* -- meta -------------------------------------------------------------------------------------- */
-
-int history_bind(struct history *history, const char *cluster_id, int partition_count,
-                 struct error *err)
-{
-    struct state_meta *meta = &history->meta;
-    const char *dir = history->settings.state.dir;
-    if (partition_count < 1 || partition_count > PARTITIONS_MAX)
-        return error_set(err, ERR_SETTINGS, "the topic %s has %d partitions: 1 to %d can be read",
-                         history->topic, partition_count, PARTITIONS_MAX);
-    if (strlen(cluster_id) >= sizeof meta->cluster_id)
-        return error_set(err, ERR_SETTINGS, "the Kafka cluster's id is too long: %s", cluster_id);
-    if (meta->partition_count == 0) {
-        snprintf(meta->cluster_id, sizeof meta->cluster_id, "%s", cluster_id);
-        meta->partition_count = partition_count;
-        history->meta_dirty = true;
-        return 0;
-    }
-    if (strcmp(meta->cluster_id, cluster_id) != 0)
-        return error_set(err, ERR_SETTINGS,
-                         "the state in %s belongs to Kafka cluster %s, this one is %s: use another "
-                         "state.dir, or begin anew with an empty state.dir",
-                         dir, meta->cluster_id, cluster_id);
-    if (meta->partition_count != partition_count)
-        return error_set(err, ERR_SETTINGS,
-                         "the state in %s was made with %d partitions of %s, now there are %d, and "
-                         "users are on others than before: begin anew with an empty state.dir",
-                         dir, meta->partition_count, history->topic, partition_count);
-    return 0;
-}
-
-const struct state_meta *history_meta(const struct history *history)
-{
-    return &history->meta;
-}
-
-void history_set_generation(struct history *history, uint64_t generation, uint64_t newest,
-                            uint32_t gate_refusals)
-{
-    struct state_meta *meta = &history->meta;
-    assert(!history->swap_announced);
-    meta->generation = generation;
-    meta->newest_generation = newest;
-    meta->gate_refusals = gate_refusals;
-    history->meta_dirty = true;
-}
-
-void history_announce_swap(struct history *history, uint64_t generation, uint64_t newest)
-{
-    assert(!history->swap_announced);
-    history->announced = history->meta;
-    history->announced.generation = generation;
-    history->announced.newest_generation = newest;
-    history->announced.gate_refusals = 0;
-    history->announced.swap++;
-    history->swap_announced = true;
-    history->meta_dirty = true;
-}
-
-void history_take_swap(struct history *history)
-{
-    assert(history->swap_announced);
-    history->meta = history->announced;
-    history->swap_announced = false;
 }
 
 /* -- what is known ----------------------------------------------------------------------------- */
@@ -269,4 +204,9 @@ const struct user_limits *history_limits(const struct history *history)
 int history_type_index(const struct history *history, uint16_t state_type)
 {
     return state_type < EVENT_TYPES_MAX ? history->types.index_of[state_type] : -1;
+}
+
+void history_want_lists_for_impressions(struct history *history, bool want)
+{
+    history->settings.impressions_want_lists = want;
 }

@@ -31,7 +31,8 @@ enum counter {
     COUNTER_FORGOTTEN,    /* forget_user */
     COUNTER_ITEM_RECORDS,
     COUNTER_DEAD,
-    COUNTER_COUNT /* their sum is the number of records consumed */
+    COUNTER_IMPRESSION, /* of users and items known or not */
+    COUNTER_COUNT       /* their sum is the number of records consumed */
 };
 extern const char *const counter_names[COUNTER_COUNT];
 
@@ -45,9 +46,11 @@ struct history_settings {
     struct state_settings state;
     struct slice topic, items_topic;
     struct user_limits limits;
-    uint32_t neighbours_max; /* of an item and partition (model/pairs.h); 0: none are counted */
-    int64_t max_age_ms;      /* 0: nothing is late */
-    int64_t hot_bytes;       /* users kept in memory, about */
+    uint32_t neighbours_max;     /* of an item and partition (model/pairs.h); 0: none are counted */
+    bool impressions_want_lists; /* a kept impression makes its user's list wanted anew; or see
+                                    history_want_lists_for_impressions */
+    int64_t max_age_ms;          /* 0: nothing is late */
+    int64_t hot_bytes;           /* users kept in memory, about */
     uint32_t dead_pending_max;
     uint32_t type_count; /* of the settings' event types */
     const char *const *types;
@@ -58,15 +61,16 @@ struct history_settings {
 struct user {
     struct slice id; /* owned with the struct */
     int32_t partition;
-    const struct user_record *record; /* one reference; never NULL */
-    uint32_t pins;                    /* > 0: must stay in memory (queued, scoring, sending) */
-    bool dirty;                       /* record is newer than the last commit begun */
-    bool committing;                  /* a commit under way holds a record of this user */
-    bool queued;                      /* for the pipeline: waits to be scored */
-    enum slate_cause cause;           /* for the pipeline: why */
-    int64_t oldest_event_ms;          /* for the pipeline: see struct slate_list */
-    struct user *queue_next;          /* for the pipeline */
-    void *cache;                      /* the scorer's; released by the hook given at open */
+    const struct user_record *record;      /* one reference; never NULL */
+    uint32_t pins;                         /* > 0: must stay in memory (queued, scoring, sending) */
+    bool dirty;                            /* record is newer than the last commit begun */
+    bool committing;                       /* a commit under way holds a record of this user */
+    bool queued;                           /* for the pipeline: waits to be scored */
+    enum slate_cause cause;                /* for the pipeline: why */
+    int64_t oldest_event_ms, oldest_ts_ms; /* for the pipeline: see struct slate_list */
+    int64_t due_ms;                        /* for the pipeline: when it need not wait any more */
+    struct user *queue_next;               /* for the pipeline */
+    void *cache;                           /* the scorer's; released by the hook given at open */
 
     /* the history's own */
     uint64_t hash;
@@ -101,12 +105,17 @@ void history_revoke(struct history *history, const int32_t *partitions, size_t c
 int64_t history_next_offset(const struct history *history, bool items, int32_t partition);
 
 /* Called before an interaction is applied, with the user's record as it was (NULL: a new user). Not
- * called for duplicates and late events. */
-typedef void (*history_observer)(const struct event *event, const struct user_record *before,
-                                 uint32_t item, void *arg);
+ * called for duplicates and late events. What it returns is counted with the event, once: in the
+ * user's record and in the partition's sums of that trial, durable with both. */
+typedef struct outcome (*history_observer)(const struct event *event,
+                                           const struct user_record *before, uint32_t item,
+                                           void *arg);
 
 /* Whether events of this type (the settings' index) count in the item sums. */
 bool history_type_counts(const struct history *history, uint16_t type);
+
+/* From now on, or not any more: settings' impressions_want_lists. */
+void history_want_lists_for_impressions(struct history *history, bool want);
 
 /* What a batch did, for the pipeline. Arrays are owned by the history and live until the next
  * learn. */
@@ -135,9 +144,10 @@ void history_pin(struct history *history, struct user *user);
 void history_unpin(struct history *history, struct user *user);
 
 /* Redis has this list (or a newer one): remember it, unless it is older than what was acknowledged
- * before. A forgotten user's record goes, once it is the tombstone that Redis has. */
+ * before. A forgotten user's record goes, once it is the tombstone that Redis has. `changed`: it is
+ * another list than the one acknowledged before (see user_record.changed_events). */
 void history_acknowledge(struct history *history, struct user *user, const struct version *version,
-                         const uint32_t *items, uint32_t count);
+                         const uint32_t *items, uint32_t count, bool changed);
 
 /* Commits all changes so far; `done` comes once, with the offsets that are now durable (err NULL)
  * or the error (the changes stay, to be tried again): those of the events topic's partitions that
@@ -176,8 +186,10 @@ struct owed_list {
     struct owed_user *users; /* owned; free with owed_list_deinit */
     size_t count;
 };
-int history_scan_owed(struct history *history, bool all, int64_t since_ms, uint32_t swap,
-                      struct owed_list *owed, struct error *err); /* worker */
+/* The swap that a user's list must not be older than, asked in the worker; see user_is_owed. */
+typedef uint32_t (*history_swap_of)(struct slice user, void *arg);
+int history_scan_owed(struct history *history, bool all, int64_t since_ms, history_swap_of swap_of,
+                      void *arg, struct owed_list *owed, struct error *err); /* worker */
 void owed_list_deinit(struct owed_list *owed);
 
 /* Reading what is known. */
@@ -202,6 +214,10 @@ uint64_t history_dead_count(const struct history *history, enum dead_reason reas
 size_t history_sums_count(const struct history *history);
 const struct item_sums *history_sums(const struct history *history, size_t index, uint32_t *items);
 
+/* What was achieved in a trial: the assigned partitions' sums together, in number order. False, and
+ * zeros, if none of them has it. */
+bool history_trial(const struct history *history, uint64_t trial, struct trial_sums *sums);
+
 /* What is kept of a user, as given at open. */
 const struct user_limits *history_limits(const struct history *history);
 
@@ -217,30 +233,61 @@ const struct pairs *history_pairs(const struct history *history, size_t index);
 uint64_t history_types_counting(const struct history *history);
 
 /* Meta. */
-struct state_meta {
-    uint32_t epoch;
-    uint32_t swap;              /* generations swapped in, ever */
+#define SERIES_MAX 16
+
+struct state_series {           /* of generations, by the same training settings */
+    uint64_t key;               /* 0: the base settings */
     uint64_t generation;        /* live now, 0 none */
     uint64_t newest_generation; /* the newest ever considered: files above it are news */
+    uint32_t swap;              /* the state's count at this series' last swap */
     uint32_t gate_refusals;     /* in a row */
-    char nonce[33];             /* hex; random, drawn with the state */
+};
+
+struct state_meta {
+    uint32_t epoch;
+    uint32_t swap;      /* of generations and of arms, ever */
+    uint32_t arms_swap; /* the count when the users were last given other arms */
+    char nonce[33];     /* hex; random, drawn with the state */
     char cluster_id[128];
     int32_t partition_count;
+    uint32_t series_count;
+    struct state_series series[SERIES_MAX]; /* [series_count]; the first is the base's, always */
 };
 const struct state_meta *history_meta(const struct history *history);
-/* Without a swap. Takes effect at once; durable with the next commit. */
-void history_set_generation(struct history *history, uint64_t generation, uint64_t newest,
-                            uint32_t gate_refusals);
+/* NULL: nothing was ever trained by it. Until the next change of a series. */
+const struct state_series *history_series(const struct history *history, uint64_t key);
+/* The swap that lists of a series must not be older than: its last, or that of the arms. */
+uint32_t history_owed_swap(const struct history *history, uint64_t key);
+/* Forgets all series but the base's and those in use. Takes effect at once, as the next does. */
+void history_keep_series(struct history *history, const uint64_t *keys, size_t count);
+/* Without a swap. Durable with the next commit. A series not known yet begins; false, and nothing
+ * done, if there are SERIES_MAX others (history_keep_series). Not of the series whose swap is
+ * announced. */
+bool history_set_generation(struct history *history, uint64_t key, uint64_t generation,
+                            uint64_t newest, uint32_t gate_refusals);
 
 /* A swap in two steps, so that it is durable before the first list under it, and lists go on under
  * the old generation until then: the next commit writes the swap, and when it is done
- * history_take_swap makes it history_meta's. After a crash between the two it has happened. */
-void history_announce_swap(struct history *history, uint64_t generation, uint64_t newest);
+ * history_take_swap makes it history_meta's. After a crash between the two it has happened. False
+ * as above. */
+bool history_announce_swap(struct history *history, uint64_t key, uint64_t generation,
+                           uint64_t newest);
+/* The same two steps when users were given other arms: every list is owed. */
+void history_announce_arms_swap(struct history *history);
 void history_take_swap(struct history *history);
+bool history_swap_is_announced(const struct history *history); /* one at a time */
+
+/* A text that outlives the process, by name. Durable with the next commit; empty: none. False, and
+ * nothing done, if it is longer than NOTE_BYTES_MAX or there are NOTES_MAX others. What is returned
+ * lives until it is set again. */
+#define NOTES_MAX 16
+#define NOTE_BYTES_MAX (64 << 10)
+bool history_set_note(struct history *history, const char *name, struct slice text);
+struct slice history_note(const struct history *history, const char *name);
 
 /* `freshet dump`: reads the state and writes JSON lines (docs/ARCHITECTURE.md has their shape):
- * users, item sums, co-occurrence, items, partitions, meta. From any process but the one that
- * writes the state. `user.data` NULL: everything; else the lines of that user alone. */
+ * users, item sums, co-occurrence, trials, items, partitions, meta. From any process but the one
+ * that writes the state. `user.data` NULL: everything; else the lines of that user alone. */
 int history_dump(const struct state_settings *settings, struct slice user, FILE *out,
                  struct error *err);
 

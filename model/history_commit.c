@@ -36,7 +36,7 @@ static void job_free(struct commit_job *job)
 static void take_meta(struct history *history, struct state_commit *commit)
 {
     if (history->meta_dirty)
-        save_meta(commit, history->swap_announced ? &history->announced : &history->meta);
+        save_meta(history, commit);
     history->meta_committing = history->meta_dirty;
     history->meta_dirty = false;
 }
@@ -119,6 +119,7 @@ static void take_partition(struct partition *partition, struct slice topic,
     state_commit_put(commit, STATE_PARTITIONS, key,
                      (struct slice){(const char *)&partition->record, sizeof partition->record});
     take_sums(partition, topic, commit);
+    take_trials(partition, topic, commit);
     partition->dirty = false;
     partition->committing = true;
 }
@@ -176,6 +177,7 @@ static void partition_committed(struct partition *partition, bool ok)
         partition_mark_sums(partition, partition->committing_sums.at[i]);
     partition->committing_sums.count = 0;
     pairs_committed(partition, ok);
+    trials_committed(&partition->trials, ok);
     partition->dirty |= !ok;
     if (!partition->assigned && !partition->dirty)
         partition_unload(partition);

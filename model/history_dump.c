@@ -3,21 +3,30 @@
  *   {"user":"u1","partition":0,"events":12,"last_ts":1700000000000,"forgotten":false,
  *    "interactions":[{"item":"i9","type":"click","value":1,"ts":1700000000000,"offset":41}],
  *    "seen":[{"item":"i9","types":["click"]}],
- *    "wanted":{"offset":42,"swap":0},"acked":{"offset":-1,"swap":0},"list":["i9"]}
+ *    "shown":[{"item":"i7","count":2,"ts":1700000000000}],
+ *    "wanted":{"offset":42,"swap":0},"acked":{"offset":-1,"swap":0},"changed_events":12,
+ *    "list":["i9"],
+ *    "trial":{"id":"00c0ffee00c0ffee","begun":7,"events":5,"hits10":1,"hits20":2,"rr":0.5}}
  *   {"sums":"i9","partition":0,"ts":1700000000000,"count":3,"decayed":{"10m":1.5,"1h":2,...}}
  *   {"pairs":"i9","partition":0,"applied":41,"neighbours":[{"item":"i7","ts":1700000000000,
  *    "forward":{"1d":0.5,"ever":1.8},"backward":{"1d":0,"ever":0}}]}
+ *   {"trial":"00c0ffee00c0ffee","partition":0,"begun":7,"touched":41,"users":1,"events":5,
+ *    "hits10":1,"hits20":2,"rr":0.5,"nn":25,"nh":10,"hh":4,"nr":2.5,"r2":0.25}
  *   {"item":"i9","blocked":false,"from":null,"until":null,"title":"","categories":["c"]}
  *   {"topic":"events","partition":0,"next_offset":42,"stream_ts":1700000000000,
  *    "counters":{"applied":12,...}}
- *   {"state":{"format":2,"epoch":1,"swap":0,"generation":0,"newest_generation":0,
- *    "cluster":"...","partitions":4}}
+ *   {"state":{"format":3,"epoch":1,"swap":0,"arms_swap":0,"generation":0,"newest_generation":0,
+ *    "series":[{"key":"0000000000000000","generation":0,"newest_generation":0,"swap":0,
+ *    "gate_refusals":0}],"cluster":"...","partitions":4}}
  *
- * Interactions are oldest first, seen items least recently touched first, the list best first,
- * neighbours in the order of their places (model/pairs.h).
- * Lines of a kind come in the order of the state's keys. */
+ * Interactions are oldest first, seen items least recently touched first, shown items least
+ * recently shown first, the list best first; a user in no trial has "trial":null. Names of trials
+ * and of series are in hex; "generation" is the first series', the base's. Neighbours come in the
+ * order of their places (model/pairs.h). Lines of a kind come in the order of the state's keys. */
 #include "base/json.h"
 #include "model/history_internal.h"
+
+#include <inttypes.h>
 
 struct dump {
     struct state_view *view;
@@ -95,6 +104,44 @@ static void write_seen(struct dump *dump, const struct user_record *record)
     json_end_array(json);
 }
 
+static void write_shown(struct dump *dump, const struct user_record *record)
+{
+    struct json_writer *json = &dump->json;
+    const struct shown_item *shown = user_shown(record);
+    json_begin_array(json, "shown");
+    for (uint32_t i = 0; i < record->shown_count; i++) {
+        json_begin_object(json, NULL);
+        json_string(json, "item", name_of(&dump->items.ids, shown[i].item));
+        json_int(json, "count", shown[i].count);
+        json_int(json, "ts", shown[i].ts_ms);
+        json_end_object(json);
+    }
+    json_end_array(json);
+}
+
+static void write_hex(struct json_writer *json, const char *key, uint64_t number)
+{
+    char text[17];
+    snprintf(text, sizeof text, "%016" PRIx64, number);
+    json_text(json, key, text);
+}
+
+static void write_trial(struct json_writer *json, const struct trial_counts *counts)
+{
+    if (counts->trial == 0) {
+        json_text(json, "trial", NULL);
+        return;
+    }
+    json_begin_object(json, "trial");
+    write_hex(json, "id", counts->trial);
+    json_int(json, "begun", counts->begun);
+    json_int(json, "events", counts->events);
+    json_int(json, "hits10", counts->hits10);
+    json_int(json, "hits20", counts->hits20);
+    json_real(json, "rr", counts->rr);
+    json_end_object(json);
+}
+
 static void write_version(struct json_writer *json, const char *key, int64_t offset, uint32_t swap)
 {
     json_begin_object(json, key);
@@ -114,12 +161,15 @@ static int write_user(struct dump *dump, const struct state_key *key,
     json_bool(json, "forgotten", record->forgotten != 0);
     write_interactions(dump, record);
     write_seen(dump, record);
+    write_shown(dump, record);
     write_version(json, "wanted", record->wanted_offset, record->wanted_swap);
     write_version(json, "acked", record->acked_offset, record->acked_swap);
+    json_int(json, "changed_events", (int64_t)record->changed_events);
     json_begin_array(json, "list");
     for (uint32_t i = 0; i < record->list_count; i++)
         json_string(json, NULL, name_of(&dump->items.ids, user_list(record)[i]));
     json_end_array(json);
+    write_trial(json, &record->trial);
     return end_line(dump);
 }
 
@@ -211,6 +261,34 @@ static int visit_pairs(struct slice key, struct slice value, void *arg)
     return status;
 }
 
+static int visit_trial(struct slice key, struct slice value, void *arg)
+{
+    struct dump *dump = arg;
+    struct state_key parts;
+    uint64_t trial;
+    struct trial_record record;
+    if (!state_key_parse(key, &parts) || !state_key_trial_number(parts.rest, &trial) ||
+        !trial_record_parse(&record, value))
+        return refuse(dump, "trials");
+    const struct trial_sums *sums = &record.sums;
+    struct json_writer *json = begin_line(dump);
+    write_hex(json, "trial", trial);
+    json_int(json, "partition", parts.partition);
+    json_int(json, "begun", record.begun);
+    json_int(json, "touched", record.touched);
+    json_int(json, "users", (int64_t)sums->users);
+    json_int(json, "events", (int64_t)sums->events);
+    json_int(json, "hits10", (int64_t)sums->hits10);
+    json_int(json, "hits20", (int64_t)sums->hits20);
+    json_real(json, "rr", sums->rr);
+    json_real(json, "nn", sums->nn);
+    json_real(json, "nh", sums->nh);
+    json_real(json, "hh", sums->hh);
+    json_real(json, "nr", sums->nr);
+    json_real(json, "r2", sums->r2);
+    return end_line(dump);
+}
+
 static void write_time(struct json_writer *json, const char *key, int64_t ts_ms)
 {
     if (ts_ms == INT64_MIN || ts_ms == INT64_MAX)
@@ -264,6 +342,22 @@ static int visit_partition(struct slice key, struct slice value, void *arg)
     return end_line(dump);
 }
 
+static void write_series(struct json_writer *json, const struct state_meta *meta)
+{
+    json_begin_array(json, "series");
+    for (uint32_t i = 0; i < meta->series_count; i++) {
+        const struct state_series *series = &meta->series[i];
+        json_begin_object(json, NULL);
+        write_hex(json, "key", series->key);
+        json_int(json, "generation", (int64_t)series->generation);
+        json_int(json, "newest_generation", (int64_t)series->newest_generation);
+        json_int(json, "swap", series->swap);
+        json_int(json, "gate_refusals", series->gate_refusals);
+        json_end_object(json);
+    }
+    json_end_array(json);
+}
+
 static int write_state(struct dump *dump)
 {
     struct state_meta meta = {0};
@@ -275,8 +369,10 @@ static int write_state(struct dump *dump)
     json_int(json, "format", STATE_FORMAT); /* the only one that opens */
     json_int(json, "epoch", meta.epoch);
     json_int(json, "swap", meta.swap);
-    json_int(json, "generation", (int64_t)meta.generation);
-    json_int(json, "newest_generation", (int64_t)meta.newest_generation);
+    json_int(json, "arms_swap", meta.arms_swap);
+    json_int(json, "generation", (int64_t)meta.series[0].generation);
+    json_int(json, "newest_generation", (int64_t)meta.series[0].newest_generation);
+    write_series(json, &meta);
     json_text(json, "cluster", meta.cluster_id);
     json_int(json, "partitions", meta.partition_count);
     json_end_object(json);
@@ -301,6 +397,8 @@ static int write_all(struct dump *dump)
         status = scan(dump, STATE_SUMS, visit_sums);
     if (status == 0)
         status = scan(dump, STATE_PARTITIONS, visit_pairs);
+    if (status == 0)
+        status = scan(dump, STATE_TRIALS, visit_trial);
     if (status == 0)
         status = write_items(dump);
     if (status == 0)

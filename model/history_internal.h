@@ -1,9 +1,11 @@
 /* What the files of the history share; nobody else includes this.
  *
- *   history.c             opening and closing, meta
+ *   history.c             opening and closing
+ *   history_meta.c        what there is one of: cluster, series of generations, swaps, notes
  *   history_partitions.c  partitions, their item sums, which are assigned
  *   history_load.c        state -> memory: items, types, meta, partitions, sums
  *   history_pairs.c       co-occurrence: its tables and their journal, both ways
+ *   history_trials.c      what trials achieved: their sums, both ways
  *   history_users.c       the users in memory, and which may leave it
  *   history_learn.c       events -> changes
  *   history_commit.c      changes -> state
@@ -60,6 +62,23 @@ struct pairs_journal { /* what the state lacks of a partition's co-occurrence */
     size_t unsaved_taken; /* the first so many are in the commit under way */
 };
 
+struct trial_record { /* in the state */
+    struct trial_sums sums;
+    int64_t begun, touched; /* offsets of the first and the latest event counted */
+};
+
+struct trial_entry {
+    uint64_t trial;
+    struct trial_record record;
+    bool gone; /* there is none (any more); stays until the state says so, too */
+    bool dirty, committing;
+};
+
+struct partition_trials {
+    struct trial_entry *at; /* [count], of which `live` are not gone: TRIALS_MAX at most */
+    size_t count, capacity, live;
+};
+
 struct partition {
     int32_t number;
     bool assigned;
@@ -72,6 +91,7 @@ struct partition {
     struct numbers dirty_sums, committing_sums;
     struct pairs pairs; /* loaded and unloaded with the sums, as is */
     struct pairs_journal journal;
+    struct partition_trials trials; /* the same */
 };
 
 struct partition_set {     /* of one topic */
@@ -120,6 +140,11 @@ struct users {             /* in memory */
     struct user_set dirty, committing;
 };
 
+struct note {
+    char *name, *text; /* owned */
+    uint32_t length;   /* 0: there is none */
+};
+
 struct commit_job;
 
 struct history {
@@ -140,6 +165,10 @@ struct history {
     struct state_meta meta;
     struct state_meta announced; /* what is written from now on, if swap_announced */
     bool swap_announced;
+    bool announced_series; /* the swap is of the series announced_key, not of the arms */
+    uint64_t announced_key;
+    struct note notes[NOTES_MAX]; /* [note_count] */
+    size_t note_count;
     bool meta_dirty, meta_committing;
 
     struct partition_set partitions, items_partitions;
@@ -173,13 +202,19 @@ void partition_set_deinit(struct partition_set *set);
 /* -- history_load.c; a view is lent for the call */
 int load_items(struct state_view *view, struct items *items, struct error *err);
 int load_types(struct state_view *view, struct ids *names, struct error *err);
-int load_meta(struct state_view *view, struct state_meta *meta, struct error *err);
 int load_partitions(struct state_view *view, struct slice topic, struct partition_set *set,
                     struct error *err);
 int load_sums(struct state_view *view, struct slice topic, struct partition *partition,
               uint32_t items, struct error *err);
-void save_meta(struct state_commit *commit, const struct state_meta *meta);
 bool partition_record_parse(struct partition_record *record, struct slice value);
+
+/* -- history_meta.c */
+/* Of a state of format 2, too: what was its only series is the base's. */
+int load_meta(struct state_view *view, struct state_meta *meta, struct error *err);
+int load_notes(struct history *history, struct error *err);
+void save_meta(const struct history *history, struct state_commit *commit);
+void notes_deinit(struct history *history);
+const struct state_series *series_find(const struct state_meta *meta, uint64_t key);
 
 /* -- history_pairs.c */
 void partition_count_pairs(struct partition *partition, const struct pairs_event *event);
@@ -191,6 +226,18 @@ void take_pairs(struct partition *partition, struct slice topic, struct state_co
                 size_t bytes_max, struct buffer *scratch);
 void pairs_committed(struct partition *partition, bool ok);
 void journal_clear(struct pairs_journal *journal);
+
+/* -- history_trials.c */
+/* Counts an event in its trial, which is not 0: in the sums, and in the user's counts, returned. */
+struct trial_counts trials_count(struct partition_trials *trials, const struct trial_counts *counts,
+                                 const struct outcome *outcome, int64_t offset);
+void trials_forget(struct partition_trials *trials, const struct trial_counts *counts);
+int load_trials(struct state_view *view, struct slice topic, struct partition *partition,
+                struct error *err);
+void take_trials(struct partition *partition, struct slice topic, struct state_commit *commit);
+void trials_committed(struct partition_trials *trials, bool ok);
+void trials_deinit(struct partition_trials *trials);
+bool trial_record_parse(struct trial_record *record, struct slice value);
 
 /* -- history_users.c */
 /* 1 and the user, 0 if nothing is kept, or an error. Erased users are found while in memory. */

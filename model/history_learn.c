@@ -23,8 +23,10 @@ static void touch(struct history *history, struct user *user, const struct event
     if (user->learned_offset == 0)
         user_set_add(&history->learned, user);
     user->learned_offset = event->offset + 1;
-    if (user->oldest_event_ms == 0 || event->record_ts_ms < user->oldest_event_ms)
-        user->oldest_event_ms = event->record_ts_ms;
+    if (user->oldest_event_ms != 0 && event->record_ts_ms >= user->oldest_event_ms)
+        return;
+    user->oldest_event_ms = event->record_ts_ms;
+    user->oldest_ts_ms = event->ts_ms;
 }
 
 static void want_lists(struct history *history)
@@ -95,12 +97,16 @@ static void apply(struct learning *learning, struct partition *partition, struct
     };
     const struct user_record *before =
         user != NULL && !user->record->forgotten ? user->record : NULL;
+    struct outcome outcome = {0};
     if (learning->observe != NULL)
-        learning->observe(event, before, item, learning->arg);
+        outcome = learning->observe(event, before, item, learning->arg);
     if (history->type_counts[event->type])
         count_pairs(history, partition, before, event, item);
+    struct trial_counts counts = before != NULL ? before->trial : (struct trial_counts){0};
+    if (outcome.trial != 0)
+        counts = trials_count(&partition->trials, &counts, &outcome, event->offset);
     const struct user_record *after =
-        user_apply(before != NULL ? user->record : NULL, &interaction, &history->settings.limits);
+        user_apply(before, &interaction, &history->settings.limits, &counts);
     if (user == NULL)
         user = users_add(history, partition->number, event->user, after);
     else
@@ -158,15 +164,47 @@ static int learn_forget(struct learning *learning, struct partition *partition,
     int status = users_get(history, partition->number, event->user, &user, &learning->err);
     if (status < 0)
         return status;
-    if (user == NULL)
+    if (user == NULL) {
         user = users_add(history, partition->number, event->user, user_forget());
-    else
+    } else {
+        trials_forget(&partition->trials, &user->record->trial);
         users_replace(history, user, user_forget());
+    }
     if (user->cache != NULL)
         history->release_cache(user->cache);
     user->cache = NULL;
     touch(history, user, event);
     return COUNTER_FORGOTTEN;
+}
+
+/* Nothing is kept of somebody who did nothing, and of an item that nobody used or described: what
+ * was shown but never used must not fill the state, and the first use of an item takes away what
+ * its impressions said. */
+static int learn_impression(struct learning *learning, struct partition *partition,
+                            const struct event *event)
+{
+    struct history *history = learning->history;
+    struct user *user;
+    if (is_late(history, partition, event->ts_ms))
+        return COUNTER_LATE;
+    if (history->settings.limits.impressions_max == 0)
+        return COUNTER_IMPRESSION;
+    int status = users_get(history, partition->number, event->user, &user, &learning->err);
+    if (status < 0)
+        return status;
+    if (user == NULL || user->record->forgotten)
+        return COUNTER_IMPRESSION;
+    uint64_t id = hash_id(event->id);
+    if (user_knows_id(user->record, id))
+        return COUNTER_DUPLICATE;
+    uint32_t item = ids_find(&history->items.ids, event->item);
+    if (item == IDS_NONE)
+        return COUNTER_IMPRESSION;
+    users_replace(history, user,
+                  user_impress(user->record, item, event->ts_ms, id, &history->settings.limits));
+    if (history->settings.impressions_want_lists)
+        touch(history, user, event);
+    return COUNTER_IMPRESSION;
 }
 
 static int learn_item(struct history *history, const struct event *event)
@@ -192,6 +230,8 @@ static int learn_kind(struct learning *learning, struct partition *partition,
         return learn_retract(learning, partition, event);
     case EVENT_FORGET_USER:
         return learn_forget(learning, partition, event);
+    case EVENT_IMPRESSION:
+        return learn_impression(learning, partition, event);
     case EVENT_ITEM:
         return learn_item(learning->history, event);
     case EVENT_DEAD:

@@ -64,58 +64,17 @@ int load_types(struct state_view *view, struct ids *names, struct error *err)
     return state_view_scan(view, STATE_TYPES, SLICE(""), visit_type, &loading, err);
 }
 
-/* -- meta -------------------------------------------------------------------------------------- */
-
-static const struct meta_field {
-    const char *name;
-    size_t at;
-    uint32_t bytes;
-} meta_fields[] = {
-#define FIELD(name)                                                                      \
-    {                                                                                    \
-#name, offsetof(struct state_meta, name), sizeof(((struct state_meta *)0)->name) \
-    }
-    FIELD(epoch), FIELD(swap),          FIELD(generation), FIELD(newest_generation),
-    FIELD(nonce), FIELD(gate_refusals), FIELD(cluster_id), FIELD(partition_count),
-#undef FIELD
-};
-#define META_FIELDS (sizeof meta_fields / sizeof meta_fields[0])
-
-int load_meta(struct state_view *view, struct state_meta *meta, struct error *err)
-{
-    for (size_t i = 0; i < META_FIELDS; i++) {
-        const struct meta_field *field = &meta_fields[i];
-        struct slice value;
-        int status = state_view_get(view, STATE_META, slice_of(field->name), &value, err);
-        if (status < 0)
-            return status;
-        if (status == 0)
-            continue; /* a new state */
-        if (value.length != field->bytes)
-            return error_set(err, ERR_DATA, "the state's %s is damaged", field->name);
-        memcpy((char *)meta + field->at, value.data, field->bytes);
-    }
-    meta->nonce[sizeof meta->nonce - 1] = '\0';
-    meta->cluster_id[sizeof meta->cluster_id - 1] = '\0';
-    return 0;
-}
-
-void save_meta(struct state_commit *commit, const struct state_meta *meta)
-{
-    for (size_t i = 0; i < META_FIELDS; i++) {
-        const struct meta_field *field = &meta_fields[i];
-        struct slice value = {(const char *)meta + field->at, field->bytes};
-        state_commit_put(commit, STATE_META, slice_of(field->name), value);
-    }
-}
-
 /* -- partitions -------------------------------------------------------------------------------- */
+
+/* As written by a state of format 2: without the counters that came later. */
+#define PARTITION_BYTES_2 offsetof(struct partition_record, counters[COUNTER_IMPRESSION])
 
 bool partition_record_parse(struct partition_record *record, struct slice value)
 {
-    if (value.length != sizeof *record)
+    if (value.length != sizeof *record && value.length != PARTITION_BYTES_2)
         return false;
-    memcpy(record, value.data, sizeof *record);
+    *record = (struct partition_record){0};
+    memcpy(record, value.data, value.length);
     return true;
 }
 

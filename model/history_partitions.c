@@ -72,6 +72,7 @@ void partition_unload(struct partition *partition)
     free(partition->sum_dirty);
     pairs_clear(&partition->pairs);
     journal_clear(&partition->journal);
+    trials_deinit(&partition->trials);
     partition->sums = NULL;
     partition->sum_dirty = NULL;
     partition->sums_count = 0;
@@ -115,6 +116,8 @@ static int load_partition(struct history *history, struct state_view *view, int3
     struct slice topic = history->settings.topic;
     uint32_t items = items_count(&history->items);
     int status = load_sums(view, topic, partition, items, err);
+    if (status == 0)
+        status = load_trials(view, topic, partition, err);
     if (status == 0 && partition->pairs.neighbours_max > 0)
         status = load_pairs(view, topic, partition, items, err);
     if (status != 0)

@@ -8,7 +8,8 @@ struct scan {
     size_t assigned_count;
     bool all;
     int64_t since_ms;
-    uint32_t swap;
+    history_swap_of swap_of;
+    void *arg;
     struct owed_list *owed;
     size_t capacity;
     struct error *err;
@@ -51,12 +52,12 @@ static void add(struct scan *scan, const struct state_key *key, int64_t last_ts_
     memcpy(user->id, key->rest.data, key->rest.length);
 }
 
-static bool is_wanted(const struct scan *scan, const struct user_record *head)
+static bool is_wanted(const struct scan *scan, struct slice user, const struct user_record *head)
 {
     if (scan->all)
         return true;
-    return user_is_owed(head, scan->swap) &&
-           (head->forgotten || head->last_ts_ms >= scan->since_ms);
+    return (head->forgotten || head->last_ts_ms >= scan->since_ms) &&
+           user_is_owed(head, scan->swap_of(user, scan->arg));
 }
 
 /* The fixed part says enough, so that a scan of a million users copies no histories. */
@@ -66,13 +67,12 @@ static int visit_user(struct slice key, struct slice value, void *arg)
     struct state_key parts;
     struct user_record head;
     if (!state_key_parse(key, &parts) || parts.rest.length > ID_BYTES_MAX ||
-        value.length < sizeof head)
+        !user_record_head(&head, value))
         return error_set(scan->err, ERR_DATA, "the state's table of users is damaged");
     if (bsearch(&parts.partition, scan->assigned, scan->assigned_count, sizeof parts.partition,
                 compare_numbers) == NULL)
         return 0;
-    memcpy(&head, value.data, sizeof head);
-    if (is_wanted(scan, &head))
+    if (is_wanted(scan, parts.rest, &head))
         add(scan, &parts, head.last_ts_ms);
     return 0;
 }
@@ -102,11 +102,12 @@ static int scan_users(struct history *history, struct scan *scan, struct error *
     return status;
 }
 
-int history_scan_owed(struct history *history, bool all, int64_t since_ms, uint32_t swap,
-                      struct owed_list *owed, struct error *err)
+int history_scan_owed(struct history *history, bool all, int64_t since_ms, history_swap_of swap_of,
+                      void *arg, struct owed_list *owed, struct error *err)
 {
     *owed = (struct owed_list){0};
-    struct scan scan = {.all = all, .since_ms = since_ms, .swap = swap, .owed = owed, .err = err};
+    struct scan scan = {
+        .all = all, .since_ms = since_ms, .swap_of = swap_of, .arg = arg, .owed = owed, .err = err};
     int32_t *assigned = copy_assigned(history, &scan.assigned_count);
     scan.assigned = assigned;
     int status = scan_users(history, &scan, err);

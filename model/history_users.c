@@ -189,6 +189,10 @@ static bool items_are_known(const struct user_record *record, uint32_t items)
     for (uint32_t i = 0; i < record->seen_count; i++)
         if (seen[i].item >= items)
             return false;
+    const struct shown_item *shown = user_shown(record);
+    for (uint32_t i = 0; i < record->shown_count; i++)
+        if (shown[i].item >= items)
+            return false;
     const uint32_t *list = user_list(record);
     for (uint32_t i = 0; i < record->list_count; i++)
         if (list[i] >= items)
@@ -306,7 +310,7 @@ static bool is_older(const struct version *version, const struct user_record *re
 }
 
 void history_acknowledge(struct history *history, struct user *user, const struct version *version,
-                         const uint32_t *items, uint32_t count)
+                         const uint32_t *items, uint32_t count, bool changed)
 {
     const struct user_record *record = user->record;
     if (version->epoch != history->meta.epoch || is_older(version, record))
@@ -314,6 +318,7 @@ void history_acknowledge(struct history *history, struct user *user, const struc
     /* a list from before the forgetting may still be acknowledged: nothing of it may come back */
     if (record->forgotten)
         count = 0;
-    users_replace(history, user,
-                  user_acknowledge(record, version->next_offset, version->swap, items, count));
+    users_replace(
+        history, user,
+        user_acknowledge(record, version->next_offset, version->swap, items, count, changed));
 }

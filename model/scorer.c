@@ -1,5 +1,4 @@
 #include "model/scorer.h"
-#include "base/clock.h"
 #include "base/mem.h"
 #include "model/columns.h"
 #include "model/together.h"
@@ -45,7 +44,9 @@ struct scorer {
     uint32_t columns_capacity;
     float *X; /* [TOPN_USERS_MAX, stride] */
     struct topn_scratch *topn;
-    struct topn_entry *entries; /* [TOPN_USERS_MAX, n] */
+    struct topn_entry *entries; /* [TOPN_USERS_MAX, entries_depth] */
+    uint32_t entries_depth;
+    struct finishing *finishing;
     struct group tasted, plain; /* with factors, and without */
 };
 
@@ -144,8 +145,7 @@ struct scorer *scorer_new(struct history *history, const struct scorer_settings 
     scorer->taste = taste_new(&(struct taste_settings){
         .update = settings->update, .sgd_rate = settings->sgd_rate, .types = scorer->types});
     scorer->topn = topn_scratch_new();
-    scorer->entries =
-        mem_array(NULL, (size_t)TOPN_USERS_MAX * settings->n, sizeof *scorer->entries);
+    scorer->finishing = finishing_new(&settings->finishing);
     scorer_install(scorer, NULL);
     return scorer;
 }
@@ -179,6 +179,7 @@ void scorer_free(struct scorer *scorer)
     free(scorer->marks);
     free(scorer->X);
     free(scorer->entries);
+    finishing_free(scorer->finishing);
     free(scorer);
 }
 
@@ -204,14 +205,20 @@ void scorer_release_cache(void *cache)
 
 /* -- filling a slate --------------------------------------------------------------------------- */
 
-static struct slate_list *add_list(struct slate *slate)
+static struct slate_list *add_list(const struct scorer *scorer, struct slate *slate)
 {
     if (slate->count == slate->capacity) {
         slate->capacity = slate->capacity ? slate->capacity * 2 : 16;
         slate->lists = mem_array(slate->lists, slate->capacity, sizeof *slate->lists);
     }
     struct slate_list *list = &slate->lists[slate->count++];
-    *list = (struct slate_list){.outcome = SLATE_UNSENT};
+    *list = (struct slate_list){
+        .arm = scorer->settings.arm,
+        .arm_name = scorer->settings.arm_name,
+        .shadow = scorer->settings.shadow,
+        .generation = scorer->generation != NULL ? scorer->generation->number : 0,
+        .outcome = SLATE_UNSENT,
+    };
     return list;
 }
 
@@ -227,20 +234,21 @@ static struct version version_now(const struct scorer *scorer, int32_t partition
 
 void scorer_add(struct scorer *scorer, struct slate *slate, struct user *user)
 {
-    struct slate_list *list = add_list(slate);
+    struct slate_list *list = add_list(scorer, slate);
     history_pin(scorer->history, user);
     list->user = user;
     list->user_id = user->id;
     list->version = version_now(scorer, user->partition);
     list->cause = user->cause;
     list->oldest_event_ms = user->oldest_event_ms;
+    list->oldest_ts_ms = user->oldest_ts_ms;
     list->record = user_record_ref(user->record);
     list->forgotten = user->record->forgotten != 0;
 }
 
 void scorer_add_popular(struct scorer *scorer, struct slate *slate)
 {
-    struct slate_list *list = add_list(slate);
+    struct slate_list *list = add_list(scorer, slate);
     list->version = version_now(scorer, 0);
     list->cause = CAUSE_SWEEP;
 }
@@ -275,9 +283,6 @@ static void reserve_columns(struct scorer *scorer)
 static void prepare(struct scorer *scorer, struct slate *slate)
 {
     const struct columns *columns = &scorer->columns;
-    slate->oldest_score_ns = clock_monotonic_ns();
-    slate->arm = scorer->settings.arm;
-    slate->generation = scorer->generation != NULL ? scorer->generation->number : 0;
     slate->stream_ts_ms = history_now_ms(scorer->history);
 
     reserve_columns(scorer);
@@ -383,31 +388,42 @@ static void recall(struct scorer *scorer, struct group *group, size_t at,
             group->last[at][user->last_count++] = scorer->columns.column_of[items[i]];
 }
 
-static bool is_changed(const struct slate_list *list)
+/* What together adds to the item's score. */
+static float extra_of(const struct topn_user *user, uint32_t column)
 {
-    if (list->record == NULL)
-        return false;
-    if (list->count != list->record->list_count)
-        return true;
-    const uint32_t *last = user_list(list->record);
-    for (uint32_t i = 0; i < list->count; i++)
-        if (list->items[i].item != last[i])
-            return true;
-    return false;
+    for (size_t i = 0; i < user->extra_count; i++)
+        if (user->extras[i].column == column)
+            return user->extras[i].value;
+    return 0;
 }
 
-static void fill(const struct columns *columns, struct slate_list *list,
-                 const struct topn_entry *entries, uint32_t count)
+static void finish(struct scorer *scorer, const struct topn_items *items,
+                   const struct topn_user *user, struct topn_entry *entries, uint32_t count,
+                   struct slate_list *list)
 {
-    list->items = mem_array(NULL, count, sizeof *list->items);
-    list->count = count;
-    for (uint32_t i = 0; i < count; i++) {
-        uint32_t column = entries[i].column;
-        list->items[i] = (struct slate_item){.item = columns->item_of[column],
-                                             .score = entries[i].score,
-                                             .id = columns->ids[column]};
+    finishing_list(scorer->finishing, entries, count, user->hidden, user->hidden_count, list);
+    list->fallback = user->x == NULL;
+    for (uint32_t i = 0; i < list->explored_count; i++) {
+        struct slate_item *item = &list->items[list->explored[i].at];
+        uint32_t column = scorer->columns.column_of[item->item];
+        item->score = topn_score(items, user->x, column, extra_of(user, column));
     }
-    list->changed = is_changed(list);
+}
+
+/* As many entries as the one of the group wants who wants most. */
+static uint32_t reserve_entries(struct scorer *scorer, const struct group *group)
+{
+    uint32_t depth = finishing_wants(scorer->finishing, NULL);
+    for (size_t i = 0; i < group->count; i++) {
+        uint32_t wants = finishing_wants(scorer->finishing, group->lists[i]->record);
+        depth = wants > depth ? wants : depth;
+    }
+    if (depth > scorer->entries_depth) {
+        scorer->entries_depth = depth;
+        scorer->entries =
+            mem_array(scorer->entries, (size_t)TOPN_USERS_MAX * depth, sizeof *scorer->entries);
+    }
+    return depth;
 }
 
 static void score_group(struct scorer *scorer, struct group *group)
@@ -419,10 +435,11 @@ static void score_group(struct scorer *scorer, struct group *group)
                                .count = columns->count,
                                .ids = columns->ids,
                                .excluded = columns->excluded};
-    uint32_t counts[TOPN_USERS_MAX], n = scorer->settings.n;
-    topn(&items, group->users, group->count, n, scorer->entries, counts, scorer->topn);
+    uint32_t counts[TOPN_USERS_MAX], depth = reserve_entries(scorer, group);
+    topn(&items, group->users, group->count, depth, scorer->entries, counts, scorer->topn);
     for (size_t i = 0; i < group->count; i++)
-        fill(columns, group->lists[i], scorer->entries + i * n, counts[i]);
+        finish(scorer, &items, &group->users[i], scorer->entries + i * depth, counts[i],
+               group->lists[i]);
     group->count = 0;
 }
 
@@ -445,10 +462,13 @@ static const float *weighted_taste(struct scorer *scorer, struct slate_list *lis
 void scorer_run(struct scorer *scorer, struct slate *slate)
 {
     prepare(scorer, slate);
+    finishing_begin(scorer->finishing, &scorer->columns);
     for (size_t i = 0; i < slate->count; i++) {
         struct slate_list *list = &slate->lists[i];
+        if (list->arm != scorer->settings.arm)
+            continue;
         if (list->forgotten) {
-            list->changed = is_changed(list);
+            list->changed = list->record->list_count > 0;
             continue;
         }
         const float *x = weighted_taste(scorer, list, slate->stream_ts_ms);

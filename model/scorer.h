@@ -7,13 +7,15 @@
  * model/together.h. Users without factors get the other two, as the popular list gets the trend
  * alone; where b is 0, they get a millionth of T_i, since a list in the order of ids would help
  * nobody. Left out: items blocked, not available now, of an excluded category, and
- * those the user has had by a type that hides. What is left fills the list up to n.
+ * those the user has had by a type that hides. What is left fills the list up to n, but for what
+ * model/finishing.h does: impressions, exploration, how far the list is from the last.
  *
  * All on the loop thread but for scorer_run, which belongs on a worker, while the loop neither
  * learns nor installs. */
 #ifndef FRESHET_MODEL_SCORER_H
 #define FRESHET_MODEL_SCORER_H
 
+#include "model/finishing.h"
 #include "model/columns.h"
 #include "model/generation.h"
 #include "model/history.h"
@@ -22,7 +24,7 @@
 #include "model/trend.h"
 
 struct scorer_settings {
-    uint32_t n; /* list length */
+    struct finishing_settings finishing; /* with the list's length */
     enum update update;
     double sgd_rate;
     struct score_weights first; /* until the first generation: trend alone, this half-life */
@@ -31,7 +33,9 @@ struct scorer_settings {
     uint32_t type_count;
     const struct slice *exclude_categories;
     size_t exclude_category_count;
-    const char *arm;
+    uint32_t arm;          /* index and name of the arm whose lists it makes */
+    struct slice arm_name; /* borrowed for good */
+    bool shadow;           /* lists that are only measured */
 };
 
 struct scorer;
@@ -47,9 +51,9 @@ const struct generation *scorer_generation(const struct scorer *scorer);
 /* After a learn, or (learned NULL) after partitions came or went. */
 void scorer_learned(struct scorer *scorer, const struct learned *learned);
 
-/* Adds lists to a slate on the loop, then scores all of them on a worker. scorer_add takes the
- * version, the cause and the record as they are now and pins the user; the caller unpins when the
- * slate's outcome is in. */
+/* Adds lists to a slate on the loop, then scores those that it added on a worker. scorer_add takes
+ * the version, the cause and the record as they are now and pins the user; the caller unpins when
+ * the slate's outcome is in. */
 void scorer_add(struct scorer *scorer, struct slate *slate, struct user *user);
 void scorer_add_popular(struct scorer *scorer, struct slate *slate);
 void scorer_run(struct scorer *scorer, struct slate *slate);

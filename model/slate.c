@@ -16,7 +16,8 @@ void version_format(char text[VERSION_TEXT_BYTES], const struct version *version
 
 const char *slate_cause_name(enum slate_cause cause)
 {
-    static const char *const names[CAUSE_COUNT] = {"event", "generation", "sweep", "forced"};
+    static const char *const names[CAUSE_COUNT] = {"event", "generation", "arms", "sweep",
+                                                   "forced"};
     return (unsigned)cause < CAUSE_COUNT ? names[cause] : "unknown";
 }
 
@@ -25,6 +26,7 @@ void slate_clear(struct slate *slate)
     for (size_t i = 0; i < slate->count; i++) {
         user_record_unref(slate->lists[i].record);
         free(slate->lists[i].items);
+        free(slate->lists[i].explored);
     }
     struct slate_list *lists = slate->lists;
     size_t capacity = slate->capacity;

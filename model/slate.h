@@ -1,8 +1,9 @@
 /* What the model hands on: slates, the lists of a batch of users. The station's product header.
  *
  * A slate is scored as a whole on a worker thread, sent as a whole by the publisher, and its
- * outcomes come back in it. Slices point into the item table and the users, which outlive it;
- * `items` belongs to the slate. Outside the worker's turn: loop thread. */
+ * outcomes come back in it. Its lists may be of several arms. Slices point into the item table and
+ * the users, which outlive it; `items` and `explored` belong to the slate. Outside the worker's
+ * turn: loop thread. */
 #ifndef FRESHET_MODEL_SLATE_H
 #define FRESHET_MODEL_SLATE_H
 
@@ -11,6 +12,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#define ARMS_MAX 16 /* arms of an experiment, control and shadows included */
 
 /* Where a list stands in its user's history. Newer is greater, compared field by field; lists of
  * different partitions of one epoch cannot be compared. Published as fixed-width lower-case hex,
@@ -23,11 +26,20 @@ struct version {
     uint32_t swap;       /* how many generations had been swapped in */
 };
 
+#define LIST_DEPTH 20 /* how much of a list is looked at, where a figure has no other depth */
+
 #define VERSION_TEXT_BYTES 40 /* with the closing NUL */
 
 void version_format(char text[VERSION_TEXT_BYTES], const struct version *version);
 
-enum slate_cause { CAUSE_EVENT, CAUSE_GENERATION, CAUSE_SWEEP, CAUSE_FORCED, CAUSE_COUNT };
+enum slate_cause {
+    CAUSE_EVENT,
+    CAUSE_GENERATION,
+    CAUSE_ARMS, /* who is in which arm changed, or what an arm does */
+    CAUSE_SWEEP,
+    CAUSE_FORCED,
+    CAUSE_COUNT
+};
 const char *slate_cause_name(enum slate_cause cause); /* "event", "generation", ... */
 
 struct slate_item {
@@ -38,9 +50,25 @@ struct slate_item {
 
 enum slate_outcome {
     SLATE_UNSENT, /* not acknowledged: the user stays owed */
+    SLATE_HELD,   /* not to be sent: too near to the list in Redis, which stays */
     SLATE_STORED, /* Redis has it */
     SLATE_OLDER,  /* Redis has a newer one: as good as stored */
     SLATE_REFUSED /* wrong type or wrong partition at the key: an operator's matter, told once */
+};
+
+/* A slot given to an item that is there to be tried, not for its score. */
+struct slate_explored {
+    uint32_t at;       /* index into items */
+    double propensity; /* of that item being in a slot of this list */
+};
+
+/* How far a list is from the one that Redis last acknowledged: 0 the same, 1 nothing in common.
+ * `net`: leaving out items that may not be in the new one (used, blocked, expired, excluded).
+ * docs/METRICS.md has the formulas. */
+struct list_change {
+    bool first;    /* there was none; the rest is 0 */
+    uint32_t gone; /* items of it that may not be in the new one */
+    float jaccard, rbo, net_jaccard, net_rbo;
 };
 
 struct user; /* the history's; opaque to the publisher */
@@ -54,9 +82,20 @@ struct slate_list {
     bool forgotten;           /* a tombstone: no items, and the key says so */
     bool changed;             /* not the items, in this order, that Redis last acknowledged */
     int64_t oldest_event_ms;  /* record timestamp of the oldest event it answers; 0 if none */
+    int64_t oldest_ts_ms;     /* that event's own time */
+    uint32_t arm;             /* index of the arm that it was made by, */
+    struct slice arm_name;    /* outlives the slate; */
+    bool shadow;              /* one that only measures: not for Redis */
+    uint64_t generation;      /* 0: before the first */
     struct slate_item *items; /* [count] best first */
     uint32_t count;
-    enum slate_outcome outcome; /* set by the publisher */
+    struct slate_explored *explored; /* [explored_count], by place */
+    uint32_t explored_count;
+    uint32_t new_items; /* of the first LIST_DEPTH: without factors in the generation */
+    bool fallback;      /* made without the user's factors */
+    struct list_change change;
+    int hold;                   /* why it is SLATE_HELD: enum hold of publisher/budget.h */
+    enum slate_outcome outcome; /* set by the publisher, but for SLATE_HELD */
     /* the rest is the scorer's */
     const struct user_record *record; /* what is scored: one reference; NULL for the popular list */
 };
@@ -64,8 +103,8 @@ struct slate_list {
 struct slate {
     struct slate_list *lists; /* [count] */
     size_t count, capacity;
-    const char *arm;
-    uint64_t generation;     /* 0: before the first */
+    size_t to_send;          /* the first so many are for Redis; the others are held back, or are
+                                shadows */
     int64_t stream_ts_ms;    /* the `now` of all its scores */
     int64_t oldest_score_ns; /* clock_monotonic_ns when scoring began */
 };

@@ -25,8 +25,9 @@ struct state_view {
     MDB_txn *txn;
 };
 
-static const char *const db_names[STATE_DB_COUNT] = {
-    "meta", "types", "items", "catalog", "users", "sums", "pairs", "journal", "partitions", "dead"};
+static const char *const db_names[STATE_DB_COUNT] = {"meta",   "types",      "items", "catalog",
+                                                     "users",  "sums",       "pairs", "journal",
+                                                     "trials", "partitions", "dead"};
 
 struct state_writer *state_writer_of(const struct state *state)
 {
@@ -72,10 +73,18 @@ static int begin_pairs(struct state *state, MDB_txn *txn, struct error *err)
     return status == 0 ? 0 : refuse(state, status, "upgrading", err);
 }
 
+/* Format 2 counted no trials; its records of users and partitions are converted as they are read.
+ */
+static int begin_trials(struct state *state, MDB_txn *txn, struct error *err)
+{
+    int status = mdb_drop(txn, state->dbs[STATE_TRIALS], 0);
+    return status == 0 ? 0 : refuse(state, status, "upgrading", err);
+}
+
 /* upgrades[n] makes format n + 1 of format n, whose databases were all made; NULL: there is no way.
  * There was no format 0. */
 typedef int (*upgrade_step)(struct state *state, MDB_txn *txn, struct error *err);
-static const upgrade_step upgrades[STATE_FORMAT] = {NULL, begin_pairs};
+static const upgrade_step upgrades[STATE_FORMAT] = {NULL, begin_pairs, begin_trials};
 
 static int upgrade(struct state *state, MDB_txn *txn, uint32_t format, struct error *err)
 {

@@ -17,14 +17,16 @@
  *   sums        T P H          struct item_sums
  *   pairs       T P H          an item's co-occurrence (model/pairs.h)
  *   journal     T P offset(8)  what the tables of `pairs` may lack (model/history_pairs.c)
+ *   trials      T P trial(8)   struct trial_record (model/history_internal.h): model/trial.h
  *   partitions  T P            struct partition_record
  *   dead        T P offset(8)  dead letter, key and JSON, until delivered
  *
  * Numbers in values are in the machine's own order; `meta` names it, and another order is refused.
  * A state of an older format is upgraded in place when opened for writing, all steps in one
  * transaction; a newer one is refused with the name of the way out. Format 2 has co-occurrence,
- * which begins empty in a state of format 1. A full map is ERR_IO and names
- * state.map_bytes; nothing is lost by it. LMDB: http://www.lmdb.tech/doc/. */
+ * which begins empty in a state of format 1. Format 3 has trials, which begin empty, and longer
+ * records of users and partitions, which are converted as they are read. A full map is ERR_IO and
+ * names state.map_bytes; nothing is lost by it. LMDB: http://www.lmdb.tech/doc/. */
 #ifndef FRESHET_MODEL_STATE_H
 #define FRESHET_MODEL_STATE_H
 
@@ -34,7 +36,7 @@
 #include <stdbool.h>
 #include <uv.h>
 
-#define STATE_FORMAT 2
+#define STATE_FORMAT 3
 #define STATE_KEY_MAX 400   /* bytes */
 #define STATE_TOPIC_MAX 249 /* bytes of a topic's name, as in Kafka */
 
@@ -47,6 +49,7 @@ enum state_db {
     STATE_SUMS,
     STATE_PAIRS,
     STATE_JOURNAL,
+    STATE_TRIALS,
     STATE_PARTITIONS,
     STATE_DEAD,
     STATE_DB_COUNT
@@ -79,6 +82,7 @@ size_t state_key_partition(char *key, struct slice topic, int32_t partition);
 size_t state_key_user(char *key, struct slice topic, int32_t partition, struct slice user);
 size_t state_key_item(char *key, uint32_t item);
 size_t state_key_partition_item(char *key, struct slice topic, int32_t partition, uint32_t item);
+size_t state_key_trial(char *key, struct slice topic, int32_t partition, uint64_t trial);
 size_t state_key_offset(char *key, struct slice topic, int32_t partition, int64_t offset);
 
 /* And back. False if the bytes are no such key. */
@@ -90,6 +94,7 @@ struct state_key {
 bool state_key_parse(struct slice key, struct state_key *parts);
 bool state_key_number(struct slice bytes, uint32_t *number); /* an item's number */
 bool state_key_offset_number(struct slice bytes, int64_t *offset);
+bool state_key_trial_number(struct slice bytes, uint64_t *trial);
 
 /* A consistent view for reading; keeps freed pages pinned, so close it soon. Any one thread. */
 struct state_view;

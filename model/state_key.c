@@ -10,6 +10,13 @@ static size_t put_u32(char *key, size_t at, uint32_t number)
     return at + sizeof big;
 }
 
+static size_t put_u64(char *key, size_t at, uint64_t number)
+{
+    uint64_t big = htobe64(number);
+    memcpy(key + at, &big, sizeof big);
+    return at + sizeof big;
+}
+
 static size_t put_bytes(char *key, size_t at, struct slice bytes)
 {
     assert(at + bytes.length <= STATE_KEY_MAX);
@@ -47,10 +54,12 @@ size_t state_key_partition_item(char *key, struct slice topic, int32_t partition
 
 size_t state_key_offset(char *key, struct slice topic, int32_t partition, int64_t offset)
 {
-    size_t at = state_key_partition(key, topic, partition);
-    uint64_t big = htobe64((uint64_t)offset);
-    memcpy(key + at, &big, sizeof big);
-    return at + sizeof big;
+    return put_u64(key, state_key_partition(key, topic, partition), (uint64_t)offset);
+}
+
+size_t state_key_trial(char *key, struct slice topic, int32_t partition, uint64_t trial)
+{
+    return put_u64(key, state_key_partition(key, topic, partition), trial);
 }
 
 bool state_key_parse(struct slice key, struct state_key *parts)
@@ -80,10 +89,18 @@ bool state_key_number(struct slice bytes, uint32_t *number)
 
 bool state_key_offset_number(struct slice bytes, int64_t *offset)
 {
-    uint64_t big;
-    if (bytes.length != sizeof big)
+    uint64_t number;
+    if (!state_key_trial_number(bytes, &number))
         return false;
-    memcpy(&big, bytes.data, sizeof big);
-    *offset = (int64_t)be64toh(big);
+    *offset = (int64_t)number;
+    return true;
+}
+
+bool state_key_trial_number(struct slice bytes, uint64_t *trial)
+{
+    if (bytes.length != sizeof *trial)
+        return false;
+    memcpy(trial, bytes.data, sizeof *trial);
+    *trial = be64toh(*trial);
     return true;
 }

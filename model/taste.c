@@ -6,8 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* What a user's progress is tagged with: another taste, or another generation of the same one,
+ * steps anew. */
+static uint64_t last_tag;
+
 struct taste {
     struct taste_settings settings;
+    uint64_t tag;
     const struct generation *generation;
     double rho;
     struct basis basis;
@@ -18,7 +23,7 @@ struct taste {
 
 /* Where sgd is in a user's history. */
 struct progress {
-    uint64_t generation;
+    uint64_t tag;
     uint64_t fingerprint;  /* of the first `interactions` of the record */
     uint32_t interactions; /* stepped through */
     uint32_t steps;        /* taken: interactions that gave a pair */
@@ -47,6 +52,7 @@ void taste_set_generation(struct taste *taste, const struct generation *generati
     foldin_scratch_free(taste->foldin);
     taste->foldin = NULL;
     taste->generation = generation;
+    taste->tag = ++last_tag;
     taste->rho = rho;
     if (generation == NULL)
         return;
@@ -85,13 +91,13 @@ static struct progress *resume(const struct taste *taste, const struct user_reco
 {
     struct progress *progress = *cache;
     size_t stride = taste->basis.stride;
-    if (progress != NULL && progress->generation == taste->generation->number &&
-        progress->stride == stride && progress->interactions <= record->interaction_count &&
+    if (progress != NULL && progress->tag == taste->tag && progress->stride == stride &&
+        progress->interactions <= record->interaction_count &&
         progress->fingerprint == hash_stable(user_interactions(record),
                                              progress->interactions * sizeof(struct interaction)))
         return progress;
     struct progress *anew = mem_zalloc(sizeof *anew + stride * sizeof(float));
-    anew->generation = taste->generation->number;
+    anew->tag = taste->tag;
     anew->stride = (uint32_t)stride;
     free(progress);
     *cache = anew;

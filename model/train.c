@@ -4,12 +4,10 @@
 #include "model/blas.h"
 #include "model/tail.h"
 
-#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 const struct score_weights train_default_weights = {
     .taste = 1,
@@ -75,7 +73,8 @@ static void read_live(struct training *t)
     struct error err = {0};
     if (t->corpus.live_generation == 0)
         return;
-    generation_path(path, sizeof path, t->settings->state.dir, t->corpus.live_generation);
+    generation_path(path, sizeof path, t->settings->state.dir, t->settings->series,
+                    t->corpus.live_generation);
     if (generation_read(&t->live, path, &err) == 0 && generation_rotate(t->live, &err) == 0)
         return;
     generation_free(t->live);
@@ -88,7 +87,7 @@ static int read_all(struct training *t, struct error *err)
     const struct train_settings *s = t->settings;
     enter(t, "reading");
     if (corpus_read(&t->corpus, &s->state, s->topic, s->types, s->type_names, s->type_count,
-                    s->seed, err) != 0)
+                    s->series, s->seed, err) != 0)
         return -1;
     size_t count = t->corpus.user_begin[t->corpus.users];
     if (count == 0 || count < s->interactions_min)
@@ -311,14 +310,13 @@ static int write_next(struct training *t, struct generation *generation, struct 
     uint64_t *numbers;
     size_t count;
     enter(t, "writing");
-    snprintf(path, sizeof path, "%s/generations", dir);
-    if (mkdir(path, 0700) != 0 && errno != EEXIST)
-        return error_set(err, ERR_IO, "%s: %s", path, strerror(errno));
-    if (generation_list(dir, &numbers, &count, err) != 0)
+    if (generation_make_dir(dir, t->settings->series, err) != 0)
+        return ERR_IO;
+    if (generation_list(dir, t->settings->series, &numbers, &count, err) != 0)
         return ERR_IO;
     generation->number = count > 0 ? numbers[count - 1] + 1 : 1;
     free(numbers);
-    generation_path(path, sizeof path, dir, generation->number);
+    generation_path(path, sizeof path, dir, t->settings->series, generation->number);
     return generation_write(generation, path, err);
 }
 

@@ -42,6 +42,7 @@ struct train_settings {
     const char *const *type_names;
     uint32_t type_count;
     uint64_t interactions_min; /* fewer: ERR_DATA */
+    uint64_t series;           /* key of the series that the generation is of: model/generation.h */
 };
 
 struct train_report {

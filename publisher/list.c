@@ -49,6 +49,20 @@ static void write_items(struct json_writer *w, const struct slate_list *list)
     json_end_array(w);
 }
 
+static void write_explored(struct json_writer *w, const struct slate_list *list)
+{
+    json_begin_array(w, "explored");
+    for (uint32_t i = 0; i < list->explored_count; i++) {
+        const struct slate_explored *explored = &list->explored[i];
+        json_begin_array(w, NULL);
+        json_int(w, NULL, (int64_t)explored->at + 1);
+        json_string(w, NULL, list->items[explored->at].id);
+        json_real6(w, NULL, explored->propensity);
+        json_end_array(w);
+    }
+    json_end_array(w);
+}
+
 void list_write(struct buffer *out, const struct slate *slate, const struct slate_list *list)
 {
     char version[VERSION_TEXT_BYTES];
@@ -60,12 +74,14 @@ void list_write(struct buffer *out, const struct slate *slate, const struct slat
     if (list->forgotten) {
         json_bool(&w, "forgotten", true);
     } else {
-        json_text(&w, "arm", slate->arm);
-        json_int(&w, "gen", (int64_t)slate->generation);
+        json_string(&w, "arm", list->arm_name);
+        json_int(&w, "gen", (int64_t)list->generation);
         json_int(&w, "ts", slate->stream_ts_ms);
         json_text(&w, "cause", slate_cause_name(list->cause));
     }
     write_items(&w, list);
+    if (list->explored_count > 0)
+        write_explored(&w, list);
     json_end_object(&w);
 }
 

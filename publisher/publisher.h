@@ -1,10 +1,10 @@
 /* The fourth station: slates -> Redis, until acknowledged.
  *
- *   PREFIX<user>    STRING {"v","user","arm","gen","ts","cause","items":[["i9",0.91],...]}, expires
- *   PREFIX popular  the trend list, same shape, "user":null ("rec:popular")
- *   PREFIX meta     HASH generation, schema, nonce, heartbeat (Unix ms) of who wrote it last;
- *                   nonce:XXXXXXXX, heartbeat:XXXXXXXX of each state (publisher/meta.h)
- *   PREFIX changes  STREAM of {user, v}, capped: users whose list changed
+ *   PREFIX<user>    STRING {"v","user","arm","gen","ts","cause","items":[["i9",0.91],...]},
+ * expires; a list that explores also has "explored":[[place, item, propensity],...] PREFIX popular
+ * the trend list, same shape, "user":null ("rec:popular") PREFIX meta     HASH generation, schema,
+ * nonce, heartbeat (Unix ms) of who wrote it last; nonce:XXXXXXXX, heartbeat:XXXXXXXX of each state
+ * (publisher/meta.h) PREFIX changes  STREAM of {user, v}, capped: users whose list changed
  *
  * A user whose id is "popular", "meta" or "changes" would collide; such users' keys get the prefix
  * "PREFIX" "user:" in front, as do ids that begin with "user:" (publisher_key).
@@ -54,10 +54,10 @@ int publisher_open(struct publisher **publisher, uv_loop_t *loop,
 /* True from when Redis is up and the nonce has been looked at. */
 bool publisher_is_up(const struct publisher *publisher);
 
-/* Sends a slate (lent until `sent`, which comes exactly once, from the loop) and sets each list's
- * outcome. It goes out in portions as the cap on commands in flight allows. A connection lost on
- * the way leaves lists SLATE_UNSENT, as does one that is not up, or a server that has lost the
- * script. Only when none is under way. */
+/* Sends a slate's first `to_send` lists (it is lent until `sent`, which comes exactly once, from
+ * the loop) and sets the outcome of each. It goes out in portions as the cap on commands in flight
+ * allows. A connection lost on the way leaves lists SLATE_UNSENT, as does one that is not up, or a
+ * server that has lost the script. Only when none is under way. */
 typedef void (*publisher_sent_cb)(struct slate *slate, void *arg);
 void publisher_send(struct publisher *publisher, struct slate *slate, publisher_sent_cb sent,
                     void *arg);

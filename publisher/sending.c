@@ -29,7 +29,7 @@ void sending_begin(struct sending *sending, struct slate *slate, publisher_sent_
     sending->arg = arg;
     sending->next = sending->answered = 0;
     sending->change_due = false;
-    for (size_t i = 0; i < slate->count; i++)
+    for (size_t i = 0; i < slate->to_send; i++)
         slate->lists[i].outcome = SLATE_UNSENT;
 }
 
@@ -128,7 +128,7 @@ static void send_change(struct sending *sending)
 
 static bool is_sent(const struct sending *sending)
 {
-    return !sending->change_due && sending->next == sending->slate->count;
+    return !sending->change_due && sending->next == sending->slate->to_send;
 }
 
 void sending_continue(struct sending *sending)
@@ -147,7 +147,7 @@ void sending_give_up(struct sending *sending)
 {
     if (sending->slate == NULL)
         return;
-    sending->next = sending->slate->count;
+    sending->next = sending->slate->to_send;
     sending->change_due = false;
 }
 
@@ -161,7 +161,7 @@ void sending_forget(struct sending *sending)
 
 static void count_outcomes(struct publisher_figures *figures, const struct slate *slate)
 {
-    for (size_t i = 0; i < slate->count; i++) {
+    for (size_t i = 0; i < slate->to_send; i++) {
         enum slate_outcome outcome = slate->lists[i].outcome;
         figures->stored += outcome == SLATE_STORED;
         figures->older += outcome == SLATE_OLDER;

@@ -50,6 +50,7 @@ form() {
 
 need_packages scripts/packages-build.txt scripts/packages-test.txt
 check "Apache Kafka from Maven" tests/kafka/fetch.sh
+check "axe-core from Maven" tests/web/fetch.sh
 check "form (clang-format)" form
 check "layers" /usr/bin/python3 tests/check_layers.py
 check "compose file" tests/check_compose.sh

@@ -1,97 +1,4 @@
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
-
-#include "daemon/settings_table.h"
-#include "daemon/yaml.h"
-
-#include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <unistd.h>
-
-/* One reading of a text as a settings file. The file is called FILE in `complaints`. */
-struct reading {
-    struct settings *settings;
-    struct buffer complaints; /* NUL-terminated */
-    struct error err;
-    int status;
-};
-
-static void write_file(char path[64], const char *text, size_t length)
-{
-    strcpy(path, "/tmp/freshet-settings-XXXXXX");
-    int fd = mkstemp(path);
-    assert_true(fd >= 0);
-    assert_int_equal(write(fd, text, length), length);
-    close(fd);
-}
-
-/* Puts FILE where the file's name is, so that tests can say what they expect. */
-static void rename_file(struct buffer *complaints, const char *path)
-{
-    struct buffer renamed = {0};
-    size_t length = strlen(path);
-    for (size_t i = 0; i < complaints->length;) {
-        if (complaints->length - i >= length && memcmp(complaints->data + i, path, length) == 0) {
-            buffer_text(&renamed, "FILE");
-            i += length;
-        } else {
-            buffer_byte(&renamed, complaints->data[i++]);
-        }
-    }
-    buffer_byte(&renamed, '\0');
-    buffer_deinit(complaints);
-    *complaints = renamed;
-}
-
-static void read_bytes(struct reading *reading, const char *text, size_t length)
-{
-    *reading = (struct reading){0};
-    char path[64];
-    write_file(path, text, length);
-    reading->status = settings_load(&reading->settings, path, &reading->complaints, &reading->err);
-    unlink(path);
-    rename_file(&reading->complaints, path);
-}
-
-static void reading_end(struct reading *reading)
-{
-    settings_free(reading->settings);
-    buffer_deinit(&reading->complaints);
-}
-
-static struct settings *load(struct reading *reading, const char *text)
-{
-    read_bytes(reading, text, strlen(text));
-    if (reading->status != 0)
-        fail_msg("refused:\n%s", reading->complaints.data);
-    return reading->settings;
-}
-
-/* The text is refused with these complaints, no more and no less. */
-static void assert_complaints(const char *text, const char *expected)
-{
-    struct reading reading;
-    read_bytes(&reading, text, strlen(text));
-    assert_string_equal(reading.complaints.data, expected);
-    assert_int_equal(reading.status, ERR_SETTINGS);
-    assert_null(reading.settings);
-    reading_end(&reading);
-}
-
-/* The text is refused, and `part` is among what is said. */
-static void assert_complains(const char *text, const char *part)
-{
-    struct reading reading;
-    read_bytes(&reading, text, strlen(text));
-    assert_int_equal(reading.status, ERR_SETTINGS);
-    if (strstr(reading.complaints.data, part) == NULL)
-        fail_msg("\"%s\" is not in:\n%s", part, reading.complaints.data);
-    reading_end(&reading);
-}
+#include "settings_fixture.h"
 
 static void assert_default_settings(const struct settings *s)
 {
@@ -156,6 +63,23 @@ static void assert_default_settings(const struct settings *s)
     assert_true(s->lists.expiry_jitter == 0.1);
     assert_int_equal(s->lists.changes_max, 10000);
     assert_int_equal(s->lists.exclude_category_count, 0);
+    assert_true(s->publish.min_change == 0 && s->publish.churn_limit == 0);
+    assert_int_equal(s->publish.debounce_ms, 0);
+    assert_true(s->explore.share == 0);
+    assert_int_equal(s->explore.slots, 1);
+    assert_int_equal(s->explore.depth, 20);
+    assert_int_equal(s->explore.newest, 100);
+    assert_int_equal(s->explore.from, EXPLORE_NEWEST);
+    assert_true(s->impression.discount == 0);
+    assert_int_equal(s->impression.max, 100);
+    assert_string_equal(s->experiment.id, "");
+    assert_string_equal(s->experiment.salt, "");
+    assert_true(s->experiment.start_ms == INT64_MIN);
+    assert_true(s->experiment.end_ms == INT64_MAX);
+    assert_true(s->experiment.scale == 0.01 && s->experiment.level == 0.05);
+    assert_true(s->monitor.chr_min == 1);
+    assert_string_equal(s->http.listen, "127.0.0.1:7878");
+    assert_string_equal(s->http.token, "");
     assert_string_equal(s->redis.address, "127.0.0.1:6379");
     assert_string_equal(s->redis.username, "");
     assert_string_equal(s->redis.password, "");
@@ -302,6 +226,44 @@ static void test_durations_are_read_in_every_unit(void **state)
         struct reading reading;
         assert_int_equal(load(&reading, text)->events.max_age_ms, cases[i].ms);
         reading_end(&reading);
+    }
+}
+
+static void test_times_are_read_in_utc(void **state)
+{
+    struct reading reading;
+    const struct settings *s =
+        load(&reading, "experiment: {start: 1970-01-01T00:00:01Z, end: 2028-02-29T12:30:00Z}\n");
+    assert_int_equal(s->experiment.start_ms, 1000);
+    assert_int_equal(s->experiment.end_ms, INT64_C(1835440200000));
+    reading_end(&reading);
+    s = load(&reading, "experiment: {start: '', end: '2026-11-01T00:00:00Z'}\n");
+    assert_true(s->experiment.start_ms == INT64_MIN);
+    assert_int_equal(s->experiment.end_ms, INT64_C(1793491200000));
+    reading_end(&reading);
+}
+
+static void test_what_is_no_time_is_refused(void **state)
+{
+    static const char *const texts[] = {"2026-11-01",
+                                        "2026-11-01T00:00:00",
+                                        "2026-11-01T00:00:00+01:00",
+                                        "2026-11-01 00:00:00Z",
+                                        "2026-11-01T00:00:00Zx",
+                                        "2026-11-01T00:00:00.5Z",
+                                        "2026-13-01T00:00:00Z",
+                                        "2026-02-30T00:00:00Z",
+                                        "2026-00-01T00:00:00Z",
+                                        "2027-02-29T00:00:00Z",
+                                        "2026-11-01T24:00:00Z",
+                                        "2026-11-01T00:60:00Z",
+                                        "now",
+                                        "1793491200000"};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        char text[64];
+        snprintf(text, sizeof text, "experiment: {end: '%s'}\n", texts[i]);
+        assert_complaints(text, "FILE:1: experiment.end: must be a time like "
+                                "2026-11-01T00:00:00Z, in UTC\n");
     }
 }
 
@@ -544,148 +506,6 @@ static void test_a_kafka_property_is_one_text(void **state)
     assert_complains("kafka:\n  ssl:\n    ca: x\n", "FILE:2: kafka.ssl: must be a text");
 }
 
-/* ---- secrets ---- */
-
-static void test_secrets_come_from_files_and_the_environment(void **state)
-{
-    char path[64], text[256];
-    write_file(path, "hunter2\n", 8);
-    setenv("FRESHET_TEST_SECRET", "swordfish", 1);
-    snprintf(text, sizeof text,
-             "redis: {password: 'file:%s'}\nkafka: {sasl.password: 'env:FRESHET_TEST_SECRET'}\n",
-             path);
-    struct reading reading;
-    const struct settings *s = load(&reading, text);
-    assert_string_equal(s->redis.password, "hunter2");
-    assert_string_equal(s->consumer.properties[1].value, "swordfish");
-    reading_end(&reading);
-    unlink(path);
-    unsetenv("FRESHET_TEST_SECRET");
-}
-
-static void test_a_secret_that_is_nowhere_is_refused(void **state)
-{
-    assert_complaints("redis: {password: 'env:FRESHET_TEST_NOT_THERE'}\n",
-                      "FILE:1: redis.password: the environment has no FRESHET_TEST_NOT_THERE\n");
-    assert_complaints("redis: {password: 'file:/nonexistent/p'}\n",
-                      "FILE:1: redis.password: /nonexistent/p: No such file or directory\n");
-    assert_complaints("redis: {password: 'file:/dev/null'}\n",
-                      "FILE:1: redis.password: /dev/null: is empty\n");
-}
-
-static void test_a_secret_is_in_no_complaint(void **state)
-{
-    struct reading reading;
-    const char *text = "redis:\n  username: u\n  password: hunter2\n  password: hunter2\n";
-    read_bytes(&reading, text, strlen(text));
-    assert_int_equal(reading.status, ERR_SETTINGS);
-    assert_null(strstr(reading.complaints.data, "hunter2"));
-    assert_null(strstr(reading.err.text, "hunter2"));
-    reading_end(&reading);
-}
-
-/* ---- how keys go together ---- */
-
-static void test_lists_must_outlive_the_sweep_that_renews_them(void **state)
-{
-    const char *what = "lists.sweep must be shorter than lists.expiry less its jitter";
-    assert_complains("lists:\n  expiry: 6h\n", what);
-    assert_complains("lists:\n  sweep: 7d\n", what);
-    assert_complains("lists: {sweep: 91h, expiry: 100h}\n", what); /* 10% of jitter: 90h */
-    struct reading reading;
-    load(&reading, "lists: {sweep: 89h, expiry: 100h}\n");
-    reading_end(&reading);
-    load(&reading, "lists: {sweep: 0s, expiry: 1s}\n");
-    reading_end(&reading);
-}
-
-static void test_the_three_topics_must_differ(void **state)
-{
-    assert_complaints("consumer: {items_topic: events}\n",
-                      "FILE:1: consumer.items_topic: must not be the same as consumer.topic\n");
-    assert_complaints("consumer: {topic: items}\n",
-                      "FILE:1: consumer.topic: must not be the same as consumer.items_topic (which "
-                      "has its default)\n");
-    assert_complaints("consumer: {dead_topic: events}\n",
-                      "FILE:1: consumer.dead_topic: must not be the same as consumer.topic\n");
-    assert_complains("consumer: {items_topic: events.dead}\n", "FILE:1: consumer.items_topic: ");
-    struct reading reading;
-    load(&reading, "consumer: {items_topic: ''}\n"); /* none is like nothing else */
-    reading_end(&reading);
-}
-
-static void test_topics_have_names_that_kafka_takes(void **state)
-{
-    static const char *const names[] = {"''", ".", "..", "a b", "caf\u00e9", "a/b"};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        char text[64];
-        snprintf(text, sizeof text, "consumer: {topic: %s}\n", names[i]);
-        assert_complains(text, "FILE:1: consumer.topic: must be a topic's name");
-    }
-    char text[400], name[250];
-    memset(name, 'a', 249);
-    name[249] = '\0';
-    snprintf(text, sizeof text, "consumer: {topic: %s}\n", name);
-    assert_complains(text, "is too long for \".dead\"");
-    snprintf(text, sizeof text, "consumer: {topic: %s, dead_topic: d}\n", name);
-    struct reading reading;
-    load(&reading, text);
-    reading_end(&reading);
-    snprintf(text, sizeof text, "consumer: {dead_topic: d, topic: %sa}\n", name);
-    assert_complains(text, "FILE:1: consumer.topic: must be a topic's name");
-}
-
-static void test_w0_is_ours_to_choose_with_ials_alone(void **state)
-{
-    assert_complains("model: {objective: hu, w0: 0.1}\n", "FILE:1: model.w0: is 1 by definition");
-    struct reading reading;
-    load(&reading, "model: {objective: hu, w0: 1}\n");
-    reading_end(&reading);
-}
-
-static void test_redis_is_given_as_an_address(void **state)
-{
-    assert_complains("redis: {address: localhost}\n", "FILE:1: redis.address: ");
-    struct reading reading;
-    load(&reading, "redis: {address: /run/redis.sock}\n");
-    reading_end(&reading);
-}
-
-/* ---- YAML ---- */
-
-static void test_what_is_no_yaml_is_refused_with_its_line(void **state)
-{
-    assert_complains("model:\n  rank: [1\nstate: {}\n", "FILE:3: ");
-    assert_complains("model:\n\trank: 1\n", "FILE:2: ");
-    assert_complains("a: \"\xFF\"\n", "FILE:1: ");
-}
-
-static void test_yaml_that_settings_do_not_need_is_refused(void **state)
-{
-    assert_complaints("model: &m {rank: 1}\n", "FILE:1: anchors (&name) are not supported\n");
-    assert_complaints("model: {rank: &r 1}\n", "FILE:1: anchors (&name) are not supported\n");
-    assert_complaints("model: *m\n", "FILE:1: aliases (*name) are not supported\n");
-    assert_complaints("model: {rank: !!int 1}\n", "FILE:1: tags (!name) are not supported\n");
-    assert_complaints("? [a]\n: 1\n", "FILE:1: a key must be a single word or text\n");
-    assert_complaints("a: 1\n---\nb: 2\n", "FILE:2: a second document begins\n");
-    assert_complaints("redis: {username: \"a\\0b\"}\n", "FILE:1: U+0000 in a text\n");
-    assert_complaints("a: [[[[[[[[[[1]]]]]]]]]]\n", "FILE:1: nested too deep\n");
-}
-
-static void test_a_file_too_large_is_refused(void **state)
-{
-    char *text = malloc(YAML_TREE_BYTES_MAX + 1);
-    memset(text, '\n', YAML_TREE_BYTES_MAX + 1);
-    struct reading reading;
-    read_bytes(&reading, text, YAML_TREE_BYTES_MAX);
-    assert_int_equal(reading.status, 0);
-    reading_end(&reading);
-    read_bytes(&reading, text, YAML_TREE_BYTES_MAX + 1);
-    assert_string_equal(reading.complaints.data, "FILE: larger than 1048576 bytes\n");
-    reading_end(&reading);
-    free(text);
-}
-
 /* ---- what the modules are given ---- */
 
 static void test_modules_get_what_the_file_says(void **state)
@@ -715,7 +535,7 @@ static void test_modules_get_what_the_file_says(void **state)
 
     struct scorer_settings scorer;
     settings_scorer(s, &scorer);
-    assert_int_equal(scorer.n, 5);
+    assert_int_equal(scorer.finishing.n, 5);
     assert_true(slice_equal(scorer.exclude_categories[0], SLICE("x")));
     assert_true(scorer.first.taste == 0 && scorer.first.trend == 1);
 
@@ -745,6 +565,8 @@ int main(void)
         cmocka_unit_test(test_every_row_has_a_section_and_a_sentence_that_ends),
         cmocka_unit_test(test_values_of_every_type_are_read),
         cmocka_unit_test(test_durations_are_read_in_every_unit),
+        cmocka_unit_test(test_times_are_read_in_utc),
+        cmocka_unit_test(test_what_is_no_time_is_refused),
         cmocka_unit_test(test_what_is_no_duration_is_refused),
         cmocka_unit_test(test_what_is_no_size_is_refused),
         cmocka_unit_test(test_what_is_no_whole_number_is_refused),
@@ -765,17 +587,6 @@ int main(void)
         cmocka_unit_test(test_kafka_properties_are_handed_on_as_they_are),
         cmocka_unit_test(test_kafka_properties_that_are_ours_to_set_are_refused),
         cmocka_unit_test(test_a_kafka_property_is_one_text),
-        cmocka_unit_test(test_secrets_come_from_files_and_the_environment),
-        cmocka_unit_test(test_a_secret_that_is_nowhere_is_refused),
-        cmocka_unit_test(test_a_secret_is_in_no_complaint),
-        cmocka_unit_test(test_lists_must_outlive_the_sweep_that_renews_them),
-        cmocka_unit_test(test_the_three_topics_must_differ),
-        cmocka_unit_test(test_topics_have_names_that_kafka_takes),
-        cmocka_unit_test(test_w0_is_ours_to_choose_with_ials_alone),
-        cmocka_unit_test(test_redis_is_given_as_an_address),
-        cmocka_unit_test(test_what_is_no_yaml_is_refused_with_its_line),
-        cmocka_unit_test(test_yaml_that_settings_do_not_need_is_refused),
-        cmocka_unit_test(test_a_file_too_large_is_refused),
         cmocka_unit_test(test_modules_get_what_the_file_says),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -94,12 +94,12 @@ static int set_up(void **at)
         .generations_keep = 2,
         .threads = 2,
         .stop = &world->stop};
-    world->scorer = (struct scorer_settings){.n = N,
+    world->scorer = (struct scorer_settings){.finishing = {.n = N},
                                              .update = UPDATE_ALS,
                                              .first = {.trend = 1, .trend_half_life = 3},
                                              .types = types,
                                              .type_count = 1,
-                                             .arm = "default"};
+                                             .arm_name = SLICE("default")};
     *at = world;
     return 0;
 }
@@ -255,7 +255,7 @@ static void test_a_generation_is_that_of_train_run(void **at)
     assert_int_equal(generation->figures.interactions, 600);
     assert_int_equal(stage_make_live(world->stage, generation, &live, &err), 0);
     assert_true(live);
-    assert_int_equal(history_meta(stage_history(world->stage))->generation, 1);
+    assert_int_equal(history_series(stage_history(world->stage), 0)->generation, 1);
 
     uint32_t list[N];
     struct scorer *scorer = stage_scorer_new(world->stage, &world->scorer);
@@ -337,7 +337,7 @@ static void test_the_best_of_the_candidates_is_chosen(void **at)
     open_stage(world);
     struct choice *choice =
         choice_new(world->stage, &world->scorer, 1u << METHOD_COOCCURRENCE | 1u << METHOD_RECENT);
-    world->scorer.n = CHOICE_DEPTH;
+    world->scorer.finishing.n = CHOICE_DEPTH;
     for (int h = 0; h < HALF_LIFE_COUNT; h++) {
         rivals.weights[h] = (struct score_weights){.trend = 1, .trend_half_life = h, .rho = 1};
         world->scorer.weights = &rivals.weights[h];

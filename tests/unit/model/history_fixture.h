@@ -50,7 +50,7 @@ static inline int set_up(void **at)
         .state = {place->dir, 64 << 20},
         .topic = TOPIC,
         .items_topic = ITEMS_TOPIC,
-        .limits = {.history_max = 20, .seen_max = 30, .dedup_window = 16},
+        .limits = {.history_max = 20, .seen_max = 30, .dedup_window = 16, .impressions_max = 4},
         .neighbours_max = 6,
         .hot_bytes = 1 << 24,
         .dead_pending_max = 3,
@@ -142,6 +142,14 @@ static inline void forget(struct place *place, int64_t offset, const char *user)
     add_event(place, EVENT_FORGET_USER, 0, offset)->user = slice_of(user);
 }
 
+static inline struct event *impress(struct place *place, int64_t offset, const char *user,
+                                    const char *item, int64_t ts_ms)
+{
+    struct event *event = click(place, offset, user, item, ts_ms);
+    event->kind = EVENT_IMPRESSION;
+    return event;
+}
+
 static inline void retract(struct place *place, int64_t offset, const char *user, const char *ref)
 {
     struct event *event = add_event(place, EVENT_RETRACT, 0, offset);
@@ -172,9 +180,23 @@ static inline void learn(struct place *place)
     batch_clear(&place->batch);
 }
 
+static inline struct outcome say_outcome(const struct event *event,
+                                         const struct user_record *before, uint32_t item, void *arg)
+{
+    return *(const struct outcome *)arg;
+}
+
+/* Every interaction comes out so. */
+static inline void learn_in_trial(struct place *place, uint64_t trial, uint32_t rank)
+{
+    struct outcome outcome = {trial, rank};
+    history_learn(place->history, &place->batch, say_outcome, &outcome, &place->learned);
+    batch_clear(&place->batch);
+}
+
 /* -- commits ----------------------------------------------------------------------------------- */
 
-struct outcome {
+struct commit_outcome {
     int calls;
     struct error err; /* code 0: done */
     size_t count;
@@ -185,7 +207,7 @@ struct outcome {
 static inline void note_commit(const struct error *err, const int32_t *partitions,
                                const int64_t *next_offsets, size_t count, void *arg)
 {
-    struct outcome *outcome = arg;
+    struct commit_outcome *outcome = arg;
     outcome->calls++;
     outcome->err = err != NULL ? *err : (struct error){0};
     outcome->count = count;
@@ -195,18 +217,18 @@ static inline void note_commit(const struct error *err, const int32_t *partition
     }
 }
 
-static inline struct outcome try_commit(struct place *place)
+static inline struct commit_outcome try_commit(struct place *place)
 {
-    struct outcome outcome = {0};
+    struct commit_outcome outcome = {0};
     assert_true(history_commit(place->history, note_commit, &outcome));
     uv_run(&place->loop, UV_RUN_DEFAULT);
     assert_int_equal(outcome.calls, 1);
     return outcome;
 }
 
-static inline struct outcome commit(struct place *place)
+static inline struct commit_outcome commit(struct place *place)
 {
-    struct outcome outcome = try_commit(place);
+    struct commit_outcome outcome = try_commit(place);
     if (outcome.err.code != 0)
         fail_msg("%s", outcome.err.text);
     return outcome;
@@ -263,7 +285,7 @@ static inline void acknowledge(struct place *place, struct user *user, int64_t n
 {
     const struct state_meta *meta = history_meta(place->history);
     struct version version = {meta->epoch, user->partition, next_offset, meta->swap};
-    history_acknowledge(place->history, user, &version, items, count);
+    history_acknowledge(place->history, user, &version, items, count, true);
 }
 
 #endif

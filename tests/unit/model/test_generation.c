@@ -29,7 +29,7 @@ static int setup(void **state)
     snprintf(f->path, sizeof f->path, "%s/generations", f->dir);
     if (mkdir(f->path, 0700) != 0)
         return -1;
-    generation_path(f->path, sizeof f->path, f->dir, 7);
+    generation_path(f->path, sizeof f->path, f->dir, 0, 7);
     *state = f;
     return 0;
 }
@@ -40,9 +40,9 @@ static int teardown(void **state)
     char path[128];
     uint64_t *numbers;
     size_t count;
-    generation_list(f->dir, &numbers, &count, NULL);
+    generation_list(f->dir, 0, &numbers, &count, NULL);
     for (size_t i = 0; i < count; i++) {
-        generation_path(path, sizeof path, f->dir, numbers[i]);
+        generation_path(path, sizeof path, f->dir, 0, numbers[i]);
         unlink(path);
     }
     free(numbers);
@@ -491,7 +491,7 @@ static void test_rotation_keeps_products_and_makes_the_gram_matrix_diagonal(void
 static void touch(const struct fixture *f, uint64_t number)
 {
     char path[128];
-    generation_path(path, sizeof path, f->dir, number);
+    generation_path(path, sizeof path, f->dir, 0, number);
     spill(path, (const unsigned char *)"x", 1);
 }
 
@@ -500,7 +500,7 @@ static void assert_listed(const struct fixture *f, const char *wanted)
     uint64_t *numbers;
     size_t count;
     char text[256] = "";
-    assert_int_equal(generation_list(f->dir, &numbers, &count, NULL), 0);
+    assert_int_equal(generation_list(f->dir, 0, &numbers, &count, NULL), 0);
     for (size_t i = 0; i < count; i++)
         snprintf(text + strlen(text), sizeof text - strlen(text), "%s%llu", i ? " " : "",
                  (unsigned long long)numbers[i]);
@@ -526,7 +526,7 @@ static void test_no_directory_is_an_empty_list(void **state)
 {
     uint64_t *numbers;
     size_t count = 9;
-    assert_int_equal(generation_list("/nonexistent", &numbers, &count, NULL), 0);
+    assert_int_equal(generation_list("/nonexistent", 0, &numbers, &count, NULL), 0);
     assert_int_equal(count, 0);
 }
 
@@ -535,7 +535,7 @@ static void test_pruning_keeps_the_newest(void **state)
     struct fixture *f = *state;
     for (uint64_t number = 1; number <= 6; number++)
         touch(f, number);
-    assert_int_equal(generation_prune(f->dir, 2, 6, NULL), 0);
+    assert_int_equal(generation_prune(f->dir, 0, 2, 6, NULL), 0);
     assert_listed(f, "5 6");
 }
 
@@ -544,7 +544,7 @@ static void test_pruning_never_takes_the_live_one_or_newer(void **state)
     struct fixture *f = *state;
     for (uint64_t number = 1; number <= 6; number++)
         touch(f, number);
-    assert_int_equal(generation_prune(f->dir, 1, 3, NULL), 0);
+    assert_int_equal(generation_prune(f->dir, 0, 1, 3, NULL), 0);
     assert_listed(f, "3 4 5 6");
 }
 

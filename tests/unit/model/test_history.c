@@ -18,11 +18,12 @@ static void test_every_record_is_counted_once(void **at)
     retract(place, 4, "u1", "e1"); /* nothing left to take back */
     forget(place, 5, "u2");
     dead(place, 6, DEAD_BAD_JSON);
+    impress(place, 7, "u1", "i1", 5000);
     describe(place, 0, "i1", &record);
     learn(place);
     for (int counter = 0; counter < COUNTER_COUNT; counter++)
         assert_int_equal(history_counter(place->history, counter), 1);
-    assert_int_equal(history_next_offset(place->history, false, 0), 7);
+    assert_int_equal(history_next_offset(place->history, false, 0), 8);
     assert_int_equal(history_next_offset(place->history, true, 0), 1);
     assert_int_equal(history_dead_count(place->history, DEAD_BAD_JSON), 1);
 }
@@ -87,12 +88,13 @@ struct observed {
     uint32_t items[4];
 };
 
-static void observe(const struct event *event, const struct user_record *before, uint32_t item,
-                    void *arg)
+static struct outcome observe(const struct event *event, const struct user_record *before,
+                              uint32_t item, void *arg)
 {
     struct observed *observed = arg;
     observed->events_before[observed->calls] = before != NULL ? before->events : UINT64_MAX;
     observed->items[observed->calls++] = item;
+    return (struct outcome){0};
 }
 
 static void test_the_observer_sees_each_interaction_before_it_is_applied(void **at)
@@ -307,13 +309,18 @@ static void test_acknowledgements_survive_a_restart(void **at)
 
 /* -- who is owed ------------------------------------------------------------------------------- */
 
+static uint32_t swap_itself(struct slice user, void *arg)
+{
+    return *(const uint32_t *)arg;
+}
+
 static void expect_owed(struct place *place, bool all, int64_t since_ms, uint32_t swap,
                         const char *expected)
 {
     struct owed_list owed;
     struct error err = {0};
     char names[256] = "";
-    if (history_scan_owed(place->history, all, since_ms, swap, &owed, &err) != 0)
+    if (history_scan_owed(place->history, all, since_ms, swap_itself, &swap, &owed, &err) != 0)
         fail_msg("%s", err.text);
     for (size_t i = 0; i < owed.count; i++) {
         strncat(names, owed.users[i].id, owed.users[i].id_length);
@@ -378,11 +385,13 @@ static const char expected_dump[] =
     "{\"item\":\"i2\",\"type\":\"buy\",\"value\":2.5,\"ts\":0,\"offset\":1},"
     "{\"item\":\"i1\",\"type\":\"click\",\"value\":1,\"ts\":600000,\"offset\":0}],"
     "\"seen\":[{\"item\":\"i1\",\"types\":[\"click\"]},{\"item\":\"i2\",\"types\":[\"buy\"]}],"
+    "\"shown\":[{\"item\":\"i1\",\"count\":1,\"ts\":600001}],"
     "\"wanted\":{\"offset\":2,\"swap\":0},\"acked\":{\"offset\":2,\"swap\":0},"
-    "\"list\":[\"i2\",\"i1\"]}\n"
+    "\"changed_events\":2,\"list\":[\"i2\",\"i1\"],\"trial\":{\"id\":\"00000000000000c0\","
+    "\"begun\":0,\"events\":2,\"hits10\":0,\"hits20\":0,\"rr\":0}}\n"
     "{\"user\":\"u2\",\"partition\":0,\"events\":0,\"last_ts\":0,\"forgotten\":true,"
-    "\"interactions\":[],\"seen\":[],\"wanted\":{\"offset\":3,\"swap\":0},"
-    "\"acked\":{\"offset\":-1,\"swap\":0},\"list\":[]}\n"
+    "\"interactions\":[],\"seen\":[],\"shown\":[],\"wanted\":{\"offset\":4,\"swap\":0},"
+    "\"acked\":{\"offset\":-1,\"swap\":0},\"changed_events\":0,\"list\":[],\"trial\":null}\n"
     "{\"sums\":\"i1\",\"partition\":0,\"ts\":600000,\"count\":1,\"decayed\":"
     "{\"10m\":1,\"1h\":1,\"6h\":1,\"1d\":1,\"1w\":1,\"30d\":1,\"1y\":1}}\n"
     "{\"sums\":\"i2\",\"partition\":0,\"ts\":0,\"count\":1,\"decayed\":"
@@ -391,15 +400,20 @@ static const char expected_dump[] =
     "\"forward\":{\"1d\":1,\"ever\":1},\"backward\":{\"1d\":0,\"ever\":0}}]}\n"
     "{\"pairs\":\"i2\",\"partition\":0,\"applied\":1,\"neighbours\":[{\"item\":\"i1\",\"ts\":0,"
     "\"forward\":{\"1d\":0,\"ever\":0},\"backward\":{\"1d\":1,\"ever\":1}}]}\n"
+    "{\"trial\":\"00000000000000c0\",\"partition\":0,\"begun\":0,\"touched\":1,\"users\":1,"
+    "\"events\":2,\"hits10\":0,\"hits20\":0,\"rr\":0,\"nn\":4,\"nh\":0,\"hh\":0,\"nr\":0,\"r2\":0}"
+    "\n"
     "{\"item\":\"i1\",\"blocked\":true,\"from\":5,\"until\":null,\"title\":\"A lantern\","
     "\"categories\":[\"lamps\"]}\n"
     "{\"topic\":\"items\",\"partition\":0,\"next_offset\":1,\"stream_ts\":null,\"counters\":"
     "{\"applied\":0,\"duplicate\":0,\"late\":0,\"retracted\":0,\"retract_miss\":0,"
-    "\"forgotten\":0,\"item_records\":1,\"dead\":0}}\n"
-    "{\"topic\":\"events\",\"partition\":0,\"next_offset\":3,\"stream_ts\":600000,\"counters\":"
+    "\"forgotten\":0,\"item_records\":1,\"dead\":0,\"impressions\":0}}\n"
+    "{\"topic\":\"events\",\"partition\":0,\"next_offset\":4,\"stream_ts\":600000,\"counters\":"
     "{\"applied\":2,\"duplicate\":0,\"late\":0,\"retracted\":0,\"retract_miss\":0,"
-    "\"forgotten\":1,\"item_records\":0,\"dead\":0}}\n"
-    "{\"state\":{\"format\":2,\"epoch\":0,\"swap\":0,\"generation\":0,\"newest_generation\":0,"
+    "\"forgotten\":1,\"item_records\":0,\"dead\":0,\"impressions\":1}}\n"
+    "{\"state\":{\"format\":3,\"epoch\":0,\"swap\":0,\"arms_swap\":0,\"generation\":0,"
+    "\"newest_generation\":0,\"series\":[{\"key\":\"0000000000000000\",\"generation\":0,"
+    "\"newest_generation\":0,\"swap\":0,\"gate_refusals\":0}],"
     "\"cluster\":\"cluster-a\",\"partitions\":1}}\n";
 
 static void learn_what_is_dumped(struct place *place)
@@ -420,9 +434,10 @@ static void learn_what_is_dumped(struct place *place)
     struct event *buy = click(place, 1, "u1", "i2", 0);
     buy->type = BUY;
     buy->value = 2.5;
-    forget(place, 2, "u2");
+    impress(place, 2, "u1", "i1", 10 * MINUTE_MS + 1);
+    forget(place, 3, "u2");
     describe(place, 0, "i1", &record);
-    learn(place);
+    learn_in_trial(place, 0xc0, 0);
     acknowledge(place, user_of(place, "u1"), 2, list, 2);
     commit(place);
 }
@@ -440,7 +455,7 @@ static void test_the_dump_of_one_user_is_that_users_line_alone(void **at)
     struct place *place = *at;
     learn_what_is_dumped(place);
     close_history(place);
-    char text[1024] = "";
+    char text[4096] = "";
     FILE *out = fmemopen(text, sizeof text, "w");
     assert_int_equal(history_dump(&place->settings.state, SLICE("u2"), out, NULL), 0);
     fclose(out);

@@ -51,7 +51,7 @@ static void test_a_dead_letter_delivered_while_written_is_removed_by_the_next_co
 {
     struct place *place = *at;
     struct dead_letter letter;
-    struct outcome outcome = {0};
+    struct commit_outcome outcome = {0};
     open_history(place);
     assign(place, 1);
     dead(place, 0, DEAD_BAD_JSON);
@@ -185,18 +185,18 @@ static void test_generation_swap_and_nonce_survive(void **at)
     uint32_t epoch = history_meta(place->history)->epoch;
     assert_in_range(epoch, 1700000000, UINT32_MAX - 1); /* the time of its making, in seconds */
     assert_int_equal(strlen(nonce), 32);
-    history_announce_swap(place->history, 7, 8);
+    history_announce_swap(place->history, 0, 7, 8);
     history_take_swap(place->history);
-    history_set_generation(place->history, 7, 9, 2);
+    history_set_generation(place->history, 0, 7, 9, 2);
     commit(place);
     reopen(place, 0);
     const struct state_meta *meta = history_meta(place->history);
     assert_string_equal(meta->nonce, nonce);
     assert_int_equal(meta->epoch, epoch);
     assert_int_equal(meta->swap, 1);
-    assert_int_equal(meta->generation, 7);
-    assert_int_equal(meta->newest_generation, 9);
-    assert_int_equal(meta->gate_refusals, 2);
+    assert_int_equal(meta->series[0].generation, 7);
+    assert_int_equal(meta->series[0].newest_generation, 9);
+    assert_int_equal(meta->series[0].gate_refusals, 2);
 }
 
 static void test_a_swap_is_in_the_version_that_users_want(void **at)
@@ -204,7 +204,7 @@ static void test_a_swap_is_in_the_version_that_users_want(void **at)
     struct place *place = *at;
     open_history(place);
     assign(place, 1);
-    history_announce_swap(place->history, 1, 1);
+    history_announce_swap(place->history, 0, 1, 1);
     click(place, 0, "u1", "i1", 5000);
     learn(place);
     assert_int_equal(place->learned.users[0]->record->wanted_swap, 0); /* not yet */
@@ -218,13 +218,13 @@ static void test_an_announced_swap_is_durable_before_it_is_taken(void **at)
 {
     struct place *place = *at;
     open_history(place);
-    history_announce_swap(place->history, 4, 4);
+    history_announce_swap(place->history, 0, 4, 4);
     commit(place);
     assert_int_equal(history_meta(place->history)->swap, 0);
-    assert_int_equal(history_meta(place->history)->generation, 0);
+    assert_int_equal(history_series(place->history, 0)->generation, 0);
     reopen(place, 0); /* as after a crash */
     assert_int_equal(history_meta(place->history)->swap, 1);
-    assert_int_equal(history_meta(place->history)->generation, 4);
+    assert_int_equal(history_series(place->history, 0)->generation, 4);
 }
 
 static void test_another_cluster_or_partition_count_is_refused(void **at)
@@ -267,7 +267,7 @@ static void test_what_a_revoked_partition_had_uncommitted_is_in_the_next_commit(
     learn(place);
     history_revoke(place->history, &zero, 1);
     assert_int_equal(history_partitions(place->history, NULL, 0), 0);
-    struct outcome outcome = commit(place);
+    struct commit_outcome outcome = commit(place);
     assert_int_equal(outcome.count, 1);
     assert_int_equal(outcome.next_offsets[0], 1);
     reopen(place, 1);
@@ -351,7 +351,7 @@ static void test_a_pinned_user_stays_in_memory_and_a_clean_one_leaves(void **at)
 static void test_a_user_whose_commit_is_under_way_stays_in_memory(void **at)
 {
     struct place *place = *at;
-    struct outcome outcome = {0};
+    struct commit_outcome outcome = {0};
     place->settings.hot_bytes = 1;
     open_history(place);
     assign(place, 1);
@@ -388,7 +388,7 @@ static void test_a_commit_reports_the_offsets_of_partitions_that_changed(void **
     click(place, 4, "u1", "i1", 5000)->partition = 2;
     click(place, 9, "u2", "i1", 5000);
     learn(place);
-    struct outcome outcome = commit(place);
+    struct commit_outcome outcome = commit(place);
     assert_int_equal(outcome.count, 2);
     assert_int_equal(outcome.partitions[0], 0);
     assert_int_equal(outcome.next_offsets[0], 10);
@@ -400,7 +400,7 @@ static void test_a_commit_reports_the_offsets_of_partitions_that_changed(void **
 static void test_one_commit_at_a_time(void **at)
 {
     struct place *place = *at;
-    struct outcome first = {0}, second = {0};
+    struct commit_outcome first = {0}, second = {0};
     open_history(place);
     assert_true(history_commit(place->history, note_commit, &first));
     assert_false(history_commit(place->history, note_commit, &second));
@@ -412,7 +412,7 @@ static void test_one_commit_at_a_time(void **at)
 static void test_closing_during_a_commit_still_reports_it(void **at)
 {
     struct place *place = *at;
-    struct outcome outcome = {0};
+    struct commit_outcome outcome = {0};
     open_history(place);
     assign(place, 1);
     click(place, 0, "u1", "i1", 5000);
@@ -458,7 +458,7 @@ static void test_a_damaged_user_stops_learning_and_every_commit_says_so(void **a
     learn(place);
     assert_int_equal(history_next_offset(place->history, false, 0), 1);
     assert_true(history_is_dirty(place->history));
-    struct outcome outcome = try_commit(place);
+    struct commit_outcome outcome = try_commit(place);
     assert_int_equal(outcome.err.code, ERR_DATA);
     assert_non_null(strstr(outcome.err.text, "u1"));
     assert_int_equal(try_commit(place).err.code, ERR_DATA);

@@ -284,7 +284,7 @@ static void test_a_restart_finds_the_journal_and_goes_on_with_it(void **at)
 static void test_a_journal_being_written_when_the_history_closes_is_there_afterwards(void **at)
 {
     struct place *place = *at;
-    struct outcome outcome = {0};
+    struct commit_outcome outcome = {0};
     open_one(place);
     learn_users(place, 0, 200);
     assert_true(history_commit(place->history, note_commit, &outcome));

@@ -10,7 +10,8 @@
 #define BATCHES (EVENTS / BATCH)
 #define USERS 40
 #define ITEMS 60
-#define IDS 24 /* few, so that they come twice and retractions hit */
+#define TRIALS 5 /* 0: none */
+#define IDS 24   /* few, so that they come twice and retractions hit */
 
 /* A log with everything in it: ids that come twice, late events, retractions, forgetting, dead
  * letters and item records; each record an event with texts of its own. */
@@ -49,7 +50,8 @@ static void make_item_record(struct log *log, struct record *record)
 static enum event_kind draw_kind(struct log *log)
 {
     uint32_t drawn = draw(log, 100);
-    return drawn < 82   ? EVENT_INTERACTION
+    return drawn < 64   ? EVENT_INTERACTION
+           : drawn < 82 ? EVENT_IMPRESSION
            : drawn < 90 ? EVENT_RETRACT
            : drawn < 94 ? EVENT_FORGET_USER
                         : EVENT_DEAD;
@@ -101,16 +103,25 @@ static int set_up_replay(void **at)
     int status = set_up(at);
     struct place *place = *at;
     place->settings.max_age_ms = 200000;
-    place->settings.limits = (struct user_limits){8, 12, 10};
+    place->settings.limits = (struct user_limits){8, 12, 10, 5};
     place->settings.dead_pending_max = EVENTS;
     return status;
+}
+
+/* Of the event alone, as a list that was live then would be of the log before it. */
+static struct outcome come_out(const struct event *event, const struct user_record *before,
+                               uint32_t item, void *arg)
+{
+    uint32_t drawn = (uint32_t)event->offset * 2654435761u >> 8;
+    return (struct outcome){.trial = drawn % TRIALS, .rank = drawn / TRIALS % 24};
 }
 
 static void learn_range(struct place *place, const struct log *log, int from, int to)
 {
     for (int at = from; at < to; at++)
         *batch_add(&place->batch) = log->records[at].event;
-    learn(place);
+    history_learn(place->history, &place->batch, come_out, NULL, &place->learned);
+    batch_clear(&place->batch);
 }
 
 static void learn_batch(struct place *place, const struct log *log, int batch)
@@ -251,7 +262,7 @@ static void test_partitions_that_come_and_go_make_the_same_state(void **at)
     assign(place, PARTITIONS);
     for (int batch = 0; batch < BATCHES; batch++) {
         int32_t gone = batch % PARTITIONS;
-        struct outcome outcome = {0};
+        struct commit_outcome outcome = {0};
         learn_batch(place, log, batch);
         history_revoke(place->history, &gone, 1);
         if (batch % 2 == 0)
@@ -393,7 +404,7 @@ static void test_learning_goes_on_while_a_commit_is_written(void **at)
     place->settings.hot_bytes = 1;
     open_history(place);
     assign(place, PARTITIONS);
-    struct outcome outcome = {0};
+    struct commit_outcome outcome = {0};
     int commits = 0;
     for (int batch = 0; batch < BATCHES; batch++) {
         learn_batch(place, log, batch);
@@ -418,13 +429,18 @@ struct scanning {
     size_t found;
 };
 
+static uint32_t swap_0(struct slice user, void *arg)
+{
+    return 0;
+}
+
 static void scan(uv_work_t *work)
 {
     struct scanning *scanning = work->data;
     struct history *history = scanning->place->history;
     for (int i = 0; i < SCANS && scanning->status == 0; i++) {
         struct owed_list owed;
-        scanning->status = history_scan_owed(history, true, INT64_MIN, 0, &owed, NULL);
+        scanning->status = history_scan_owed(history, true, INT64_MIN, swap_0, NULL, &owed, NULL);
         scanning->found += owed.count;
         owed_list_deinit(&owed);
     }
@@ -441,7 +457,7 @@ static void test_a_worker_scans_while_the_loop_learns_commits_and_reassigns(void
     struct place *place = *at;
     struct log *log = make_log();
     struct scanning scanning = {.place = place};
-    struct outcome outcome = {0};
+    struct commit_outcome outcome = {0};
     scanning.work.data = &scanning;
     open_history(place);
     assign(place, PARTITIONS);
@@ -497,7 +513,7 @@ static void test_what_a_failed_commit_held_is_in_the_next_one(void **at)
     int failures = 0;
     for (int batch = 0; batch < BATCHES; batch++) {
         learn_batch(place, log, batch);
-        struct outcome outcome = try_commit(place);
+        struct commit_outcome outcome = try_commit(place);
         if (outcome.err.code == 0)
             continue;
         failures++;
@@ -527,7 +543,7 @@ static void test_what_changed_during_a_failing_commit_is_not_lost(void **at)
     change_ballast(place, true);
     int failures = 0;
     for (int batch = 0; batch + 1 < BATCHES; batch += 2) {
-        struct outcome outcome = {0};
+        struct commit_outcome outcome = {0};
         learn_batch(place, log, batch);
         assert_true(history_commit(place->history, note_commit, &outcome));
         learn_batch(place, log, batch + 1);

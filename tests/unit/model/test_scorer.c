@@ -90,13 +90,13 @@ static struct world *world_new(enum update update)
     uv_loop_init(&world->loop);
     open_history(world);
     batch_init(&world->batch);
-    world->settings = (struct scorer_settings){.n = N,
+    world->settings = (struct scorer_settings){.finishing = {.n = N},
                                                .update = update,
                                                .sgd_rate = 0.1,
                                                .first = {.trend = 1, .trend_half_life = 3},
                                                .types = types,
                                                .type_count = TYPES,
-                                               .arm = "default"};
+                                               .arm_name = SLICE("default")};
     world->scorer = scorer_new(world->history, &world->settings);
     return world;
 }
@@ -758,7 +758,7 @@ static void test_scorer_notes_version_cause_and_age(void **state)
     act(world, 2, 10, VIEW); /* offset 0 */
     act(world, 1, 10, VIEW); /* offset 1 */
     act(world, 4, 10, VIEW); /* offset 2 */
-    history_announce_swap(world->history, 7, 7);
+    history_announce_swap(world->history, 0, 7, 7);
     history_take_swap(world->history);
     struct user *user = find_user(world, 2);
     user->cause = CAUSE_GENERATION;
@@ -801,7 +801,7 @@ static void acknowledge(struct world *world, const struct slate_list *list)
     uint32_t items[N];
     for (uint32_t i = 0; i < list->count; i++)
         items[i] = list->items[i].item;
-    history_acknowledge(world->history, list->user, &list->version, items, list->count);
+    history_acknowledge(world->history, list->user, &list->version, items, list->count, true);
 }
 
 static void test_scorer_says_whether_a_list_changed(void **state)

@@ -98,7 +98,7 @@ static int teardown(void **state)
 /* One event of a world in which a user mostly meets items of his own kind. */
 static void meet(struct fixture *f, uint16_t type)
 {
-    static const struct user_limits limits = {64, 64, 0};
+    static const struct user_limits limits = {.history_max = 64, .seen_max = 64};
     uint32_t user = draw(f, USERS), item = draw(f, ITEMS);
     if (draw(f, 10) != 0)
         item = item / KINDS * KINDS + user % KINDS;
@@ -109,7 +109,7 @@ static void meet(struct fixture *f, uint16_t type)
                                       .type = type};
     f->next_offset++;
     const struct user_record *old = f->users[user];
-    f->users[user] = user_apply(old, &interaction, &limits);
+    f->users[user] = user_apply(old, &interaction, &limits, NULL);
     user_record_unref(old);
 }
 
@@ -189,7 +189,7 @@ static void test_the_file_written_is_what_was_returned(void **state)
     save(f, 0);
     g = train(f);
     assert_int_equal(g->number, 1);
-    generation_path(path, sizeof path, f->dir, 1);
+    generation_path(path, sizeof path, f->dir, 0, 1);
     assert_int_equal(generation_read(&back, path, NULL), 0);
     assert_int_equal(back->items, ITEMS);
     assert_memory_equal(back->Y, g->Y, ITEMS * g->stride * sizeof(float));
@@ -240,7 +240,7 @@ static void test_numbers_go_on_after_the_highest(void **state)
     save(f, 0);
     snprintf(path, sizeof path, "%s/generations", f->dir);
     assert_int_equal(mkdir(path, 0700), 0);
-    generation_path(path, sizeof path, f->dir, 41);
+    generation_path(path, sizeof path, f->dir, 0, 41);
     FILE *file = fopen(path, "w");
     assert_non_null(file);
     fclose(file);
@@ -363,7 +363,7 @@ static void test_a_much_worse_successor_is_refused_and_written(void **state)
     assert_int_equal(g->gate, GATE_REFUSED);
     assert_true(g->figures.ndcg20 < g->figures.ndcg20_live);
     generation_free(g);
-    generation_path(path, sizeof path, f->dir, 2);
+    generation_path(path, sizeof path, f->dir, 0, 2);
     assert_int_equal(generation_read(&back, path, NULL), 0);
     assert_int_equal(back->gate, GATE_REFUSED);
     generation_free(back);

@@ -72,7 +72,7 @@ static char *train_after(const struct line *lines, int order, int threads, size_
     struct generation *generation;
     char path[128], *bytes = mem_alloc(1 << 20);
     assert_int_equal(set_up((void **)&place), 0);
-    place->settings.limits = (struct user_limits){100, 200, 0};
+    place->settings.limits = (struct user_limits){.history_max = 100, .seen_max = 200};
     place->settings.neighbours_max = NEIGHBOURS;
     open_history(place);
     assign(place, PARTITIONS);
@@ -98,7 +98,7 @@ static char *train_after(const struct line *lines, int order, int threads, size_
     assert_true(generation->figures.tail_events >= TAIL_EVENTS_MIN);
     assert_true(generation->weights.together > 0);
     generation_free(generation);
-    generation_path(path, sizeof path, place->dir, 1);
+    generation_path(path, sizeof path, place->dir, 0, 1);
     FILE *file = fopen(path, "r");
     assert_non_null(file);
     *length = fread(bytes, 1, 1 << 20, file);

@@ -31,7 +31,7 @@ static const struct user_record *apply(const struct user_record *record, int64_t
 {
     struct interaction interaction = {
         .ts_ms = ts_ms, .offset = offset, .value = 1.0, .id_hash = id, .item = item, .type = type};
-    return step(record, user_apply(record, &interaction, &limits));
+    return step(record, user_apply(record, &interaction, &limits, NULL));
 }
 
 /* -- the naive model --------------------------------------------------------------------------- */
@@ -159,7 +159,7 @@ static void compare_one_life(int most)
             if (after != NULL)
                 record = step(record, after);
         } else {
-            record = step(record, user_apply(record, &added, &some));
+            record = step(record, user_apply(record, &added, &some, NULL));
             naive_apply(&naive, &added, &some);
         }
         if (record != NULL)
@@ -185,7 +185,7 @@ static void test_an_event_makes_the_next_record_and_leaves_the_old_one(void **st
     struct interaction second = {.ts_ms = 20, .offset = 1, .value = 1, .item = 2};
     char *before = malloc(first->bytes);
     memcpy(before, first, first->bytes);
-    const struct user_record *next = user_apply(first, &second, &limits);
+    const struct user_record *next = user_apply(first, &second, &limits, NULL);
     assert_memory_equal(first, before, first->bytes);
     assert_int_equal(next->interaction_count, 2);
     free(before);
@@ -213,7 +213,7 @@ static void test_smaller_limits_cut_a_record_at_its_next_event(void **state)
     const struct user_record *record = NULL;
     for (int64_t i = 0; i < 4; i++)
         record = apply(record, 100 + i, i, (uint32_t)i, 0, (uint64_t)i + 1);
-    record = step(record, user_apply(record, &last, &small));
+    record = step(record, user_apply(record, &last, &small, NULL));
     assert_int_equal(record->interaction_count, 1);
     assert_int_equal(user_interactions(record)[0].item, 8);
     assert_int_equal(record->seen_count, 1);
@@ -231,10 +231,10 @@ static void test_smaller_limits_keep_the_seen_items_touched_last(void **state)
         const struct user_record *record = NULL;
         for (uint32_t item = 0; item < 5; item++) {
             struct interaction one = {.ts_ms = 1000, .offset = item, .item = item};
-            record = step(record, user_apply(record, &one, &limits_then));
+            record = step(record, user_apply(record, &one, &limits_then, NULL));
         }
         struct interaction last = {.ts_ms = 1000, .offset = 5, .item = again};
-        record = step(record, user_apply(record, &last, &limits_now));
+        record = step(record, user_apply(record, &last, &limits_now, NULL));
         assert_int_equal(record->seen_count, 3);
         uint32_t expected[] = {again >= 3 ? 2 : 3, again == 4 ? 3 : 4, again};
         for (uint32_t i = 0; i < 3; i++)
@@ -295,7 +295,7 @@ static void test_a_new_user_is_owed_a_list_until_it_is_acknowledged(void **state
     const struct user_record *record = apply(NULL, 10, 0, 5, 1, 71);
     record = step(record, user_want(record, 1, 4));
     assert_true(user_is_owed(record, 4));
-    record = step(record, user_acknowledge(record, 1, 4, list, 3));
+    record = step(record, user_acknowledge(record, 1, 4, list, 3, true));
     assert_false(user_is_owed(record, 4));
     assert_int_equal(record->list_count, 3);
     assert_memory_equal(user_list(record), list, sizeof list);
@@ -310,7 +310,7 @@ static void test_a_swap_makes_every_list_owed(void **state)
 {
     const struct user_record *record = apply(NULL, 10, 0, 5, 1, 0);
     record = step(record, user_want(record, 1, 4));
-    record = step(record, user_acknowledge(record, 1, 4, NULL, 0));
+    record = step(record, user_acknowledge(record, 1, 4, NULL, 0, true));
     assert_true(user_is_owed(record, 5));
     user_record_unref(record);
 }
@@ -323,7 +323,7 @@ static void test_a_forgotten_user_keeps_nothing_but_that_a_tombstone_is_wanted(v
     assert_int_equal(record->forgotten, 1);
     assert_true(user_is_owed(record, 0));
     assert_false(user_is_erased(record));
-    record = step(record, user_acknowledge(record, 8, 0, NULL, 0));
+    record = step(record, user_acknowledge(record, 8, 0, NULL, 0, true));
     assert_true(user_is_erased(record));
     user_record_unref(record);
 }
@@ -355,7 +355,7 @@ static const struct user_record *full_record(void)
     const struct user_record *record = NULL;
     for (int64_t i = 0; i < 6; i++)
         record = apply(record, 100 - i % 3, i, (uint32_t)i, (uint16_t)i, (uint64_t)i + 1);
-    return step(record, user_acknowledge(record, 3, 1, list, 3));
+    return step(record, user_acknowledge(record, 3, 1, list, 3, true));
 }
 
 static void test_a_record_survives_being_bytes(void **state)

@@ -235,14 +235,15 @@ static void twin_observe(struct world *world, const struct user_record *before, 
     }
 }
 
-static void observe(const struct event *event, const struct user_record *before, uint32_t item,
-                    void *arg)
+static struct outcome observe(const struct event *event, const struct user_record *before,
+                              uint32_t item, void *arg)
 {
     struct world *world = arg;
     if (world->sorted[ACCURACY_POPULAR] != NULL)
         twin_observe(world, before, item);
     accuracy_observe(&world->accuracy, event, before, item, true);
     sums_add(&world->sums[event->partition][item], event->ts_ms);
+    return (struct outcome){0};
 }
 
 /* Renews, learns and observes, as the pipeline does. */
@@ -268,7 +269,7 @@ static void acknowledge_some(struct world *world, uint32_t number)
     uint32_t list[25];
     for (uint32_t i = 0; i < 25; i++)
         list[i] = draw(world, item_count(world));
-    history_acknowledge(world->history, user, &version, list, 25);
+    history_acknowledge(world->history, user, &version, list, 25, true);
 }
 
 static void play(struct world *world, uint32_t items, uint32_t users)
@@ -384,9 +385,9 @@ static const struct user_record *with_list(uint32_t first, uint32_t count)
     for (uint32_t i = 0; i < count; i++)
         list[i] = first + i;
     struct interaction interaction = {.ts_ms = START_MS, .item = 9999};
-    struct user_limits limits = {10, 10, 10};
-    const struct user_record *one = user_apply(NULL, &interaction, &limits);
-    const struct user_record *record = user_acknowledge(one, 1, 0, list, count);
+    struct user_limits limits = {.history_max = 10, .seen_max = 10, .dedup_window = 10};
+    const struct user_record *one = user_apply(NULL, &interaction, &limits, NULL);
+    const struct user_record *record = user_acknowledge(one, 1, 0, list, count, true);
     user_record_unref(one);
     return record;
 }
@@ -417,8 +418,8 @@ static void test_accuracy_takes_the_popular_list_for_users_without_one(void **st
     struct world *world = *state;
     const uint32_t popular[] = {7, 8};
     struct interaction interaction = {.ts_ms = START_MS, .item = 9999};
-    struct user_limits limits = {10, 10, 10};
-    const struct user_record *listless = user_apply(NULL, &interaction, &limits);
+    struct user_limits limits = {.history_max = 10, .seen_max = 10, .dedup_window = 10};
+    const struct user_record *listless = user_apply(NULL, &interaction, &limits, NULL);
     accuracy_set_popular(&world->accuracy, popular, 2);
     see(world, NULL, 7);
     see(world, listless, 8);

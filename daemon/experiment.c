@@ -1,0 +1,371 @@
+#include "daemon/experiment.h"
+#include "base/hash.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "base/mem.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define LOOK_MS 1000
+#define NOTE "experiment"
+
+const char *const experiment_phase_names[] = {"waiting", "running", "ended"};
+
+struct arm_state {
+    bool stopped;
+    char why[STOP_REASON_MAX];
+};
+
+struct experiment {
+    const struct settings *settings;
+    struct history *history;
+    struct watch *watch;
+    void (*change)(void *arg);
+    void *arg;
+    struct arms assignment; /* in force, like the next three */
+    enum experiment_phase phase;
+    uint64_t trials[ARMS_MAX];
+    uint64_t fingerprint;              /* of settings, phase and who is stopped */
+    struct arm_state states[ARMS_MAX]; /* by arm of the settings; decided */
+    struct scoreboard scoreboard;
+    uv_timer_t timer;
+    void (*freed)(void *arg);
+    void *freed_arg;
+};
+
+/* -- what is in force -------------------------------------------------------------------------- */
+
+static bool is_unset(int64_t ms)
+{
+    return ms == INT64_MIN || ms == INT64_MAX;
+}
+
+static enum experiment_phase phase_now(const struct experiment *experiment)
+{
+    int64_t now_ms = history_now_ms(experiment->history);
+    int64_t start_ms = experiment->settings->experiment.start_ms;
+    int64_t end_ms = experiment->settings->experiment.end_ms;
+    if (now_ms == INT64_MIN) /* no partition is assigned (yet): nothing is known */
+        return experiment->phase;
+    if (!is_unset(end_ms) && now_ms >= end_ms)
+        return EXPERIMENT_ENDED;
+    return is_unset(start_ms) || now_ms >= start_ms ? EXPERIMENT_RUNNING : EXPERIMENT_WAITING;
+}
+
+static bool has_users(const struct experiment *experiment, uint32_t arm)
+{
+    return experiment->phase == EXPERIMENT_RUNNING && !experiment->states[arm].stopped;
+}
+
+static void assign(struct experiment *experiment)
+{
+    const struct settings *settings = experiment->settings;
+    struct arm_share shares[ARMS_MAX];
+    for (uint32_t i = 0; i < settings->arm_count; i++)
+        shares[i] = (struct arm_share){
+            .name = settings->arms[i].name,
+            .share = has_users(experiment, i) ? settings->arms[i].share : 0,
+            .control = settings->arms[i].control,
+            .shadow = settings->arms[i].shadow,
+        };
+    arms_init(&experiment->assignment, slice_of(settings->experiment.salt), shares,
+              settings->arm_count);
+}
+
+static uint64_t trial_of(const struct experiment *experiment, uint32_t arm)
+{
+    const struct settings *settings = experiment->settings;
+    if (experiment->phase != EXPERIMENT_RUNNING || settings->arms[arm].shadow)
+        return 0;
+    struct buffer text = {0};
+    buffer_printf(&text, "%s\n%s", settings->experiment.id, settings->arms[arm].name);
+    uint64_t trial = hash_stable(text.data, text.length);
+    buffer_deinit(&text);
+    return trial;
+}
+
+static uint64_t fingerprint_of(const struct experiment *experiment)
+{
+    struct buffer text = {0};
+    settings_write_shape(&text, experiment->settings);
+    buffer_printf(&text, "phase %d\n", (int)experiment->phase);
+    for (uint32_t i = 0; i < experiment->settings->arm_count; i++)
+        buffer_printf(&text, "%d\n", experiment->states[i].stopped);
+    uint64_t fingerprint = hash_stable(text.data, text.length);
+    buffer_deinit(&text);
+    return fingerprint;
+}
+
+static void take_force(struct experiment *experiment)
+{
+    experiment->phase = phase_now(experiment);
+    assign(experiment);
+    for (uint32_t i = 0; i < experiment->settings->arm_count; i++)
+        experiment->trials[i] = trial_of(experiment, i);
+    experiment->fingerprint = fingerprint_of(experiment);
+}
+
+/* -- the note ---------------------------------------------------------------------------------- */
+
+static void write_note(const struct experiment *experiment)
+{
+    struct buffer text = {0};
+    struct json_writer w = {&text, false};
+    const struct settings *settings = experiment->settings;
+    json_begin_object(&w, NULL);
+    json_text(&w, "id", settings->experiment.id);
+    char fingerprint[17];
+    snprintf(fingerprint, sizeof fingerprint, "%016llx",
+             (unsigned long long)experiment->fingerprint);
+    json_text(&w, "in_force", fingerprint);
+    json_int(&w, "phase", experiment->phase);
+    json_begin_array(&w, "arms");
+    for (uint32_t i = 0; i < settings->arm_count; i++) {
+        const struct scoreboard_arm *arm = &experiment->scoreboard.arms[i];
+        json_begin_object(&w, NULL);
+        json_text(&w, "name", settings->arms[i].name);
+        json_text(&w, "stopped", experiment->states[i].stopped ? experiment->states[i].why : NULL);
+        json_real(&w, "p", arm->test.p);
+        json_real(&w, "mrr20_p", arm->mrr20_test.p);
+        json_end_object(&w);
+    }
+    json_end_array(&w);
+    json_end_object(&w);
+    history_set_note(experiment->history, NOTE, buffer_slice(&text));
+    buffer_deinit(&text);
+}
+
+static void read_arm(struct experiment *experiment, const struct json *noted)
+{
+    struct slice name = json_get_string(noted, "name", SLICE(""));
+    for (uint32_t i = 0; i < experiment->settings->arm_count; i++) {
+        if (!slice_equal(name, slice_of(experiment->settings->arms[i].name)))
+            continue;
+        struct slice why = json_get_string(noted, "stopped", SLICE(""));
+        experiment->states[i].stopped = why.length > 0;
+        snprintf(experiment->states[i].why, STOP_REASON_MAX, "%.*s", SLICE_ARG(why));
+        experiment->scoreboard.arms[i].test.p = json_get_number(noted, "p", 1);
+        experiment->scoreboard.arms[i].mrr20_test.p = json_get_number(noted, "mrr20_p", 1);
+    }
+}
+
+/* What the state knows of this experiment; of another: nothing. */
+static struct json *parse_note(const struct experiment *experiment)
+{
+    struct error err = {0};
+    struct slice note = history_note(experiment->history, NOTE);
+    struct json *json = note.length > 0 ? json_parse(note, &err) : NULL;
+    struct slice id = json_get_string(json, "id", SLICE(""));
+    if (json != NULL && slice_equal(id, slice_of(experiment->settings->experiment.id)))
+        return json;
+    json_free(json);
+    return NULL;
+}
+
+static void read_note(struct experiment *experiment)
+{
+    for (uint32_t i = 0; i < ARMS_MAX; i++) {
+        experiment->states[i] = (struct arm_state){0};
+        experiment->scoreboard.arms[i] =
+            (struct scoreboard_arm){.test = sequential_begin, .mrr20_test = sequential_begin};
+    }
+    struct json *json = parse_note(experiment);
+    const struct json *arms = json_get(json, "arms");
+    bool starts_later = !is_unset(experiment->settings->experiment.start_ms);
+    experiment->phase = (enum experiment_phase)json_get_int(
+        json, "phase", starts_later ? EXPERIMENT_WAITING : EXPERIMENT_RUNNING);
+    for (size_t i = 0; i < json_count(arms); i++)
+        read_arm(experiment, json_at(arms, i));
+    json_free(json);
+}
+
+/* -- looking ----------------------------------------------------------------------------------- */
+
+static void gather(struct experiment *experiment)
+{
+    const struct settings *settings = experiment->settings;
+    struct scoreboard *board = &experiment->scoreboard;
+    board->count = settings->arm_count;
+    for (uint32_t i = 0; i < board->count; i++) {
+        struct scoreboard_arm *arm = &board->arms[i];
+        arm->control = settings->arms[i].control;
+        arm->shadow = settings->arms[i].shadow;
+        arm->share = arm->shadow ? 0 : (double)experiment->assignment.owned[i] / ARM_BUCKETS;
+        if (experiment->trials[i] == 0 ||
+            !history_trial(experiment->history, experiment->trials[i], &arm->sums))
+            arm->sums = (struct trial_sums){0};
+    }
+    struct scoreboard_settings how = {settings->experiment.scale, settings->experiment.level};
+    scoreboard_make(board, &how);
+}
+
+static void stop(struct experiment *experiment, uint32_t arm, const char *why)
+{
+    struct arm_state *state = &experiment->states[arm];
+    state->stopped = true;
+    snprintf(state->why, sizeof state->why, "%s", why);
+    log_warn("arm %s is stopped: %s; its users are in control now",
+             experiment->settings->arms[arm].name, why);
+}
+
+/* True if the arm broke a guard. */
+static bool guard(struct experiment *experiment, uint32_t i)
+{
+    const struct settings_arm *arm = &experiment->settings->arms[i];
+    const struct scoreboard_arm *row = &experiment->scoreboard.arms[i];
+    char why[STOP_REASON_MAX];
+    double churn = watch_recent_churn(experiment->watch, i);
+    if (arm->guard_hit20_drop > 0 &&
+        scoreboard_is_worse(&experiment->scoreboard, i, arm->guard_hit20_drop)) {
+        snprintf(why, sizeof why,
+                 "hit@20 is below control's by %.4f to %.4f, more than guard.hit20_drop %g of it",
+                 -row->uplift.high, -row->uplift.low, arm->guard_hit20_drop);
+        stop(experiment, i, why);
+        return true;
+    }
+    if (arm->guard_churn > 0 && churn > arm->guard_churn) {
+        snprintf(why, sizeof why, "churn is %.3f a list, above guard.churn %g", churn,
+                 arm->guard_churn);
+        stop(experiment, i, why);
+        return true;
+    }
+    return false;
+}
+
+static void look(uv_timer_t *timer)
+{
+    struct experiment *experiment = timer->data;
+    bool changes = experiment->phase != phase_now(experiment);
+    gather(experiment);
+    for (uint32_t i = 0; i < experiment->settings->arm_count; i++)
+        if (has_users(experiment, i) && !experiment->settings->arms[i].control &&
+            !experiment->settings->arms[i].shadow)
+            changes |= guard(experiment, i);
+    if (changes)
+        experiment->change(experiment->arg);
+}
+
+/* -- what is asked ----------------------------------------------------------------------------- */
+
+void experiment_apply(struct experiment *experiment)
+{
+    take_force(experiment);
+    gather(experiment);
+    write_note(experiment);
+}
+
+void experiment_set(struct experiment *experiment, const struct settings *settings)
+{
+    write_note(experiment); /* of the old arms: the same id and name find themselves in it */
+    experiment->settings = settings;
+    read_note(experiment);
+}
+
+void experiment_begin(struct experiment *experiment)
+{
+    char noted[17];
+    struct json *json = parse_note(experiment);
+    struct slice in_force = json_get_string(json, "in_force", SLICE(""));
+    snprintf(noted, sizeof noted, "%016llx", (unsigned long long)experiment->fingerprint);
+    bool same = slice_equal(in_force, slice_of(noted));
+    json_free(json);
+    bool is_first = history_note(experiment->history, NOTE).length == 0;
+    if (is_first)
+        write_note(experiment);
+    else if (!same)
+        experiment->change(experiment->arg);
+    uv_timer_start(&experiment->timer, look, LOOK_MS, LOOK_MS);
+}
+
+static int find_arm(const struct experiment *experiment, const char *name, uint32_t *arm,
+                    struct error *err)
+{
+    for (*arm = 0; *arm < experiment->settings->arm_count; ++*arm)
+        if (strcmp(experiment->settings->arms[*arm].name, name) == 0)
+            break;
+    if (*arm == experiment->settings->arm_count)
+        return error_set(err, ERR_USAGE, "there is no arm \"%s\"", name);
+    if (experiment->settings->arms[*arm].control)
+        return error_set(err, ERR_USAGE, "arm \"%s\" is control, which always runs", name);
+    return 0;
+}
+
+int experiment_stop(struct experiment *experiment, const char *name, const char *why,
+                    struct error *err)
+{
+    uint32_t arm;
+    if (find_arm(experiment, name, &arm, err) != 0)
+        return err->code;
+    stop(experiment, arm, why);
+    experiment->change(experiment->arg);
+    return 0;
+}
+
+int experiment_resume(struct experiment *experiment, const char *name, struct error *err)
+{
+    uint32_t arm;
+    if (find_arm(experiment, name, &arm, err) != 0)
+        return err->code;
+    experiment->states[arm].stopped = false;
+    experiment->change(experiment->arg);
+    return 0;
+}
+
+const struct arms *experiment_assignment(const struct experiment *experiment)
+{
+    return &experiment->assignment;
+}
+
+enum experiment_phase experiment_phase(const struct experiment *experiment)
+{
+    return experiment->phase;
+}
+
+const char *experiment_why_stopped(const struct experiment *experiment, uint32_t arm)
+{
+    return experiment->states[arm].stopped ? experiment->states[arm].why : NULL;
+}
+
+uint64_t experiment_trial(const struct experiment *experiment, uint32_t arm)
+{
+    return experiment->trials[arm];
+}
+
+const struct scoreboard *experiment_scoreboard(const struct experiment *experiment)
+{
+    return &experiment->scoreboard;
+}
+
+/* -- life -------------------------------------------------------------------------------------- */
+
+struct experiment *experiment_new(uv_loop_t *loop, const struct settings *settings,
+                                  struct history *history, struct watch *watch,
+                                  void (*change)(void *arg), void *arg)
+{
+    struct experiment *experiment = mem_zalloc(sizeof *experiment);
+    *experiment = (struct experiment){
+        .settings = settings, .history = history, .watch = watch, .change = change, .arg = arg};
+    uv_timer_init(loop, &experiment->timer);
+    experiment->timer.data = experiment;
+    read_note(experiment);
+    take_force(experiment);
+    return experiment;
+}
+
+static void timer_closed(uv_handle_t *handle)
+{
+    struct experiment *experiment = handle->data;
+    void (*freed)(void *arg) = experiment->freed;
+    void *arg = experiment->freed_arg;
+    free(experiment);
+    freed(arg);
+}
+
+void experiment_free(struct experiment *experiment, void (*freed)(void *arg), void *arg)
+{
+    experiment->freed = freed;
+    experiment->freed_arg = arg;
+    uv_close((uv_handle_t *)&experiment->timer, timer_closed);
+}

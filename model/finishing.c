@@ -1,0 +1,361 @@
+#include "model/finishing.h"
+#include "base/hash.h"
+#include "base/mem.h"
+#include "model/overlap.h"
+#include "model/topn_select.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define DRAWS_MAX 64 /* before candidates, being few, are counted through */
+
+struct finishing {
+    struct finishing_settings settings;
+    const struct columns *columns; /* of the slate, like the next */
+    uint32_t eligible;             /* columns that are not excluded */
+    uint32_t *marks;               /* [capacity] by column: `mark` if it is no candidate */
+    uint32_t capacity, mark;
+    uint32_t *candidates; /* [explore.newest] columns */
+    uint32_t *old, *now;  /* [old_capacity], [list_capacity] items */
+    uint32_t old_capacity, now_capacity;
+};
+
+struct finishing *finishing_new(const struct finishing_settings *settings)
+{
+    struct finishing *finishing = mem_zalloc(sizeof *finishing);
+    finishing->settings = *settings;
+    if (settings->explore.share > 0)
+        finishing->candidates = mem_array(NULL, settings->explore.newest, sizeof(uint32_t));
+    return finishing;
+}
+
+void finishing_free(struct finishing *finishing)
+{
+    if (finishing == NULL)
+        return;
+    free(finishing->marks);
+    free(finishing->candidates);
+    free(finishing->old);
+    free(finishing->now);
+    free(finishing);
+}
+
+uint32_t finishing_wants(const struct finishing *finishing, const struct user_record *record)
+{
+    uint32_t n = finishing->settings.n;
+    return record != NULL && finishing->settings.discount > 0 ? n + record->shown_count : n;
+}
+
+static bool is_excluded(const struct columns *columns, uint32_t column)
+{
+    return (columns->excluded[column / 64] >> (column % 64) & 1) != 0;
+}
+
+static uint32_t count_eligible(const struct columns *columns)
+{
+    uint32_t excluded = 0;
+    for (uint32_t word = 0; word < columns->count / 64; word++)
+        excluded += (uint32_t)__builtin_popcountll(columns->excluded[word]);
+    for (uint32_t column = columns->count / 64 * 64; column < columns->count; column++)
+        excluded += is_excluded(columns, column);
+    return columns->count - excluded;
+}
+
+void finishing_begin(struct finishing *finishing, const struct columns *columns)
+{
+    finishing->columns = columns;
+    if (finishing->settings.explore.share == 0)
+        return;
+    finishing->eligible = count_eligible(columns);
+    if (columns->count <= finishing->capacity)
+        return;
+    finishing->capacity = columns->count + columns->count / 2;
+    free(finishing->marks);
+    finishing->marks = mem_zalloc((size_t)finishing->capacity * sizeof(uint32_t));
+    finishing->mark = 0;
+}
+
+/* -- impressions ------------------------------------------------------------------------------- */
+
+static bool discount(const struct finishing *finishing, const struct user_record *record,
+                     struct topn_entry *entries, uint32_t count)
+{
+    const struct columns *columns = finishing->columns;
+    const struct shown_item *shown = user_shown(record);
+    bool any = false;
+    for (uint32_t i = 0; i < count; i++)
+        for (uint32_t j = 0; j < record->shown_count; j++) {
+            if (columns->item_of[entries[i].column] != shown[j].item)
+                continue;
+            entries[i].score = finishing_discounted(entries[i].score, finishing->settings.discount,
+                                                    shown[j].count);
+            any = true;
+        }
+    return any;
+}
+
+float finishing_discounted(float score, double discount, uint32_t times)
+{
+    return (float)(score - fabs(score) * (1 - pow(1 - discount, times)));
+}
+
+/* -- exploration ------------------------------------------------------------------------------- */
+
+/* Splitmix64 (Steele, Lea, Flood 2014) from a seed that says which list it is. */
+struct draw {
+    uint64_t state;
+};
+
+static uint64_t draw_bits(struct draw *draw)
+{
+    uint64_t z = draw->state += UINT64_C(0x9e3779b97f4a7c15);
+    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
+    return z ^ (z >> 31);
+}
+
+/* Uniform among 0 .. below - 1. */
+static uint32_t draw_below(struct draw *draw, uint32_t below)
+{
+    return (uint32_t)((draw_bits(draw) >> 32) * below >> 32);
+}
+
+static struct draw draw_for(uint64_t seed, const struct slate_list *list)
+{
+    char version[VERSION_TEXT_BYTES];
+    version_format(version, &list->version);
+    uint64_t which = hash_stable_with(version, strlen(version), seed);
+    return (struct draw){hash_stable_with(list->user_id.data, list->user_id.length, which)};
+}
+
+static bool is_candidate(const struct finishing *finishing, uint32_t column)
+{
+    return finishing->marks[column] != finishing->mark && !is_excluded(finishing->columns, column);
+}
+
+/* Marks what the user may not get or gets anyway; returns how many candidates are left. */
+static uint32_t mark_others(struct finishing *finishing, const struct topn_entry *entries,
+                            uint32_t count, const uint32_t *hidden, size_t hidden_count)
+{
+    if (++finishing->mark == 0) {
+        memset(finishing->marks, 0, (size_t)finishing->capacity * sizeof(uint32_t));
+        finishing->mark = 1;
+    }
+    uint32_t left = finishing->eligible;
+    for (uint32_t i = 0; i < count; i++) {
+        left -= is_candidate(finishing, entries[i].column);
+        finishing->marks[entries[i].column] = finishing->mark;
+    }
+    for (size_t i = 0; i < hidden_count; i++) {
+        left -= is_candidate(finishing, hidden[i]);
+        finishing->marks[hidden[i]] = finishing->mark;
+    }
+    return left;
+}
+
+/* The newest candidates, from the highest item number down. */
+static uint32_t find_newest(struct finishing *finishing)
+{
+    const struct columns *columns = finishing->columns;
+    uint32_t count = 0;
+    for (uint32_t item = columns->items; item > 0; item--) {
+        if (count == finishing->settings.explore.newest)
+            break;
+        uint32_t column = columns->column_of[item - 1];
+        finishing->candidates[count] = column;
+        count += is_candidate(finishing, column);
+    }
+    return count;
+}
+
+static uint32_t draw_newest(struct finishing *finishing, struct draw *draw, uint32_t left)
+{
+    uint32_t at = draw_below(draw, left);
+    uint32_t column = finishing->candidates[at];
+    finishing->candidates[at] = finishing->candidates[left - 1];
+    return column;
+}
+
+/* One of all `left` candidates: tried at random, and counted through where they are rare. */
+static uint32_t draw_any(struct finishing *finishing, struct draw *draw, uint32_t left)
+{
+    uint32_t count = finishing->columns->count, column = 0;
+    for (int i = 0; i < DRAWS_MAX; i++) {
+        column = draw_below(draw, count);
+        if (is_candidate(finishing, column))
+            return column;
+    }
+    uint32_t at = draw_below(draw, left);
+    for (column = 0; !is_candidate(finishing, column) || at > 0; column++)
+        at -= is_candidate(finishing, column);
+    return column;
+}
+
+static int compare_places(const void *a, const void *b)
+{
+    uint32_t left = ((const struct slate_explored *)a)->at;
+    uint32_t right = ((const struct slate_explored *)b)->at;
+    return left < right ? -1 : left > right;
+}
+
+/* `count` distinct places among the first `depth`, ascending. */
+static void draw_places(struct draw *draw, uint32_t depth, struct slate_explored *explored,
+                        uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) { /* Floyd's sampling (Bentley & Floyd 1987) */
+        uint32_t top = depth - count + i, at = draw_below(draw, top + 1);
+        for (uint32_t j = 0; j < i; j++)
+            if (explored[j].at == at)
+                at = top;
+        explored[i].at = at;
+    }
+    qsort(explored, count, sizeof *explored, compare_places);
+}
+
+static bool explores(const struct finishing *finishing, struct draw *draw,
+                     const struct slate_list *list)
+{
+    double share = finishing->settings.explore.share;
+    return share > 0 && list->record != NULL && (double)(draw_bits(draw) >> 11) * 0x1p-53 < share;
+}
+
+static uint32_t least(uint32_t a, uint32_t b)
+{
+    return a < b ? a : b;
+}
+
+/* Draws places and items; columns: [explore.slots]. Returns how many there are. */
+static uint32_t explore(struct finishing *finishing, const struct topn_entry *entries,
+                        uint32_t count, const uint32_t *hidden, size_t hidden_count,
+                        struct slate_list *list, uint32_t *columns)
+{
+    const struct explore_settings *settings = &finishing->settings.explore;
+    struct draw draw = draw_for(settings->seed, list);
+    if (!explores(finishing, &draw, list))
+        return 0;
+    bool newest = settings->from == EXPLORE_NEWEST;
+    uint32_t left = mark_others(finishing, entries, count, hidden, hidden_count);
+    if (newest)
+        left = find_newest(finishing);
+    uint32_t length = least(finishing->settings.n, count + least(settings->slots, left));
+    uint32_t slots = least(least(settings->slots, left), least(settings->depth, length));
+    list->explored = mem_array(NULL, slots, sizeof *list->explored);
+    list->explored_count = slots;
+    draw_places(&draw, least(settings->depth, length), list->explored, slots);
+    for (uint32_t i = 0; i < slots; i++) {
+        list->explored[i].propensity = settings->share * slots / left;
+        columns[i] =
+            newest ? draw_newest(finishing, &draw, left - i) : draw_any(finishing, &draw, left - i);
+        finishing->marks[columns[i]] = finishing->mark;
+    }
+    return slots;
+}
+
+/* -- the list ---------------------------------------------------------------------------------- */
+
+static struct slate_item item_at(const struct columns *columns, uint32_t column, float score)
+{
+    return (struct slate_item){
+        .item = columns->item_of[column], .score = score, .id = columns->ids[column]};
+}
+
+static void fill(const struct finishing *finishing, const struct topn_entry *entries,
+                 uint32_t count, const uint32_t *explored, struct slate_list *list)
+{
+    const struct columns *columns = finishing->columns;
+    uint32_t length = least(finishing->settings.n, count + list->explored_count), slot = 0;
+    list->items = mem_array(NULL, length, sizeof *list->items);
+    list->count = length;
+    for (uint32_t i = 0; i < length; i++) {
+        bool here = slot < list->explored_count && list->explored[slot].at == i;
+        uint32_t column = here ? explored[slot] : entries[i - slot].column;
+        list->items[i] = item_at(columns, column, here ? 0 : entries[i - slot].score);
+        list->new_items += i < LIST_DEPTH && column >= columns->rows;
+        slot += here;
+    }
+}
+
+/* -- how far it is from the last --------------------------------------------------------------- */
+
+static bool is_hidden(const uint32_t *hidden, size_t count, uint32_t column)
+{
+    size_t low = 0;
+    while (count > 0) {
+        size_t half = count / 2;
+        bool below = hidden[low + half] < column;
+        low = below ? low + half + 1 : low;
+        count = below ? count - half - 1 : half;
+    }
+    return hidden[low] == column;
+}
+
+static void reserve(uint32_t **at, uint32_t *capacity, uint32_t count)
+{
+    if (count <= *capacity)
+        return;
+    *capacity = count;
+    *at = mem_array(*at, count, sizeof **at);
+}
+
+/* Of the list that Redis has, what the user may still get. Returns how many. */
+static uint32_t still_allowed(struct finishing *finishing, const struct user_record *record,
+                              const uint32_t *hidden, size_t hidden_count)
+{
+    const struct columns *columns = finishing->columns;
+    const uint32_t *last = user_list(record);
+    uint32_t count = 0;
+    reserve(&finishing->old, &finishing->old_capacity, record->list_count);
+    for (uint32_t i = 0; i < record->list_count; i++) {
+        uint32_t column = last[i] < columns->items ? columns->column_of[last[i]] : 0;
+        finishing->old[count] = last[i];
+        count += last[i] < columns->items && !is_excluded(columns, column) &&
+                 (hidden_count == 0 || !is_hidden(hidden, hidden_count, column));
+    }
+    return count;
+}
+
+static bool is_same(const struct finishing *finishing, const struct slate_list *list)
+{
+    return list->count == list->record->list_count &&
+           (list->count == 0 ||
+            memcmp(finishing->now, user_list(list->record), list->count * sizeof(uint32_t)) == 0);
+}
+
+static void compare(struct finishing *finishing, const uint32_t *hidden, size_t hidden_count,
+                    struct slate_list *list)
+{
+    const struct user_record *record = list->record;
+    struct list_change *change = &list->change;
+    reserve(&finishing->now, &finishing->now_capacity, list->count);
+    for (uint32_t i = 0; i < list->count; i++)
+        finishing->now[i] = list->items[i].item;
+    change->first = record->acked_offset < 0;
+    list->changed = !is_same(finishing, list);
+    if (change->first || !list->changed)
+        return;
+    uint32_t allowed = still_allowed(finishing, record, hidden, hidden_count);
+    const uint32_t *last = user_list(record), *old = finishing->old, *now = finishing->now;
+    change->gone = record->list_count - allowed;
+    uint32_t k = least(OVERLAP_K, least(allowed, list->count));
+    change->jaccard =
+        (float)overlap_jaccard_distance(last, record->list_count, now, list->count, OVERLAP_K);
+    change->rbo = (float)(1 - overlap_rbo(last, record->list_count, now, list->count, OVERLAP_P));
+    change->net_jaccard = (float)overlap_jaccard_distance(old, allowed, now, list->count, k);
+    change->net_rbo = (float)(1 - overlap_rbo(old, allowed, now, list->count, OVERLAP_P));
+}
+
+void finishing_list(struct finishing *finishing, struct topn_entry *entries, uint32_t count,
+                    const uint32_t *hidden, size_t hidden_count, struct slate_list *list)
+{
+    uint32_t columns[EXPLORE_SLOTS_MAX];
+    const struct user_record *record = list->record;
+    if (record != NULL && finishing->settings.discount > 0 && record->shown_count > 0 &&
+        discount(finishing, record, entries, count))
+        topn_sort(entries, count, finishing->columns->ids);
+    count = least(count, finishing->settings.n);
+    explore(finishing, entries, count, hidden, hidden_count, list, columns);
+    fill(finishing, entries, count, columns, list);
+    if (record != NULL)
+        compare(finishing, hidden, hidden_count, list);
+}

@@ -1,0 +1,51 @@
+/* What the lists do: all figures of the running daemon about events met and lists made.
+ *
+ * The line feeds it: each interaction before it is learned, each list when its fate is known. The
+ * figures are of this process, by arm; what must outlive it (users, events and hits of a trial) is
+ * the history's (model/trial.h), told by the outcome that watch_event returns. docs/METRICS.md has
+ * the formulas. Loop thread. */
+#ifndef FRESHET_MONITOR_WATCH_H
+#define FRESHET_MONITOR_WATCH_H
+
+#include "model/trial.h"
+#include "monitor/accuracy.h"
+#include "monitor/histogram.h"
+
+struct watch;
+
+struct watch_arm {
+    struct slice name;
+    uint64_t trial; /* of its events' outcomes; 0: none is counted */
+};
+
+/* arms: [count <= ARMS_MAX], copied, names borrowed for good. */
+struct watch *watch_new(struct history *history, const struct watch_arm *arms, size_t count);
+void watch_free(struct watch *watch);
+
+/* Other arms from now on; those of the same name keep their figures. */
+void watch_set_arms(struct watch *watch, const struct watch_arm *arms, size_t count);
+
+/* Before a batch is learned. */
+void watch_batch(struct watch *watch);
+
+/* Before an interaction is learned; `arm`: the user's. */
+struct outcome watch_event(struct watch *watch, const struct event *event,
+                           const struct user_record *before, uint32_t item, uint32_t arm);
+
+/* Redis has the list, or a newer one, or it was held back, or it is a shadow arm's. */
+void watch_list(struct watch *watch, const struct slate_list *list);
+
+/* The popular list that is live from now on. */
+void watch_popular(struct watch *watch, const uint32_t *items, uint32_t count);
+
+/* Partitions came or went. */
+void watch_forget_baselines(struct watch *watch);
+
+/* Mean 1 - RBO of an arm's latest rewrites after events; 0 before there are WATCH_CHURN_LISTS. */
+#define WATCH_CHURN_LISTS 200
+double watch_recent_churn(const struct watch *watch, uint32_t arm);
+
+const struct accuracy *watch_accuracy(const struct watch *watch);
+const struct histogram *watch_event_to_list(const struct watch *watch); /* ms */
+
+#endif
