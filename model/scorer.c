@@ -255,7 +255,7 @@ void scorer_add_popular(struct scorer *scorer, struct slate *slate)
 
 void scorer_add_supposed(struct scorer *scorer, struct slate *slate, struct user *user)
 {
-    struct slate_list *list = add_list(slate);
+    struct slate_list *list = add_list(scorer, slate);
     list->user = user;
     list->user_id = user->id;
     list->version = version_now(scorer, user->partition);

@@ -23,7 +23,7 @@ struct whatif_place {
 };
 
 struct whatif {
-    const char *arm; /* the scorer's */
+    struct slice arm; /* the scorer's */
     int64_t now_ms;
     uint64_t generation;
     struct whatif_place *places; /* [count]: the list after, then those that left */
