@@ -159,6 +159,7 @@ static void close_parts(struct daemon *daemon)
     uv_close((uv_handle_t *)&daemon->sigterm, NULL);
     uv_close((uv_handle_t *)&daemon->sigint, NULL);
     uv_close((uv_handle_t *)&daemon->sweep_timer, NULL);
+    pulse_close(&daemon->pulse);
     daemon->closing = 8; /* the seven below, and one for having gone through them */
     if (daemon->swapper != NULL)
         swapper_free(daemon->swapper, part_closed, daemon);
@@ -295,6 +296,7 @@ static void init_handles(struct daemon *daemon)
 {
     uv_timer_init(&daemon->loop, &daemon->deadline);
     uv_timer_init(&daemon->loop, &daemon->sweep_timer);
+    pulse_init(&daemon->pulse, &daemon->loop);
     uv_signal_init(&daemon->loop, &daemon->sigterm);
     uv_signal_init(&daemon->loop, &daemon->sigint);
     daemon->deadline.data = daemon->sweep_timer.data = daemon;
@@ -306,6 +308,7 @@ static void watch(struct daemon *daemon)
     signal(SIGPIPE, SIG_IGN);
     uv_signal_start(&daemon->sigterm, ask_to_end, SIGTERM);
     uv_signal_start(&daemon->sigint, ask_to_end, SIGINT);
+    pulse_start(&daemon->pulse);
     uint64_t sweep_ms = (uint64_t)daemon->settings->lists.sweep_ms;
     if (sweep_ms > 0)
         uv_timer_start(&daemon->sweep_timer, sweep_due, sweep_ms, sweep_ms);
@@ -334,7 +337,8 @@ static int open_all(struct daemon *daemon, const char *config, struct error *err
 
 int daemon_run(const struct settings *settings, const char *config, struct error *err)
 {
-    struct daemon daemon = {.settings = settings, .began_ns = clock_monotonic_ns()};
+    struct daemon daemon = {
+        .settings = settings, .began_ns = clock_monotonic_ns(), .began_ms = clock_wall_ms()};
     blas_init();
     uv_loop_init(&daemon.loop);
     init_handles(&daemon);

@@ -26,7 +26,7 @@ enum metric_type { METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM, METRIC_SUMMAR
 struct metric_row {
     const char *name;
     enum metric_type type;
-    const char *unit; /* "seconds", "bytes", "ratio", "bits": the name has it, too; "": a count */
+    const char *unit; /* "seconds", "bytes", "ratio": the name has it, too; "": a count */
     const char *help;
     const char *labels[METRIC_LABELS_MAX]; /* those not used are NULL */
 };
