@@ -13,9 +13,7 @@ sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "prometheus"))
 import exported  # noqa: E402
 
 REPLAYED = 6000
-HAS_HTTP = "\nhttp:" in subprocess.run(
-    [BINARY, "check", "--defaults"], capture_output=True, check=True, text=True
-).stdout
+HAS_HTTP = "\nhttp:" in exported.freshet("check", "--defaults")
 
 # Rows of the table whose figures nobody has yet.
 WITHOUT_SERIES = {

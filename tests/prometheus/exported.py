@@ -15,10 +15,15 @@ SUFFIXES = {
 }
 
 
+def freshet(*arguments):
+    """A subcommand that must succeed: its stdout."""
+    command = [BINARY, *map(str, arguments)]
+    return subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True).stdout
+
+
 def table():
     """The table as it is in docs/METRICS.md."""
-    done = subprocess.run([BINARY, "check", "--metrics"], capture_output=True, check=True, text=True)
-    return done.stdout
+    return freshet("check", "--metrics")
 
 
 def families():

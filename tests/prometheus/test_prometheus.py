@@ -154,6 +154,30 @@ class AlertsTest(unittest.TestCase):
             self.assertEqual(complaints(rule["expr"], series), [], rule["alert"])
 
 
+class ComposeTest(unittest.TestCase):
+    """docker-compose.yml's own settings: who listens where, and who knows the token."""
+
+    def setUp(self):
+        self.text = (CONFIGS / "compose.yaml").read_text(encoding="utf-8")
+        self.http = yaml.safe_load(self.text)["http"]
+        prometheus = yaml.safe_load((CONFIGS / "prometheus.yml").read_text(encoding="utf-8"))
+        self.job = prometheus["scrape_configs"][0]
+
+    def test_prometheus_looks_where_freshet_listens(self):
+        port = self.http["listen"].rpartition(":")[2]
+        self.assertEqual(self.job["static_configs"][0]["targets"], [f"freshet:{port}"])
+        self.assertEqual("file:" + self.job["authorization"]["credentials_file"], self.http["token"])
+
+    def test_freshet_takes_its_settings(self):
+        if "\nhttp:" not in exported.freshet("check", "--defaults"):
+            self.skipTest("no HTTP in this binary")
+        with tempfile.TemporaryDirectory() as folder:
+            token, config = pathlib.Path(folder, "token"), pathlib.Path(folder, "freshet.yaml")
+            token.write_text("none\n")
+            config.write_text(self.text.replace("/run/freshet/token", str(token)))
+            self.assertIn("ok", exported.freshet("check", "--config", config))
+
+
 class BoardTest(unittest.TestCase):
     def test_panels_ask_for_what_is_exported(self):
         series = exported.series() | OWN_SERIES
