@@ -12,6 +12,7 @@
 #include "daemon/control.h"
 #include "daemon/experiment.h"
 #include "daemon/line.h"
+#include "daemon/pulse.h"
 #include "daemon/renewal.h"
 #include "daemon/settings.h"
 #include "daemon/swapper.h"
@@ -38,7 +39,8 @@ struct daemon {
     struct control *control;
     uv_signal_t sigterm, sigint, sighup;
     uv_timer_t deadline, sweep_timer;
-    int64_t began_ns;
+    struct pulse pulse;
+    int64_t began_ns, began_ms; /* monotonic; since 1970 */
     bool kafka_up, draining, leaving;
     char kafka_why[ERROR_TEXT_MAX], redis_why[ERROR_TEXT_MAX];
     int64_t kafka_told_ms, redis_told_ms;
@@ -62,5 +64,11 @@ int daemon_reload(struct daemon *daemon, struct buffer *complaints, struct error
  * (daemon/status.c). */
 void daemon_request(struct control_request *request, const struct json *body, void *arg);
 void daemon_status(struct daemon *daemon, struct json_writer *w);
+
+/* The answer to "/metrics" (daemon/metrics.c), appended; its type is EXPOSITION_CONTENT_TYPE. */
+void daemon_metrics(struct daemon *daemon, struct buffer *out);
+
+/* Users whose list is still to be sent. */
+size_t daemon_owed(const struct daemon *daemon);
 
 #endif

@@ -44,6 +44,12 @@ static void write_partitions(struct daemon *daemon, struct json_writer *w)
     json_end_array(w);
 }
 
+size_t daemon_owed(const struct daemon *daemon)
+{
+    bool scanning = renewal_running(daemon->renewal) && renewal_left(daemon->renewal) == 0;
+    return renewal_left(daemon->renewal) + line_queued(daemon->line) + (scanning ? 1 : 0);
+}
+
 static void write_lists(struct daemon *daemon, struct json_writer *w)
 {
     const struct publisher_figures *figures = publisher_figures(daemon->publisher);
@@ -61,10 +67,7 @@ static void write_lists(struct daemon *daemon, struct json_writer *w)
     json_end_object(w);
     json_end_object(w);
     json_int(w, "queued", (int64_t)line_queued(daemon->line));
-    bool scanning = renewal_running(daemon->renewal) && renewal_left(daemon->renewal) == 0;
-    json_int(
-        w, "owed",
-        (int64_t)(renewal_left(daemon->renewal) + line_queued(daemon->line) + (scanning ? 1 : 0)));
+    json_int(w, "owed", (int64_t)daemon_owed(daemon));
 }
 
 static void write_latency(struct daemon *daemon, struct json_writer *w)
