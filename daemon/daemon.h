@@ -56,6 +56,10 @@ void daemon_build_arms(struct daemon *daemon);
 void daemon_line_arms(const struct settings *settings, struct line_arm *arms);
 void daemon_tell_trainer(struct daemon *daemon);
 
+/* Control's series of generations, and what is live of it (NULL: nothing in memory). */
+struct state_series daemon_live_series(const struct daemon *daemon,
+                                       const struct generation **generation);
+
 /* Reads the settings again; they are in force a little later. ERR_SETTINGS, a complaint a line, and
  * all as it was, if they are wrong or would need a restart. */
 int daemon_reload(struct daemon *daemon, struct buffer *complaints, struct error *err);

@@ -88,7 +88,7 @@ static void add_lists(struct daemon *daemon, struct exposition *e)
                        (double)line->lists[cause]);
     exposition_add(e, "freshet_queued_users", NULL, (double)line_queued(daemon->line));
     exposition_add(e, "freshet_owed_users", NULL, (double)daemon_owed(daemon));
-    exposition_add_histogram(e, "freshet_event_to_list_seconds", NULL, &line->event_to_list);
+    exposition_add_histogram(e, "freshet_event_to_list_seconds", NULL, watch_event_to_list(daemon->watch));
 }
 
 static void add_accuracy_count(struct exposition *e, const char *scope, const char *method,
@@ -108,7 +108,7 @@ static void add_accuracy_count(struct exposition *e, const char *scope, const ch
 static void add_accuracy(struct daemon *daemon, struct exposition *e)
 {
     static const char *const scopes[ACCURACY_SCOPES] = {"all", "new"};
-    const struct accuracy *accuracy = &line_figures(daemon->line)->accuracy;
+    const struct accuracy *accuracy = watch_accuracy(daemon->watch);
     for (int scope = 0; scope < ACCURACY_SCOPES; scope++) {
         const struct accuracy_count *counts = accuracy->counts[scope];
         add_accuracy_count(e, scopes[scope], "freshet", &counts[ACCURACY_FRESHET]);
@@ -122,20 +122,20 @@ static void add_accuracy(struct daemon *daemon, struct exposition *e)
 }
 
 /* When the file of a generation was written; NaN if it is not there any more. */
-static double written_s(const struct daemon *daemon, uint64_t number)
+static double written_s(const struct daemon *daemon, uint64_t series, uint64_t number)
 {
     char path[PATH_MAX];
     struct stat file;
-    generation_path(path, sizeof path, daemon->settings->state.dir, number);
+    generation_path(path, sizeof path, daemon->settings->state.dir, series, number);
     return stat(path, &file) == 0 ? (double)file.st_mtim.tv_sec : NAN;
 }
 
 static void add_live_generation(const struct daemon *daemon, struct exposition *e,
-                                const struct generation *generation)
+                                uint64_t series, const struct generation *generation)
 {
     const struct score_weights *weights = &generation->weights;
     exposition_add(e, "freshet_generation_written_timestamp_seconds", NULL,
-                   written_s(daemon, generation->number));
+                   written_s(daemon, series, generation->number));
     exposition_add(e, "freshet_generation_items", NULL, (double)generation->items);
     exposition_add(e, "freshet_generation_rank", NULL, generation->hyper.rank);
     exposition_add(e, "freshet_generation_ndcg20", NULL, generation->figures.ndcg20);
@@ -151,13 +151,14 @@ static void add_live_generation(const struct daemon *daemon, struct exposition *
 static void add_generation(struct daemon *daemon, struct exposition *e)
 {
     const struct state_meta *meta = history_meta(daemon->history);
-    const struct generation *generation = scorer_generation(daemon->scorer);
-    exposition_add(e, "freshet_generation_number", NULL, (double)meta->generation);
-    exposition_add(e, "freshet_generation_newest_number", NULL, (double)meta->newest_generation);
+    const struct generation *generation;
+    struct state_series series = daemon_live_series(daemon, &generation);
+    exposition_add(e, "freshet_generation_number", NULL, (double)series.generation);
+    exposition_add(e, "freshet_generation_newest_number", NULL, (double)series.newest_generation);
     exposition_add(e, "freshet_generation_swaps_total", NULL, meta->swap);
-    exposition_add(e, "freshet_generation_refusals_in_a_row", NULL, meta->gate_refusals);
+    exposition_add(e, "freshet_generation_refusals_in_a_row", NULL, series.gate_refusals);
     if (generation != NULL)
-        add_live_generation(daemon, e, generation);
+        add_live_generation(daemon, e, series.key, generation);
 }
 
 static void add_trainer(struct daemon *daemon, struct exposition *e)

@@ -130,7 +130,7 @@ static void test_modules_take_an_arm_as_they_take_the_file(void **state)
                                               "    lists: {n: 7, exclude_categories: [x]}\n");
     struct scorer_settings scorer;
     settings_scorer(s->arms[1].settings, &scorer);
-    assert_int_equal(scorer.n, 7);
+    assert_int_equal(scorer.finishing.n, 7);
     assert_true(scorer.types[0].weight == 3);
     assert_true(slice_equal(scorer.exclude_categories[0], SLICE("x")));
     struct train_settings train;
