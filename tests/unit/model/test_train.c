@@ -121,8 +121,8 @@ static void put(struct state_commit *commit, enum state_db db, const char *key, 
 
 #define SERIES 0xfeedu /* another than the base's */
 
-/* Writes what is known so far as the daemon would; `live` is the running generation of both series.
- */
+/* Writes what is known so far as the daemon would; `live` is the running generation of the
+ * series trained, or of both. */
 static void save(struct fixture *f, uint64_t live)
 {
     struct state *state;
@@ -149,7 +149,8 @@ static void save(struct fixture *f, uint64_t live)
     struct partition_record partition = {.next_offset = f->next_offset};
     put(commit, STATE_PARTITIONS, key, state_key_partition(key, TOPIC, 5),
         (struct slice){(char *)&partition, sizeof partition});
-    struct state_series series[] = {{.generation = live}, {.key = SERIES, .generation = live}};
+    uint64_t base = f->settings.series == 0 ? live : 0;
+    struct state_series series[] = {{.generation = base}, {.key = SERIES, .generation = live}};
     put(commit, STATE_META, "series", 6, (struct slice){(char *)series, sizeof series});
     assert_int_equal(state_commit_now(commit, &err), 0);
     state_close(state);
