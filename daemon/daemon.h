@@ -44,6 +44,7 @@ struct daemon {
     bool kafka_up, draining, leaving;
     char kafka_why[ERROR_TEXT_MAX], redis_why[ERROR_TEXT_MAX];
     int64_t kafka_told_ms, redis_told_ms;
+    uint32_t questions;   /* about lists, waiting */
     int closing;          /* things whose closing has not been heard yet */
     struct error failure; /* code 0: none */
 };
@@ -63,6 +64,15 @@ struct state_series daemon_live_series(const struct daemon *daemon,
 /* Reads the settings again; they are in force a little later. ERR_SETTINGS, a complaint a line, and
  * all as it was, if they are wrong or would need a restart. */
 int daemon_reload(struct daemon *daemon, struct buffer *complaints, struct error *err);
+
+/* Questions about one list (daemon/requests_explain.c): answered when the line has been held for
+ * them, and a worker is done. At most DAEMON_QUESTIONS_MAX wait at a time. */
+#define DAEMON_QUESTIONS_MAX 16
+void daemon_explain(struct daemon *daemon, struct control_request *request,
+                    const struct json *body);
+void daemon_whatif(struct daemon *daemon, struct control_request *request, const struct json *body);
+void daemon_similar(struct daemon *daemon, struct control_request *request,
+                    const struct json *body);
 
 /* The requests of the control socket (daemon/requests.c), and the answer to "status"
  * (daemon/status.c). */

@@ -204,6 +204,12 @@ void daemon_request(struct control_request *request, const struct json *body, vo
         request_recommend(daemon, request, body);
     } else if (slice_equal(command, SLICE("publish"))) {
         request_publish(daemon, request, body);
+    } else if (slice_equal(command, SLICE("explain"))) {
+        daemon_explain(daemon, request, body);
+    } else if (slice_equal(command, SLICE("whatif"))) {
+        daemon_whatif(daemon, request, body);
+    } else if (slice_equal(command, SLICE("similar"))) {
+        daemon_similar(daemon, request, body);
     } else if (slice_equal(command, SLICE("rollback"))) {
         request_rollback(daemon, request, body);
     } else if (slice_equal(command, SLICE("trained"))) {
