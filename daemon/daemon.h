@@ -43,7 +43,7 @@ int daemon_run(const struct settings *settings, const char *config, struct error
 
 /* The requests of the control socket (daemon/requests.c), and the answer to "status"
  * (daemon/status.c). */
-void daemon_request(struct control_request *request, const struct json *body, void *arg);
+void daemon_request(struct request *request, const struct json *body, void *arg);
 void daemon_status(struct daemon *daemon, struct json_writer *w);
 
 #endif
