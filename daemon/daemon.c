@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "daemon/api.h"
 #include "model/blas.h"
 
 #include <inttypes.h>
@@ -159,11 +160,13 @@ static void close_parts(struct daemon *daemon)
     uv_close((uv_handle_t *)&daemon->sigterm, NULL);
     uv_close((uv_handle_t *)&daemon->sigint, NULL);
     uv_close((uv_handle_t *)&daemon->sweep_timer, NULL);
-    daemon->closing = 8; /* the seven below, and one for having gone through them */
+    daemon->closing = 9; /* the eight below, and one for having gone through them */
     if (daemon->swapper != NULL)
         swapper_free(daemon->swapper, part_closed, daemon);
     if (daemon->control != NULL)
         control_close(daemon->control, part_closed, daemon);
+    if (daemon->http != NULL)
+        http_close(daemon->http, part_closed, daemon);
     if (daemon->trainer != NULL)
         trainer_free(daemon->trainer, part_closed, daemon);
     if (daemon->renewal != NULL)
@@ -177,7 +180,7 @@ static void close_parts(struct daemon *daemon)
     daemon->closing -= (daemon->swapper == NULL) + (daemon->control == NULL) +
                        (daemon->trainer == NULL) + (daemon->renewal == NULL) +
                        (daemon->sweep == NULL) + (daemon->publisher == NULL) +
-                       (daemon->consumer == NULL);
+                       (daemon->consumer == NULL) + (daemon->http == NULL);
     part_closed(daemon);
 }
 
@@ -311,6 +314,18 @@ static void watch(struct daemon *daemon)
         uv_timer_start(&daemon->sweep_timer, sweep_due, sweep_ms, sweep_ms);
 }
 
+static int open_http(struct daemon *daemon, struct error *err)
+{
+    struct http_settings settings = {.listen = daemon->settings->http.listen,
+                                     .token = daemon->settings->http.token};
+    if (settings.listen[0] == '\0')
+        return 0;
+    if (http_open(&daemon->http, &daemon->loop, &settings, api_handle, daemon, err) != 0)
+        return error_wrap(err, "http.listen");
+    log_info("http: on %s", http_listens(daemon->http));
+    return 0;
+}
+
 /* Everything up to the first turn of the loop. */
 static int open_all(struct daemon *daemon, const char *config, struct error *err)
 {
@@ -326,7 +341,8 @@ static int open_all(struct daemon *daemon, const char *config, struct error *err
     build_line(daemon, config);
     swapper_restore(daemon->swapper);
     if (control_open(&daemon->control, &daemon->loop, daemon->settings->state.dir, daemon_request,
-                     daemon, err) != 0)
+                     daemon, err) != 0 ||
+        open_http(daemon, err) != 0)
         return err->code;
     watch(daemon);
     return consumer_start(daemon->consumer, err);

@@ -14,6 +14,7 @@
 #include "daemon/settings.h"
 #include "daemon/swapper.h"
 #include "daemon/trainer.h"
+#include "monitor/http.h"
 
 struct daemon {
     uv_loop_t loop;
@@ -28,6 +29,7 @@ struct daemon {
     struct swapper *swapper;
     struct trainer *trainer;
     struct control *control;
+    struct http *http; /* NULL: none is wanted */
     uv_signal_t sigterm, sigint;
     uv_timer_t deadline, sweep_timer;
     int64_t began_ns;
@@ -41,9 +43,14 @@ struct daemon {
 /* Runs until the end; the exit status is 0 or -code of err. */
 int daemon_run(const struct settings *settings, const char *config, struct error *err);
 
-/* The requests of the control socket (daemon/requests.c), and the answer to "status"
- * (daemon/status.c). */
+/* What the control socket and HTTP are asked (daemon/requests.c), and the members of the answers to
+ * "status" (daemon/status.c), "overview" and "arms". */
 void daemon_request(struct request *request, const struct json *body, void *arg);
 void daemon_status(struct daemon *daemon, struct json_writer *w);
+void daemon_overview(struct daemon *daemon, struct json_writer *w);
+void daemon_arms(struct daemon *daemon, struct json_writer *w);
+
+/* Appends all figures in Prometheus's text format. */
+void daemon_metrics(struct daemon *daemon, struct buffer *out);
 
 #endif

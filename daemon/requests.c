@@ -40,13 +40,15 @@ static void finish(struct deferred *deferred, const struct error *err)
     free(deferred);
 }
 
-static void request_status(struct daemon *daemon, struct request *request)
+/* Answers with what `write` says of the daemon. */
+static void request_figures(struct daemon *daemon, struct request *request,
+                            void (*write)(struct daemon *daemon, struct json_writer *w))
 {
     struct buffer text = {0};
     struct json_writer w = {&text, false};
     json_begin_object(&w, NULL);
     json_bool(&w, "ok", true);
-    daemon_status(daemon, &w);
+    write(daemon, &w);
     json_end_object(&w);
     request_answer(request, buffer_slice(&text));
     buffer_deinit(&text);
@@ -178,7 +180,11 @@ void daemon_request(struct request *request, const struct json *body, void *arg)
     struct daemon *daemon = arg;
     struct slice command = json_get_string(body, "cmd", SLICE(""));
     if (slice_equal(command, SLICE("status"))) {
-        request_status(daemon, request);
+        request_figures(daemon, request, daemon_status);
+    } else if (slice_equal(command, SLICE("overview"))) {
+        request_figures(daemon, request, daemon_overview);
+    } else if (slice_equal(command, SLICE("arms"))) {
+        request_figures(daemon, request, daemon_arms);
     } else if (daemon->leaving) {
         answer_error(request, ERR_DOWN, "the daemon is stopping");
     } else if (slice_equal(command, SLICE("recommend"))) {

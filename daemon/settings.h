@@ -71,6 +71,9 @@ struct settings {
         char *address, *username, *password, *prefix;
         int64_t database, timeout_ms, in_flight_max;
     } redis;
+    struct { /* http: */
+        char *listen, *token;
+    } http;
     struct { /* daemon: */
         int64_t drain_ms;
         enum log_level log_level;

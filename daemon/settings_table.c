@@ -39,6 +39,7 @@ const struct section settings_sections[] = {
     {"train", "When full ALS runs, and when its result is believed."},
     {"lists", "What is published, and how often it is renewed."},
     {"redis", "Where lists go."},
+    {"http", "The dashboard, the metrics and the questions one may ask, over HTTP."},
     {"daemon", "The process itself."},
 };
 const size_t settings_section_count = sizeof settings_sections / sizeof settings_sections[0];
@@ -211,6 +212,12 @@ const struct row settings_rows[] = {
      .sentence = "For connecting, and for each command."},
     {"redis.in_flight_max", ROW_INT, AT(redis.in_flight_max), 1, 1e6, .standard = "4096",
      .sentence = "Commands sent and not yet answered, at most."},
+
+    {"http.listen", ROW_TEXT, AT(http.listen), .standard = "127.0.0.1:7878",
+     .sentence = "HOST:PORT or [IPv6]:PORT; port 0: any that is free; empty: no HTTP. Beyond "
+                 "loopback it needs http.token."},
+    {"http.token", ROW_SECRET, AT(http.token), .standard = "",
+     .sentence = "What a request must bear to be told of a user; empty: none is."},
 
     {"daemon.drain", ROW_DURATION, AT(daemon.drain_ms), 0, 10 * MINUTES, .standard = "20s",
      .sentence = "How long SIGTERM may take to finish what is under way."},
