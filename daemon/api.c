@@ -251,6 +251,8 @@ static bool leads_to(const struct route *route, const struct http_target *target
 {
     const char *path = route->path;
     for (size_t i = 0; i < target->segment_count; i++) {
+        if (*path == '\0')
+            return false;
         struct slice wanted = next_segment(&path);
         struct slice given = target->segments[i];
         if (is_name(wanted) ? given.length == 0 : !slice_equal(wanted, given))

@@ -468,7 +468,7 @@ int http_open(struct http **http, uv_loop_t *loop, const struct http_settings *s
     struct http_address address;
     if (http_address_parse(&address, settings->listen, err) != 0)
         return err->code;
-    bool local = http_address_is_loopback(&address);
+    bool local = http_address_is_loopback(&address) && !settings->exposed;
     if (!local && settings->token[0] == '\0')
         return error_set(err, ERR_SETTINGS,
                          "%s: an address that others reach needs a token (http.token)",

@@ -14,9 +14,9 @@
  * sniffed, nor cached unless it says otherwise. What libmicrohttpd itself refuses (not HTTP, too
  * large a head) it answers itself, with a fixed page and without those headers.
  *
- * An address that others reach needs a token: without one http_open refuses. Which paths want it
- * is the handler's business; it is told whether the address is local and whether
- * "Authorization: Bearer TOKEN" came with the right one (compared in constant time). */
+ * An address that others reach (or one that is `exposed`) needs a token: without one http_open
+ * refuses. Which paths want it is the handler's business; it is told whether the address is local
+ * and whether "Authorization: Bearer TOKEN" came with the right one (compared in constant time). */
 #ifndef FRESHET_MONITOR_HTTP_H
 #define FRESHET_MONITOR_HTTP_H
 
@@ -41,7 +41,7 @@ enum http_method { HTTP_GET, HTTP_POST };
 struct http_request {
     enum http_method method; /* HEAD is HTTP_GET */
     struct http_target target;
-    bool local;     /* the server listens on a loopback address */
+    bool local;     /* only this machine reaches the server */
     bool has_token; /* the right one came */
 };
 
@@ -58,6 +58,7 @@ struct http_answer {
 struct http_settings {
     const char *listen; /* see http_address.h */
     const char *token;  /* empty: there is none; both are borrowed until http_open has returned */
+    bool exposed;       /* others reach it although its address is a loopback one */
     int idle_s, request_ms; /* 0: HTTP_IDLE_S, HTTP_REQUEST_MS */
 };
 
