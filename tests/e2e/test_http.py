@@ -285,6 +285,14 @@ class HttpTest(EndToEnd):
         self.assertNotEqual(done.returncode, 0)
         self.assertIn(f"http.listen: {taken}", done.stderr)
 
+    def test_the_daemon_ends_though_clients_stay(self):
+        _, address = self.start_broker("leaving", "leaving")
+        daemon = self.new("leaving", address)
+        with socket.create_connection(("127.0.0.1", port_of(daemon)), timeout=DEADLINE_S) as link:
+            link.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\nGET /he")
+            self.assertIn(b" 200 ", link.recv(65536))
+            self.assertEqual(daemon.terminate(), 0)
+
     # ---- limits
 
     def raw(self, bytes_sent, deadline_s=DEADLINE_S):

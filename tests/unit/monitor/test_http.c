@@ -395,6 +395,9 @@ static void test_a_name_that_is_not_loopback_is_refused(void **state)
     expect(
         "GET /echo HTTP/1.1\r\nHost: localhost\r\nHost: evil.example\r\nConnection: close\r\n\r\n",
         421, "Host");
+    expect(
+        "GET /echo HTTP/1.1\r\nHost: evil.example\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+        421, "Host");
     expect("GET /echo HTTP/1.0\r\n\r\n", 421, "Host");
 }
 
@@ -408,7 +411,8 @@ static void test_a_token_is_the_right_one_or_none(void **state)
         GET_WITH("/echo", "Authorization: Bearer "),
         GET_WITH("/echo", "Authorization: Basic " TOKEN),
         GET_WITH("/echo", "Authorization: " TOKEN),
-        GET_WITH("/echo", "Authorization: Bearer " TOKEN "\r\nAuthorization: Bearer x")};
+        GET_WITH("/echo", "Authorization: Bearer " TOKEN "\r\nAuthorization: Bearer x"),
+        GET_WITH("/echo", "Authorization: Bearer x\r\nAuthorization: Bearer " TOKEN)};
     expect(GET_WITH("/echo", "Authorization: Bearer " TOKEN), 200, "\"token\":true");
     expect(GET_WITH("/echo", "authorization: bearer " TOKEN), 200, "\"token\":true");
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
@@ -431,10 +435,10 @@ static void test_where_there_is_no_token_none_is_right(void **state)
 
 static void test_every_answer_is_strict_and_names_no_server(void **state)
 {
-    static const char *const wanted[] = {"Content-Security-Policy: default-src 'none'; ",
-                                         "frame-ancestors 'none'\r\n",
-                                         "X-Content-Type-Options: nosniff\r\n",
-                                         "Referrer-Policy: no-referrer\r\n", "Cache-Control: no"};
+    static const char *const wanted[] = {
+        "Content-Security-Policy: default-src 'none'; ", "frame-ancestors 'none'\r\n",
+        "X-Content-Type-Options: nosniff\r\n",           "Referrer-Policy: no-referrer\r\n",
+        "Cross-Origin-Resource-Policy: same-origin\r\n", "Cache-Control: no"};
     struct server server;
     struct asking askings[] = {
         {GET("/echo"), NULL},
