@@ -17,6 +17,7 @@
 #include "daemon/settings.h"
 #include "daemon/swapper.h"
 #include "daemon/trainer.h"
+#include "monitor/http.h"
 
 struct daemon {
     uv_loop_t loop;
@@ -37,6 +38,7 @@ struct daemon {
     struct swapper *swapper;
     struct trainer *trainer;
     struct control *control;
+    struct http *http; /* NULL: none is wanted */
     uv_signal_t sigterm, sigint, sighup;
     uv_timer_t deadline, sweep_timer;
     struct pulse pulse;
@@ -68,16 +70,16 @@ int daemon_reload(struct daemon *daemon, struct buffer *complaints, struct error
 /* Questions about one list (daemon/requests_explain.c): answered when the line has been held for
  * them, and a worker is done. At most DAEMON_QUESTIONS_MAX wait at a time. */
 #define DAEMON_QUESTIONS_MAX 16
-void daemon_explain(struct daemon *daemon, struct control_request *request,
-                    const struct json *body);
-void daemon_whatif(struct daemon *daemon, struct control_request *request, const struct json *body);
-void daemon_similar(struct daemon *daemon, struct control_request *request,
-                    const struct json *body);
+void daemon_explain(struct daemon *daemon, struct request *request, const struct json *body);
+void daemon_whatif(struct daemon *daemon, struct request *request, const struct json *body);
+void daemon_similar(struct daemon *daemon, struct request *request, const struct json *body);
 
-/* The requests of the control socket (daemon/requests.c), and the answer to "status"
- * (daemon/status.c). */
-void daemon_request(struct control_request *request, const struct json *body, void *arg);
+/* What the control socket and HTTP are asked (daemon/requests.c), and the members of the answers to
+ * "status" (daemon/status.c), "overview" and "arms". */
+void daemon_request(struct request *request, const struct json *body, void *arg);
 void daemon_status(struct daemon *daemon, struct json_writer *w);
+void daemon_overview(struct daemon *daemon, struct json_writer *w);
+void daemon_arms(struct daemon *daemon, struct json_writer *w);
 
 /* The answer to "/metrics" (daemon/metrics.c), appended; its type is EXPOSITION_CONTENT_TYPE. */
 void daemon_metrics(struct daemon *daemon, struct buffer *out);

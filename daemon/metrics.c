@@ -88,7 +88,8 @@ static void add_lists(struct daemon *daemon, struct exposition *e)
                        (double)line->lists[cause]);
     exposition_add(e, "freshet_queued_users", NULL, (double)line_queued(daemon->line));
     exposition_add(e, "freshet_owed_users", NULL, (double)daemon_owed(daemon));
-    exposition_add_histogram(e, "freshet_event_to_list_seconds", NULL, watch_event_to_list(daemon->watch));
+    exposition_add_histogram(e, "freshet_event_to_list_seconds", NULL,
+                             watch_event_to_list(daemon->watch));
 }
 
 static void add_accuracy_count(struct exposition *e, const char *scope, const char *method,
@@ -130,8 +131,8 @@ static double written_s(const struct daemon *daemon, uint64_t series, uint64_t n
     return stat(path, &file) == 0 ? (double)file.st_mtim.tv_sec : NAN;
 }
 
-static void add_live_generation(const struct daemon *daemon, struct exposition *e,
-                                uint64_t series, const struct generation *generation)
+static void add_live_generation(const struct daemon *daemon, struct exposition *e, uint64_t series,
+                                const struct generation *generation)
 {
     const struct score_weights *weights = &generation->weights;
     exposition_add(e, "freshet_generation_written_timestamp_seconds", NULL,

@@ -15,7 +15,7 @@ struct question;
 
 struct asked {
     struct daemon *daemon;
-    struct control_request *request;
+    struct request *request;
     const struct question *question;
     struct json *body; /* owned; slices below point into it */
     struct slice items[WHATIF_ITEMS_MAX];
@@ -129,7 +129,7 @@ static void write_similar(struct json_writer *w, const struct explain_context *c
 static void finish(struct asked *asked)
 {
     if (asked->error.code != 0)
-        control_fail(asked->request, &asked->error);
+        request_fail(asked->request, &asked->error);
     asked->daemon->questions--;
     json_free(asked->body);
     free(asked);
@@ -154,7 +154,7 @@ static void answer(struct asked *asked)
     json_bool(&w, "ok", true);
     asked->question->write(&w, &context, asked);
     json_end_object(&w);
-    control_answer(asked->request, buffer_slice(&text));
+    request_answer(asked->request, buffer_slice(&text));
     buffer_deinit(&text);
 }
 
@@ -281,7 +281,7 @@ static struct json *copy_of(const struct json *body)
     return copy;
 }
 
-static void ask(struct daemon *daemon, struct control_request *request, const struct json *body,
+static void ask(struct daemon *daemon, struct request *request, const struct json *body,
                 const struct question *question)
 {
     struct asked *asked = mem_zalloc(sizeof *asked);
@@ -296,7 +296,7 @@ static void ask(struct daemon *daemon, struct control_request *request, const st
     finish(asked);
 }
 
-void daemon_explain(struct daemon *daemon, struct control_request *request, const struct json *body)
+void daemon_explain(struct daemon *daemon, struct request *request, const struct json *body)
 {
     static const struct question question = {.command = "explain",
                                              .of_user = true,
@@ -307,7 +307,7 @@ void daemon_explain(struct daemon *daemon, struct control_request *request, cons
     ask(daemon, request, body, &question);
 }
 
-void daemon_whatif(struct daemon *daemon, struct control_request *request, const struct json *body)
+void daemon_whatif(struct daemon *daemon, struct request *request, const struct json *body)
 {
     static const struct question question = {.command = "whatif",
                                              .of_user = true,
@@ -318,7 +318,7 @@ void daemon_whatif(struct daemon *daemon, struct control_request *request, const
     ask(daemon, request, body, &question);
 }
 
-void daemon_similar(struct daemon *daemon, struct control_request *request, const struct json *body)
+void daemon_similar(struct daemon *daemon, struct request *request, const struct json *body)
 {
     static const struct question question = {.command = "similar",
                                              .items_max = 1,

@@ -96,6 +96,7 @@ class Freshet:
             "events": self.event_types,  # beside max_age and its like
             "state": {"dir": str(self.state_dir)},
             "redis": {"address": redis_address, "prefix": self.prefix},
+            "http": {"listen": "127.0.0.1:0"},
         }
         self.settings = merged(merged(SETTINGS, own), settings or {})
         self.config = self.folder / "freshet.yaml"
