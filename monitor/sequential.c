@@ -34,21 +34,22 @@ static double spread(double total, double squares)
     return squares > 0 ? total * total / squares : 0;
 }
 
-static bool known(const struct rate_sums *arm, const struct rate_sums *pool)
+static bool known(const struct rate_sums *arm, const struct rate_sums *pool, double least)
 {
     double share = (double)arm->users / (double)pool->users;
     double misses = (double)pool->events - pool->sum;
     double misses_squares = pool->nn - 2 * pool->ns + pool->ss;
-    return arm->users >= SEQUENTIAL_USERS_MIN &&
-           spread((double)arm->events, arm->nn) >= SEQUENTIAL_SPREAD_MIN &&
-           spread(pool->sum, pool->ss) * share >= SEQUENTIAL_SPREAD_MIN &&
-           spread(misses, misses_squares) * share >= SEQUENTIAL_SPREAD_MIN;
+    return arm->users >= SEQUENTIAL_USERS_MIN && spread((double)arm->events, arm->nn) >= least &&
+           spread(pool->sum, pool->ss) * share >= least &&
+           spread(misses, misses_squares) * share >= least;
 }
 
-struct rate rate_within(const struct rate_sums *arm, const struct rate_sums *pool)
+/* The arm's rate by the header's two rules; the variance NaN where nothing is to be said. */
+static struct rate rate_within(const struct rate_sums *arm, const struct rate_sums *pool,
+                               double least)
 {
     struct rate rate = rate_of(arm);
-    if (!known(arm, pool)) {
+    if (!known(arm, pool, least)) {
         rate.variance = NAN;
         return rate;
     }
@@ -92,7 +93,7 @@ static double logistic(double x)
 struct rate_interval sequential_rate(const struct rate_sums *arm, const struct rate_sums *pool,
                                      struct sequential_test test)
 {
-    struct rate rate = rate_within(arm, pool);
+    struct rate rate = rate_within(arm, pool, SEQUENTIAL_RATE_SPREAD_MIN);
     double p = rate.mean, half = reach(rate.variance, test);
     if (isnan(half))
         return (struct rate_interval){p, NAN, NAN};
@@ -102,11 +103,19 @@ struct rate_interval sequential_rate(const struct rate_sums *arm, const struct r
     return (struct rate_interval){p, logistic(middle - around), logistic(middle + around)};
 }
 
+static void compare(const struct rate_sums *arm, const struct rate_sums *control, struct rate *a,
+                    struct rate *c)
+{
+    struct rate_sums pool = rate_add(arm, control);
+    *a = rate_within(arm, &pool, SEQUENTIAL_SPREAD_MIN);
+    *c = rate_within(control, &pool, SEQUENTIAL_SPREAD_MIN);
+}
+
 struct uplift sequential_uplift(struct sequential *sequential, const struct rate_sums *arm,
                                 const struct rate_sums *control, struct sequential_test test)
 {
-    struct rate_sums pool = rate_add(arm, control);
-    struct rate a = rate_within(arm, &pool), c = rate_within(control, &pool);
+    struct rate a, c;
+    compare(arm, control, &a, &c);
     double difference = a.mean - c.mean, variance = a.variance + c.variance;
     double half = reach(variance, test);
     if (!isnan(half))
@@ -123,8 +132,8 @@ struct uplift sequential_uplift(struct sequential *sequential, const struct rate
 bool sequential_worse(const struct rate_sums *arm, const struct rate_sums *control, double drop,
                       struct sequential_test test)
 {
-    struct rate_sums pool = rate_add(arm, control);
-    struct rate a = rate_within(arm, &pool), c = rate_within(control, &pool);
+    struct rate a, c;
+    compare(arm, control, &a, &c);
     double kept = 1 - drop;
     double half = reach(a.variance + kept * kept * c.variance, test);
     return a.mean - kept * c.mean + half < 0; /* NaN is not */

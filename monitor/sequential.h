@@ -3,8 +3,8 @@
  * A rate is a sum over events divided by their number: hits or reciprocal ranks per event. Events
  * of one user resemble each other, so users, not events, are what is counted as independent. With
  * n_u the events and s_u the sum of user u, N and S their totals, U users and p = S / N, all that
- * is needed are sums that can be kept up to date event by event (Liang and Zeger 1986; the ratio
- * estimator of Deng, Lu and Litz 2017, equation of their delta method):
+ * is needed are sums that can be kept up to date event by event (Liang and Zeger 1986; of ratio
+ * metrics: Deng, Knoblich and Lu 2018, "Applying the Delta Method in Metric Analytics"):
  *
  *   V = var(p) = U / (U - 1) sum_u (s_u - p n_u)^2 / N^2
  *              = U / (U - 1) (ss - 2 p ns + p^2 nn) / N^2
@@ -39,6 +39,7 @@
  *      than SEQUENTIAL_USERS_MIN users, or with fewer than SEQUENTIAL_SPREAD_MIN over whom its
  *      events, or the pool's hits or misses times U / U_pool, are spread: Kish's effective number,
  *      (sum_u x_u)^2 / sum_u x_u^2. The arm's own hits are not asked for: with none it is judged.
+ *      SEQUENTIAL_RATE_SPREAD_MIN in its place for an arm's rate by itself.
  *
  * test_peeking.c simulates what both do: docs/BENCHMARKS.md, "Experiments".
  *
@@ -50,7 +51,8 @@
 #include <stdint.h>
 
 #define SEQUENTIAL_USERS_MIN 100
-#define SEQUENTIAL_SPREAD_MIN 20.0
+#define SEQUENTIAL_SPREAD_MIN 10.0      /* for a difference, */
+#define SEQUENTIAL_RATE_SPREAD_MIN 50.0 /* and for a rate, which no other's skew balances */
 
 /* K of the sample-ratio check: tightest for shares that are off by about sqrt(1/4 / K) = 0.5%. */
 #define SEQUENTIAL_RATIO_CONCENTRATION 10000.0
@@ -90,10 +92,6 @@ struct rate rate_of(const struct rate_sums *sums); /* as it is: V of the equatio
 
 /* The sums of two arms' users, who are different users. */
 struct rate_sums rate_add(const struct rate_sums *a, const struct rate_sums *b);
-
-/* An arm's rate by the two rules; the variance NaN where nothing is to be said. `pool` has the arm
- * in it. */
-struct rate rate_within(const struct rate_sums *arm, const struct rate_sums *pool);
 
 /* exp(-evidence): at or below the level, the null hypothesis is rejected, for good. */
 double sequential_p(const struct sequential *sequential);

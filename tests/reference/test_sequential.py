@@ -15,7 +15,7 @@ EXPERIMENTS = 400
 CLOSE = 1e-9
 AT, WEIGHTS = np.polynomial.hermite.hermgauss(20)
 LOG_WEIGHTS = np.log(WEIGHTS)
-USERS_MIN, SPREAD_MIN, CONCENTRATION = 100, 20, 10000
+USERS_MIN, SPREAD_MIN, RATE_SPREAD_MIN, CONCENTRATION = 100, 10, 50, 10000
 
 
 def sums(n, s):
@@ -32,13 +32,13 @@ def variance(n, s):
     return deviations.var(ddof=1) / len(n)
 
 
-def variance_within(own, pool):
+def variance_within(own, pool, least):
     """The rules 1 and 2 of monitor/sequential.h; NaN where nothing is said."""
     share = len(own[0]) / len(pool[0])
     misses = pool[0] - pool[1]
-    if len(own[0]) < USERS_MIN or spread(own[0]) < SPREAD_MIN:
+    if len(own[0]) < USERS_MIN or spread(own[0]) < least:
         return math.nan
-    if min(spread(pool[1]), spread(misses)) * share < SPREAD_MIN:
+    if min(spread(pool[1]), spread(misses)) * share < least:
         return math.nan
     return max(variance(*own), variance(*pool) / share)
 
@@ -106,7 +106,7 @@ class Sequential(unittest.TestCase):
         tau, level, drop = test
         pool = tuple(np.concatenate(pair) for pair in zip(arm, control))
         mean, control_mean = arm[1].sum() / arm[0].sum(), control[1].sum() / control[0].sum()
-        v, control_v = variance_within(arm, pool), variance_within(control, pool)
+        v = variance_within(arm, pool, RATE_SPREAD_MIN)
         said = 0
         self.close(found[0], mean, "rate")
         if math.isnan(v):
@@ -116,6 +116,7 @@ class Sequential(unittest.TestCase):
             middle = math.log(mean / (1 - mean))
             self.close(found[1], logistic(middle - around), "low")
             self.close(found[2], logistic(middle + around), "high")
+        v, control_v = (variance_within(one, pool, SPREAD_MIN) for one in (arm, control))
         difference, both = mean - control_mean, v + control_v
         self.close(found[3], difference, "difference")
         self.close(found[6], difference / control_mean if control_mean else math.nan, "relative")
@@ -141,6 +142,25 @@ class Sequential(unittest.TestCase):
         said = sum(self.check_rates(found, *case) for found, case in zip(self.ask(lines), cases))
         self.assertGreater(said, EXPERIMENTS / 10)  # enough of the cases are about more than silence
         self.assertLess(said, EXPERIMENTS)
+
+    def test_a_guard_turns_at_the_drop_at_which_the_definition_does(self):
+        lines = ["begin"]
+        for _ in range(20):
+            control = self.random.poisson(20, 3000) + 1.0
+            arm = self.random.poisson(20, 1500) + 1.0
+            control = control, self.random.binomial(control.astype(int), 0.3).astype(float)
+            arm = arm, self.random.binomial(arm.astype(int), 0.2).astype(float)
+            pool = tuple(np.concatenate(pair) for pair in zip(arm, control))
+            v, control_v = (variance_within(one, pool, SPREAD_MIN) for one in (arm, control))
+            rate, control_rate = (one[1].sum() / one[0].sum() for one in (arm, control))
+            low, high = 0.0, 1.0  # worse by `low`, not by `high`
+            for _ in range(50):
+                drop = (low + high) / 2
+                kept = 1 - drop
+                worse = rate - kept * control_rate + reach(v + kept**2 * control_v, 0.05, 0.05) < 0
+                low, high = (drop, high) if worse else (low, drop)
+            lines += [self.line((0.05, 0.05, low - 1e-7), arm, control), self.line((0.05, 0.05, low + 1e-7), arm, control)]
+        self.assertEqual([found[8] for found in self.ask(lines)], [1, 0] * 20)
 
     def test_p_is_the_smallest_of_all_looks(self):
         arms = [(self.random.poisson(20, 500) + 1.0, None) for _ in range(2)]

@@ -99,12 +99,10 @@ static inline void sim_arrive(struct sim *sim, const struct world *world, uint32
         abort(); /* a world too large */
     struct sim_user *user = &sim->user[sim->users++];
     *user = (struct sim_user){.arm = sim_uniform(sim) < world->share};
-    double rate =
-        sim_beta(sim, world->rate * world->alike, (1 - world->rate) * world->alike);
+    double rate = sim_beta(sim, world->rate * world->alike, (1 - world->rate) * world->alike);
     user->hit_below = sim_below(rate * (1 + user->arm * world->effect));
     double grown = 1 + (world->growing - 1) * step / world->steps;
-    user->active_below =
-        sim_below(fmin(1, 0.01 * grown * pow(sim_uniform(sim), -1 / world->tail)));
+    user->active_below = sim_below(fmin(1, 0.01 * grown * pow(sim_uniform(sim), -1 / world->tail)));
     user->burst = fmin(50, pow(sim_uniform(sim), -1 / 1.5));
 }
 
