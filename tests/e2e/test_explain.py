@@ -4,6 +4,7 @@
 import json
 import math
 import random
+import threading
 
 import numpy as np
 
@@ -13,6 +14,9 @@ from harness import EVENT_TYPES, EVENTS_FILE, EndToEnd, main
 REPLAYED = 8000
 SEED = 12
 USERS = 10
+ASKED_REPLAYED = 20_000
+RATE = 4000
+ASKERS = 4
 TYPES = {**EVENT_TYPES, "hated": {"weight": -0.7, "cap": 1, "hides": False}}
 SETTINGS = {
     "train": {"first_events": 4000},
@@ -298,6 +302,35 @@ class ExplainTest(EndToEnd):
         freshet = self.running("sgd", "sgd")
         self.check_explained(freshet)
         self.check_supposed(freshet)
+
+    def test_questions_while_events_come_change_nothing(self):
+        """Many at once, with training and swaps between them: state and lists are as without."""
+        freshet = self.freshet("asked", event_types=TYPES)
+        freshet.start()
+        replay = freshet.spawn("replay", EVENTS_FILE, "--limit", ASKED_REPLAYED, "--rate", RATE)
+        freshet.wait_applied(1000)
+        known = self.model(freshet)
+        answered, wrong = [], []
+
+        def ask_on(seed):
+            draw = random.Random(seed)
+            while replay.poll() is None:
+                name, item = draw.choice(sorted(known.dump.users)), draw.choice(known.items)
+                question = draw.choice(
+                    (["explain", name, item], ["whatif", name, f"+{item}"], ["similar", item])
+                )
+                done = freshet.run(*question, "--json")
+                (answered if done.returncode == 0 else wrong).append((question, done.stderr))
+
+        threads = [threading.Thread(target=ask_on, args=(seed,)) for seed in range(ASKERS)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.assertEqual(replay.wait(), 0)
+        self.assertEqual(wrong, [])
+        self.assertGreater(len(answered), 20)
+        self.assert_two_equalities(freshet, ASKED_REPLAYED)
 
     def check_people(self, freshet):
         """What is printed for people, strangers and mistakes."""
