@@ -24,8 +24,9 @@ SETTINGS = {
     "model": {"trend_weight": 0.3, "together_weight": 2.0},
     "impression": {"discount": 0.3, "max": 50},
 }
-# Parts are in float64 on both sides but for float32 factors and counts, which both read alike.
-PART_TOLERANCE = 1e-6
+# Parts are in float64 on both sides but for factors and counts, which both read alike, and the diagonal of
+# A, which the product rounds to float32: 6e-8 of it, more where A is badly conditioned.
+PART_TOLERANCE = 1e-5
 
 
 class Parts(oracle.Model):
@@ -156,7 +157,7 @@ class ExplainTest(EndToEnd):
         return by_length[:3] + self.random.sample(sorted(by_length[3:]), USERS - 3)
 
     def assert_close(self, have, want, what):
-        limit = PART_TOLERANCE * (1 + abs(want))
+        limit = PART_TOLERANCE * abs(want) + 1e-8
         self.assertLessEqual(abs(have - want), limit, f"{what}: have {have}, want {want}")
 
     # ---- explain
