@@ -250,6 +250,14 @@ static void print_rank(const struct json *place, const char *key)
         printf("%5" PRId64, json_get_int(place, key, 0));
 }
 
+static void print_score(const struct json *place, const char *key)
+{
+    if (is_null(place, key))
+        printf(" %10s", "-");
+    else
+        printf(" %10.4f", json_get_number(place, key, 0));
+}
+
 static const char *change_of(const struct json *place)
 {
     if (is_null(place, "before"))
@@ -273,9 +281,10 @@ static void print_whatif(const struct json *answer, int64_t shown)
         print_rank(place, "before");
         printf(" ");
         print_rank(place, "after");
-        printf("  %-4s  %-16.*s %10.4f %10.4f  %.*s\n", change_of(place),
-               SLICE_ARG(text_of(place, "item")), json_get_number(place, "score_before", 0),
-               json_get_number(place, "score_after", 0), SLICE_ARG(text_of(place, "title")));
+        printf("  %-4s  %-16.*s", change_of(place), SLICE_ARG(text_of(place, "item")));
+        print_score(place, "score_before");
+        print_score(place, "score_after");
+        printf("  %.*s\n", SLICE_ARG(text_of(place, "title")));
     }
     printf("%" PRId64 " entered, %" PRId64 " left, %" PRId64
            " moved; 1 - Jaccard@20 %.4f, 1 - RBO %.4f\n",
