@@ -13,5 +13,6 @@ RUN apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq 
 COPY --from=build /out/ /
 USER freshet
 VOLUME /var/lib/freshet
+EXPOSE 7878
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s CMD ["freshet", "status", "--config", "/etc/freshet/freshet.yaml"]
 CMD ["freshet", "run", "--config", "/etc/freshet/freshet.yaml"]

@@ -8,11 +8,11 @@
  * whose value is null counts as absent. Users, items, id, ref and list are strings of 1 to
  * ID_BYTES_MAX bytes or integers, which become their decimal text; control characters are not
  * allowed in them. Every field that we read is checked, whatever the type of the event. Types
- * `retract` (user, ref) and `forget_user` (user) are control events. Of several reasons to refuse a
- * record the first counts in this order: too_large, no_value, bad_utf8, bad_json, missing_field,
- * bad_field, unknown_type, wrong_key, ahead. It allocates nothing but the unescaped copy of a
- * string that has escapes (from the batch). Tested against jansson on the same bytes: both accept
- * or both refuse, but for duplicates of keys that we do not read. */
+ * `retract` (user, ref), `forget_user` (user) and `impression` (user, item) are control events. Of
+ * several reasons to refuse a record the first counts in this order: too_large, no_value, bad_utf8,
+ * bad_json, missing_field, bad_field, unknown_type, wrong_key, ahead. It allocates nothing but the
+ * unescaped copy of a string that has escapes (from the batch). Tested against jansson on the same
+ * bytes: both accept or both refuse, but for duplicates of keys that we do not read. */
 #ifndef FRESHET_CONSUMER_DECODE_H
 #define FRESHET_CONSUMER_DECODE_H
 

@@ -81,6 +81,15 @@ void daemon_tell_trainer(struct daemon *daemon)
     trainer_set_series(daemon->trainer, series, count);
 }
 
+struct state_series daemon_live_series(const struct daemon *daemon,
+                                       const struct generation **generation)
+{
+    uint64_t key = scorers_series_of(daemon->scorers, scorers_control(daemon->scorers));
+    const struct state_series *series = history_series(daemon->history, key);
+    *generation = scorers_generation(daemon->scorers, key);
+    return series != NULL ? *series : (struct state_series){.key = key};
+}
+
 /* Whether an impression can change any list. */
 static bool impressions_matter(const struct settings *settings)
 {

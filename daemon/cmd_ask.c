@@ -197,16 +197,35 @@ static void print_status(const struct json *s)
            json_get_number(recent, "hit@20", 0));
 }
 
+/* What the daemon exports, as it would over HTTP. */
+static int print_metrics(const char *config)
+{
+    struct buffer request = {0};
+    struct json_writer w = {&request, false};
+    struct json *answer;
+    struct error err = {0};
+    begin_request(&w, "metrics");
+    json_end_object(&w);
+    int status = ask(config, &request, ASK_MS, &answer, &err);
+    buffer_deinit(&request);
+    if (status != 0)
+        return command_fail(&err);
+    printf("%.*s", SLICE_ARG(json_get_string(answer, "text", SLICE(""))));
+    json_free(answer);
+    return 0;
+}
+
 int cmd_status(int argc, char **argv)
 {
-    const char *config = NULL, *as_json = NULL;
+    const char *config = NULL, *as_json = NULL, *as_metrics = NULL;
     const struct option_row rows[] = {
         {"config", "FILE", "the settings", &config},
+        {"metrics", NULL, "what Prometheus reads, fit for a textfile collector", &as_metrics},
         {"json", NULL, "all figures, as one JSON object", &as_json},
         {0},
     };
     const struct command_line line = {
-        .synopsis = "status --config FILE [--json]",
+        .synopsis = "status --config FILE [--json|--metrics]",
         .summary =
             "How the running daemon is. Exit status 0 if Kafka and Redis are up, 75 if not or if\n"
             "no daemon runs: fit for a health check.",
@@ -220,6 +239,8 @@ int cmd_status(int argc, char **argv)
         return command_fail(&err);
     if (help)
         return 0;
+    if (as_metrics != NULL)
+        return print_metrics(config);
     if (command_settings(config, &settings, &err) != 0)
         return command_fail(&err);
     struct buffer text = {0};

@@ -1,4 +1,5 @@
 #include "daemon/command.h"
+#include "daemon/metrics.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,11 +26,12 @@ static int print_generated(void (*write)(struct buffer *out))
 
 int cmd_check(int argc, char **argv)
 {
-    const char *config = NULL, *defaults = NULL, *markdown = NULL;
+    const char *config = NULL, *defaults = NULL, *markdown = NULL, *metrics = NULL;
     const struct option_row rows[] = {
         {"config", "FILE", "the settings to check", &config},
         {"defaults", NULL, "print every key with its default (configs/freshet.yaml)", &defaults},
         {"markdown", NULL, "print the reference (docs/CONFIG.md)", &markdown},
+        {"metrics", NULL, "print the table of metrics (docs/METRICS.md)", &metrics},
         {0},
     };
     const struct command_line line = {
@@ -48,6 +50,8 @@ int cmd_check(int argc, char **argv)
         return print_generated(settings_write_defaults);
     if (markdown != NULL)
         return print_generated(settings_write_markdown);
+    if (metrics != NULL)
+        return print_generated(metrics_write_table);
 
     struct settings *settings;
     if (command_settings(config, &settings, &err) != 0)

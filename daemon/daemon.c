@@ -162,6 +162,8 @@ static void close_parts(struct daemon *daemon)
     uv_close((uv_handle_t *)&daemon->sighup, NULL);
     uv_close((uv_handle_t *)&daemon->sweep_timer, NULL);
     daemon->closing = 9; /* the eight below, and one for having gone through them */
+
+    pulse_close(&daemon->pulse);
     if (daemon->swapper != NULL)
         swapper_free(daemon->swapper, part_closed, daemon);
     if (daemon->control != NULL)
@@ -333,6 +335,7 @@ static void init_handles(struct daemon *daemon)
 {
     uv_timer_init(&daemon->loop, &daemon->deadline);
     uv_timer_init(&daemon->loop, &daemon->sweep_timer);
+    pulse_init(&daemon->pulse, &daemon->loop);
     uv_signal_init(&daemon->loop, &daemon->sigterm);
     uv_signal_init(&daemon->loop, &daemon->sigint);
     uv_signal_init(&daemon->loop, &daemon->sighup);
@@ -346,6 +349,8 @@ static void watch(struct daemon *daemon)
     uv_signal_start(&daemon->sigterm, ask_to_end, SIGTERM);
     uv_signal_start(&daemon->sigint, ask_to_end, SIGINT);
     uv_signal_start(&daemon->sighup, ask_to_reload, SIGHUP);
+
+    pulse_start(&daemon->pulse);
     uint64_t sweep_ms = (uint64_t)daemon->settings->lists.sweep_ms;
     if (sweep_ms > 0)
         uv_timer_start(&daemon->sweep_timer, sweep_due, sweep_ms, sweep_ms);
@@ -373,8 +378,10 @@ static int open_all(struct daemon *daemon, struct error *err)
 
 int daemon_run(const struct settings *settings, const char *config, struct error *err)
 {
-    struct daemon daemon = {
-        .config = config, .settings = settings, .began_ns = clock_monotonic_ns()};
+    struct daemon daemon = {.config = config,
+                            .settings = settings,
+                            .began_ns = clock_monotonic_ns(),
+                            .began_ms = clock_wall_ms()};
     blas_init();
     uv_loop_init(&daemon.loop);
     init_handles(&daemon);

@@ -12,6 +12,7 @@
 #include "daemon/control.h"
 #include "daemon/experiment.h"
 #include "daemon/line.h"
+#include "daemon/pulse.h"
 #include "daemon/renewal.h"
 #include "daemon/settings.h"
 #include "daemon/swapper.h"
@@ -38,7 +39,8 @@ struct daemon {
     struct control *control;
     uv_signal_t sigterm, sigint, sighup;
     uv_timer_t deadline, sweep_timer;
-    int64_t began_ns;
+    struct pulse pulse;
+    int64_t began_ns, began_ms; /* monotonic; since 1970 */
     bool kafka_up, draining, leaving;
     char kafka_why[ERROR_TEXT_MAX], redis_why[ERROR_TEXT_MAX];
     int64_t kafka_told_ms, redis_told_ms;
@@ -54,6 +56,10 @@ void daemon_build_arms(struct daemon *daemon);
 void daemon_line_arms(const struct settings *settings, struct line_arm *arms);
 void daemon_tell_trainer(struct daemon *daemon);
 
+/* Control's series of generations, and what is live of it (NULL: nothing in memory). */
+struct state_series daemon_live_series(const struct daemon *daemon,
+                                       const struct generation **generation);
+
 /* Reads the settings again; they are in force a little later. ERR_SETTINGS, a complaint a line, and
  * all as it was, if they are wrong or would need a restart. */
 int daemon_reload(struct daemon *daemon, struct buffer *complaints, struct error *err);
@@ -62,5 +68,11 @@ int daemon_reload(struct daemon *daemon, struct buffer *complaints, struct error
  * (daemon/status.c). */
 void daemon_request(struct control_request *request, const struct json *body, void *arg);
 void daemon_status(struct daemon *daemon, struct json_writer *w);
+
+/* The answer to "/metrics" (daemon/metrics.c), appended; its type is EXPOSITION_CONTENT_TYPE. */
+void daemon_metrics(struct daemon *daemon, struct buffer *out);
+
+/* Users whose list is still to be sent. */
+size_t daemon_owed(const struct daemon *daemon);
 
 #endif

@@ -6,6 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+struct holder { /* somebody who wants the line to stand still */
+    struct holder *next;
+    void (*told)(void *arg);
+    void *arg;
+};
+
 struct line {
     uv_loop_t *loop;
     struct line_settings settings;
@@ -27,9 +33,11 @@ struct line {
     uv_work_t score_work;
     uv_idle_t turn;
     struct settling *settling;
-    bool stop_learning, holding, stop;
-    void (*held)(void *arg);
-    void *held_arg;
+    bool stop_learning, stop;
+    struct holder *holds; /* waiting, in the order of asking */
+    bool holding;       /* neither learns nor scores: somebody holds, or waits for the worker */
+    bool held;          /* somebody holds */
+    bool passing;       /* one has let go: a turn for the line before the next holds */
     void (*stopped)(void *arg);
     void *stopped_arg;
     bool spill;
@@ -364,16 +372,28 @@ struct settling *line_settling(struct line *line)
 
 void line_hold(struct line *line, void (*held)(void *arg), void *arg)
 {
-    line->holding = true;
-    line->held = held;
-    line->held_arg = arg;
+    struct holder **at = &line->holds;
+    while (*at != NULL)
+        at = &(*at)->next;
+    *at = mem_alloc(sizeof **at);
+    **at = (struct holder){NULL, held, arg};
     line_wake(line);
 }
 
 void line_release(struct line *line)
 {
-    line->holding = false;
+    line->holding = line->held = false;
+    line->passing = true;
     line_wake(line);
+}
+
+static void tell_first_hold(struct line *line)
+{
+    struct holder *hold = line->holds;
+    line->holds = hold->next;
+    line->held = true;
+    hold->told(hold->arg); /* may release */
+    free(hold);
 }
 
 void line_stop_learning(struct line *line)
@@ -401,13 +421,14 @@ void line_stop(struct line *line, void (*stopped)(void *arg), void *arg)
 /* Those who wait for the worker to be done. */
 static void tell_quiet(struct line *line)
 {
-    if (line->at_score != NULL && !line->scored)
+    if ((line->at_score != NULL && !line->scored) || line->held)
         return;
-    void (*held)(void *arg) = line->held;
+    if (line->holding && line->holds != NULL)
+        tell_first_hold(line);
+    if (line->held || (line->stop && line->holds != NULL))
+        return;
     void (*stopped)(void *arg) = line->stopped;
-    line->held = line->stopped = NULL;
-    if (held != NULL)
-        held(line->held_arg);
+    line->stopped = NULL;
     if (stopped != NULL)
         stopped(line->stopped_arg);
 }
@@ -416,6 +437,7 @@ static void turn(uv_idle_t *idle)
 {
     struct line *line = idle->data;
     uv_idle_stop(idle);
+    line->holding |= line->holds != NULL && (!line->passing || line->stop);
     tell_quiet(line);
     if (line->stop)
         return;
@@ -428,6 +450,9 @@ static void turn(uv_idle_t *idle)
         line_wake(line);
     if (may_score(line))
         score(line);
+    if (line->passing && line->holds != NULL)
+        line_wake(line);
+    line->passing = false;
     if (line->spill && line_queued(line) == 0) {
         line->spill = false;
         line->spilled(line->arg);
@@ -464,6 +489,10 @@ struct line *line_new(uv_loop_t *loop, const struct line_settings *settings,
 static void turn_closed(uv_handle_t *handle)
 {
     struct line *line = handle->data;
+    for (struct holder *next, *hold = line->holds; hold != NULL; hold = next) {
+        next = hold->next;
+        free(hold);
+    }
     batch_deinit(&line->batch);
     slate_deinit(&line->slates[0]);
     slate_deinit(&line->slates[1]);

@@ -52,6 +52,20 @@ static void request_status(struct daemon *daemon, struct control_request *reques
     buffer_deinit(&text);
 }
 
+static void request_metrics(struct daemon *daemon, struct control_request *request)
+{
+    struct buffer metrics = {0}, text = {0};
+    struct json_writer w = {&text, false};
+    daemon_metrics(daemon, &metrics);
+    json_begin_object(&w, NULL);
+    json_bool(&w, "ok", true);
+    json_string(&w, "text", buffer_slice(&metrics));
+    json_end_object(&w);
+    control_answer(request, buffer_slice(&text));
+    buffer_deinit(&metrics);
+    buffer_deinit(&text);
+}
+
 /* -- recommend --------------------------------------------------------------------------------- */
 
 /* The titles of a list's items, as an object by item id. */
@@ -182,6 +196,8 @@ void daemon_request(struct control_request *request, const struct json *body, vo
     struct slice command = json_get_string(body, "cmd", SLICE(""));
     if (slice_equal(command, SLICE("status"))) {
         request_status(daemon, request);
+    } else if (slice_equal(command, SLICE("metrics"))) {
+        request_metrics(daemon, request);
     } else if (daemon->leaving) {
         answer_error(request, ERR_DOWN, "the daemon is stopping");
     } else if (slice_equal(command, SLICE("recommend"))) {

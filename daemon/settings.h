@@ -5,10 +5,11 @@
  * (`freshet check --defaults` and `--markdown` print them), so they cannot disagree. Unknown keys,
  * wrong types, values out of range and duplicate keys are refused with "FILE:LINE: KEY: what is
  * wrong" - all of them, not only the first. Durations are written 250ms, 10s, 5m, 6h, 30d; sizes
- * 64KiB, 256MiB, 4GiB. Two mappings have free keys: `kafka:` (librdkafka's properties, minus a
- * deny-list) and, under `events:`, the event types. Secrets may be given as `file:/path` or
- * `env:NAME` (redis.password, and any kafka property). Read once at start; owned by the one who
- * loads; any thread may read. */
+ * 64KiB, 256MiB, 4GiB; times 2026-11-01T00:00:00Z. Three mappings have free keys: `kafka:`
+ * (librdkafka's properties, minus a deny-list), `arms:` (whose members hold overrides of the rest)
+ * and, under `events:`, the event types. Secrets may be given as `file:/path` or `env:NAME`
+ * (redis.password, http.token, and any kafka property). Read at start, and again when the daemon is
+ * told to reload; owned by the one who loads; any thread may read. */
 #ifndef FRESHET_DAEMON_SETTINGS_H
 #define FRESHET_DAEMON_SETTINGS_H
 

@@ -132,8 +132,7 @@ static void check_http(struct loading *loading)
         return;
     if (address_parse_listen(&address, listen, &err) != 0)
         complain(loading, line, "http.listen", "%s", err.text);
-    else if (!address_is_loopback(&address) && loading->settings->http.token[0] == '\0' &&
-             line_of(loading, "http.token") == 0)
+    else if (!address_is_loopback(&address) && loading->settings->http.token[0] == '\0')
         complain(loading, line, "http.listen", "beyond this machine it needs http.token");
 }
 

@@ -44,6 +44,12 @@ static void write_partitions(struct daemon *daemon, struct json_writer *w)
     json_end_array(w);
 }
 
+size_t daemon_owed(const struct daemon *daemon)
+{
+    bool scanning = renewal_running(daemon->renewal) && renewal_left(daemon->renewal) == 0;
+    return renewal_left(daemon->renewal) + line_queued(daemon->line) + (scanning ? 1 : 0);
+}
+
 static void write_lists(struct daemon *daemon, struct json_writer *w)
 {
     const struct publisher_figures *figures = publisher_figures(daemon->publisher);
@@ -61,10 +67,7 @@ static void write_lists(struct daemon *daemon, struct json_writer *w)
     json_end_object(w);
     json_end_object(w);
     json_int(w, "queued", (int64_t)line_queued(daemon->line));
-    bool scanning = renewal_running(daemon->renewal) && renewal_left(daemon->renewal) == 0;
-    json_int(
-        w, "owed",
-        (int64_t)(renewal_left(daemon->renewal) + line_queued(daemon->line) + (scanning ? 1 : 0)));
+    json_int(w, "owed", (int64_t)daemon_owed(daemon));
 }
 
 static void write_latency(struct daemon *daemon, struct json_writer *w)
@@ -119,15 +122,14 @@ static void write_accuracy(struct daemon *daemon, struct json_writer *w)
 static void write_generation(struct daemon *daemon, struct json_writer *w)
 {
     const struct state_meta *meta = history_meta(daemon->history);
-    uint64_t key = scorers_series_of(daemon->scorers, scorers_control(daemon->scorers));
-    const struct state_series *series = history_series(daemon->history, key);
-    const struct generation *generation = scorers_generation(daemon->scorers, key);
+    const struct generation *generation;
+    struct state_series series = daemon_live_series(daemon, &generation);
     const struct trainer_figures *trainer = trainer_figures(daemon->trainer);
     json_begin_object(w, "generation");
-    json_int(w, "number", series != NULL ? (int64_t)series->generation : 0);
+    json_int(w, "number", (int64_t)series.generation);
     json_int(w, "swaps", meta->swap);
-    json_int(w, "newest", series != NULL ? (int64_t)series->newest_generation : 0);
-    json_int(w, "refused_in_a_row", series != NULL ? series->gate_refusals : 0);
+    json_int(w, "newest", (int64_t)series.newest_generation);
+    json_int(w, "refused_in_a_row", series.gate_refusals);
     json_bool(w, "in_memory", generation != NULL);
     if (generation != NULL) {
         json_int(w, "items", (int64_t)generation->items);

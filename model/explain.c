@@ -4,7 +4,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-const char *const explain_kind_names[EXPLAIN_KINDS] = {"event", "trend", "together"};
+const char *const explain_kind_names[EXPLAIN_KINDS] = {"taste", "trend", "together", "impressions"};
 
 void explain_deinit(struct explain *explain)
 {
@@ -19,8 +19,8 @@ static const struct user_record *record_of(const struct user *user)
     return record != NULL && record->forgotten == 0 ? record : NULL;
 }
 
-void explain_list(struct scorer *scorer, const struct user *user, struct slate_item **items,
-                  uint32_t *count)
+void explain_list(struct scorer *scorer, const struct user *user, int64_t next_offset,
+                  struct slate_list *list)
 {
     struct user supposed = {.record = record_of(user)};
     struct slate slate = {0};
@@ -29,13 +29,22 @@ void explain_list(struct scorer *scorer, const struct user *user, struct slate_i
         supposed.partition = user->partition;
     }
     scorer_add_supposed(scorer, &slate, &supposed);
+    if (next_offset != -1)
+        slate.lists[0].version.next_offset = next_offset;
     scorer_run(scorer, &slate);
-    *items = slate.lists[0].items;
-    *count = slate.lists[0].count;
-    slate.lists[0].record = NULL; /* neither is the slate's */
-    slate.lists[0].items = NULL;
+    *list = slate.lists[0];
+    list->user = NULL;
+    list->record = NULL;
+    slate.count = 0; /* the list is the caller's now */
     slate_deinit(&slate);
     scorer_release_cache(supposed.cache);
+}
+
+void explain_list_free(struct slate_list *list)
+{
+    free(list->items);
+    free(list->explored);
+    *list = (struct slate_list){0};
 }
 
 static struct explain_term *add_term(struct explain *out, enum explain_kind kind, double score,
@@ -129,7 +138,7 @@ static void add_events(const struct scorer_parts *parts, const struct user_recor
                     parts->columns->items, parts->columns->row_of[out->item], added, confidence);
     for (uint32_t i = count; i-- > 0;) {
         struct explain_term *term =
-            add_term(out, EXPLAIN_EVENT, out->taste_weight * added[i], at[i].item);
+            add_term(out, EXPLAIN_TASTE, out->taste_weight * added[i], at[i].item);
         term->event.ts_ms = at[i].ts_ms;
         term->event.offset = at[i].offset;
         term->event.value = at[i].value;
@@ -137,6 +146,27 @@ static void add_events(const struct scorer_parts *parts, const struct user_recor
         term->event.confidence = confidence[i];
     }
     free(added);
+}
+
+/* s' - s for what was shown and passed over. */
+static void add_impressions(const struct scorer_parts *parts, const struct user_record *record,
+                            struct explain *out)
+{
+    double discount = parts->settings->finishing.discount;
+    if (record == NULL || discount == 0 || out->propensity > 0)
+        return;
+    const struct shown_item *shown = user_shown(record);
+    for (uint32_t i = 0; i < record->shown_count; i++) {
+        if (shown[i].item != out->item)
+            continue;
+        double share = 1 - pow(1 - discount, shown[i].count);
+        struct explain_term *term =
+            add_term(out, EXPLAIN_IMPRESSIONS, -fabs(out->total) * share, out->item);
+        term->impressions.discount = discount;
+        term->impressions.times = shown[i].count;
+        term->impressions.ts_ms = shown[i].ts_ms;
+        return;
+    }
 }
 
 /* -- whether he may have it -------------------------------------------------------------------- */
@@ -181,18 +211,30 @@ static void find_out(const struct scorer_parts *parts, const struct user_record 
     out->out |= is_in_excluded_category(parts, info) ? EXPLAIN_CATEGORY : 0;
 }
 
+static double propensity_at(const struct slate_list *list, uint32_t at)
+{
+    for (uint32_t i = 0; i < list->explored_count; i++)
+        if (list->explored[i].at == at)
+            return list->explored[i].propensity;
+    return 0;
+}
+
 static void find_rank(struct scorer *scorer, const struct user *user, struct explain *out)
 {
-    struct slate_item *items;
-    explain_list(scorer, user, &items, &out->list_count);
-    for (uint32_t i = 0; i < out->list_count; i++) {
-        out->last_score = items[i].score;
-        if (items[i].item != out->item)
+    struct slate_list list;
+    explain_list(scorer, user, -1, &list);
+    out->list_count = list.count;
+    for (uint32_t i = 0; i < list.count; i++) {
+        double propensity = propensity_at(&list, i);
+        if (propensity == 0)
+            out->last_score = list.items[i].score;
+        if (list.items[i].item != out->item)
             continue;
         out->rank = i + 1;
-        out->list_score = items[i].score;
+        out->list_score = list.items[i].score;
+        out->propensity = propensity;
     }
-    free(items);
+    explain_list_free(&list);
 }
 
 void explain(struct scorer *scorer, const struct user *user, uint32_t item, struct explain *out)
@@ -203,6 +245,7 @@ void explain(struct scorer *scorer, const struct user *user, uint32_t item, stru
     bool known = item < parts.columns->items;
     *out = (struct explain){
         .item = known ? item : ITEM_NONE,
+        .arm = parts.settings->arm_name,
         .now_ms = history_now_ms(parts.history),
         .generation = parts.generation != NULL ? parts.generation->number : 0,
         .taste_weight = parts.weights->taste,
@@ -215,9 +258,10 @@ void explain(struct scorer *scorer, const struct user *user, uint32_t item, stru
     if (!known)
         return;
     size_t events = record != NULL ? record->interaction_count : 0;
-    out->terms = mem_array(NULL, 1 + TOGETHER_WINDOW + events, sizeof *out->terms);
+    out->terms = mem_array(NULL, 2 + TOGETHER_WINDOW + events, sizeof *out->terms);
     add_trend(&parts, out);
     add_together(&parts, record, out);
     add_events(&parts, record, out);
+    add_impressions(&parts, record, out);
     find_out(&parts, record, out);
 }

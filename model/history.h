@@ -1,10 +1,11 @@
 /* The second station: learns a batch. Users' histories, item sums, offsets, counters, dead letters.
  *
  * What is kept of a partition is a pure function of a prefix of it (and of the settings' limits),
- * applied in offset order: replaying changes nothing. The users lately touched live in memory,
- * bounded; the others are read from the state when needed. Changes become durable by
- * history_commit, a whole number of batches at a time. Everything here on the loop thread, but for
- * what says "worker"; while a worker scores, the loop does not learn. */
+ * applied in offset order: replaying changes nothing. (But for impressions of an item that another
+ * partition makes known, and outcomes of lists: those are as things were when they came.) The users
+ * lately touched live in memory, bounded; the others are read from the state when needed. Changes
+ * become durable by history_commit, a whole number of batches at a time. Everything here on the
+ * loop thread, but for what says "worker"; while a worker scores, the loop does not learn. */
 #ifndef FRESHET_MODEL_HISTORY_H
 #define FRESHET_MODEL_HISTORY_H
 

@@ -61,94 +61,7 @@ static int refuse(const struct dump *dump, const char *table)
     return error_set(dump->err, ERR_DATA, "the state's table of %s is damaged", table);
 }
 
-/* A dump is for finding damage, too, so that a number without a name is shown as what it is. */
-static struct slice name_of(const struct ids *ids, uint32_t number)
-{
-    return number < ids->count ? ids_text(ids, number) : SLICE("?");
-}
-
 /* -- users ------------------------------------------------------------------------------------- */
-
-static void write_interactions(struct dump *dump, const struct user_record *record)
-{
-    struct json_writer *json = &dump->json;
-    const struct interaction *at = user_interactions(record);
-    json_begin_array(json, "interactions");
-    for (uint32_t i = 0; i < record->interaction_count; i++) {
-        json_begin_object(json, NULL);
-        json_string(json, "item", name_of(&dump->items.ids, at[i].item));
-        json_string(json, "type", name_of(&dump->types, at[i].type));
-        json_real(json, "value", at[i].value);
-        json_int(json, "ts", at[i].ts_ms);
-        json_int(json, "offset", at[i].offset);
-        json_end_object(json);
-    }
-    json_end_array(json);
-}
-
-static void write_seen(struct dump *dump, const struct user_record *record)
-{
-    struct json_writer *json = &dump->json;
-    const struct seen_item *seen = user_seen(record);
-    json_begin_array(json, "seen");
-    for (uint32_t i = 0; i < record->seen_count; i++) {
-        json_begin_object(json, NULL);
-        json_string(json, "item", name_of(&dump->items.ids, seen[i].item));
-        json_begin_array(json, "types");
-        for (uint32_t type = 0; type < 64; type++)
-            if (seen[i].types >> type & 1)
-                json_string(json, NULL, name_of(&dump->types, type));
-        json_end_array(json);
-        json_end_object(json);
-    }
-    json_end_array(json);
-}
-
-static void write_shown(struct dump *dump, const struct user_record *record)
-{
-    struct json_writer *json = &dump->json;
-    const struct shown_item *shown = user_shown(record);
-    json_begin_array(json, "shown");
-    for (uint32_t i = 0; i < record->shown_count; i++) {
-        json_begin_object(json, NULL);
-        json_string(json, "item", name_of(&dump->items.ids, shown[i].item));
-        json_int(json, "count", shown[i].count);
-        json_int(json, "ts", shown[i].ts_ms);
-        json_end_object(json);
-    }
-    json_end_array(json);
-}
-
-static void write_hex(struct json_writer *json, const char *key, uint64_t number)
-{
-    char text[17];
-    snprintf(text, sizeof text, "%016" PRIx64, number);
-    json_text(json, key, text);
-}
-
-static void write_trial(struct json_writer *json, const struct trial_counts *counts)
-{
-    if (counts->trial == 0) {
-        json_text(json, "trial", NULL);
-        return;
-    }
-    json_begin_object(json, "trial");
-    write_hex(json, "id", counts->trial);
-    json_int(json, "begun", counts->begun);
-    json_int(json, "events", counts->events);
-    json_int(json, "hits10", counts->hits10);
-    json_int(json, "hits20", counts->hits20);
-    json_real(json, "rr", counts->rr);
-    json_end_object(json);
-}
-
-static void write_version(struct json_writer *json, const char *key, int64_t offset, uint32_t swap)
-{
-    json_begin_object(json, key);
-    json_int(json, "offset", offset);
-    json_int(json, "swap", swap);
-    json_end_object(json);
-}
 
 static int write_user(struct dump *dump, const struct state_key *key,
                       const struct user_record *record)
@@ -156,20 +69,7 @@ static int write_user(struct dump *dump, const struct state_key *key,
     struct json_writer *json = begin_line(dump);
     json_string(json, "user", key->rest);
     json_int(json, "partition", key->partition);
-    json_int(json, "events", (int64_t)record->events);
-    json_int(json, "last_ts", record->last_ts_ms);
-    json_bool(json, "forgotten", record->forgotten != 0);
-    write_interactions(dump, record);
-    write_seen(dump, record);
-    write_shown(dump, record);
-    write_version(json, "wanted", record->wanted_offset, record->wanted_swap);
-    write_version(json, "acked", record->acked_offset, record->acked_swap);
-    json_int(json, "changed_events", (int64_t)record->changed_events);
-    json_begin_array(json, "list");
-    for (uint32_t i = 0; i < record->list_count; i++)
-        json_string(json, NULL, name_of(&dump->items.ids, user_list(record)[i]));
-    json_end_array(json);
-    write_trial(json, &record->trial);
+    dump_user_record(json, record, &dump->items.ids, &dump->types);
     return end_line(dump);
 }
 
@@ -202,7 +102,7 @@ static int visit_sums(struct slice key, struct slice value, void *arg)
         return refuse(dump, "sums");
     memcpy(&sums, value.data, sizeof sums);
     struct json_writer *json = begin_line(dump);
-    json_string(json, "sums", name_of(&dump->items.ids, item));
+    json_string(json, "sums", dump_name(&dump->items.ids, item));
     json_int(json, "partition", parts.partition);
     json_int(json, "ts", sums.ts_ms);
     json_int(json, "count", (int64_t)sums.count);
@@ -225,13 +125,13 @@ static int write_table(struct dump *dump, int32_t partition, uint32_t item,
                        const struct pairs_table *table)
 {
     struct json_writer *json = begin_line(dump);
-    json_string(json, "pairs", name_of(&dump->items.ids, item));
+    json_string(json, "pairs", dump_name(&dump->items.ids, item));
     json_int(json, "partition", partition);
     json_int(json, "applied", table->applied);
     json_begin_array(json, "neighbours");
     for (uint32_t i = 0; i < table->count; i++) {
         json_begin_object(json, NULL);
-        json_string(json, "item", name_of(&dump->items.ids, table->items[i]));
+        json_string(json, "item", dump_name(&dump->items.ids, table->items[i]));
         json_int(json, "ts", table->day[i].ts_ms);
         write_counts(json, "forward", table->day[i].forward, table->ever[i].forward);
         write_counts(json, "backward", table->day[i].backward, table->ever[i].backward);
@@ -272,7 +172,7 @@ static int visit_trial(struct slice key, struct slice value, void *arg)
         return refuse(dump, "trials");
     const struct trial_sums *sums = &record.sums;
     struct json_writer *json = begin_line(dump);
-    write_hex(json, "trial", trial);
+    dump_hex(json, "trial", trial);
     json_int(json, "partition", parts.partition);
     json_int(json, "begun", record.begun);
     json_int(json, "touched", record.touched);
@@ -348,7 +248,7 @@ static void write_series(struct json_writer *json, const struct state_meta *meta
     for (uint32_t i = 0; i < meta->series_count; i++) {
         const struct state_series *series = &meta->series[i];
         json_begin_object(json, NULL);
-        write_hex(json, "key", series->key);
+        dump_hex(json, "key", series->key);
         json_int(json, "generation", (int64_t)series->generation);
         json_int(json, "newest_generation", (int64_t)series->newest_generation);
         json_int(json, "swap", series->swap);

@@ -12,6 +12,7 @@
  *   history_dead.c        dead letters
  *   history_scan.c        who is owed a list (worker)
  *   history_dump.c        the state as JSON lines (another process)
+ *   history_dump_user.c   a user's part of them
  *
  * A change is in one of two places: gathered (dirty) until a commit takes it, then in the commit
  * (committing) until that is done. A commit that fails puts back what was not changed again. */
@@ -238,6 +239,13 @@ void take_trials(struct partition *partition, struct slice topic, struct state_c
 void trials_committed(struct partition_trials *trials, bool ok);
 void trials_deinit(struct partition_trials *trials);
 bool trial_record_parse(struct trial_record *record, struct slice value);
+
+/* -- history_dump_user.c; an object is open */
+struct json_writer;
+void dump_user_record(struct json_writer *json, const struct user_record *record,
+                      const struct ids *items, const struct ids *types);
+struct slice dump_name(const struct ids *ids, uint32_t number);
+void dump_hex(struct json_writer *json, const char *key, uint64_t number);
 
 /* -- history_users.c */
 /* 1 and the user, 0 if nothing is kept, or an error. Erased users are found while in memory. */

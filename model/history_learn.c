@@ -33,8 +33,8 @@ static void want_lists(struct history *history)
 {
     for (size_t i = 0; i < history->learned.count; i++) {
         struct user *user = history->learned.at[i];
-        users_replace(history, user,
-                      user_want(user->record, user->learned_offset, history->meta.swap));
+        user->record = user_want(user->record, user->learned_offset, history->meta.swap);
+        users_mark(history, user);
         user->learned_offset = 0;
     }
 }

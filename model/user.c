@@ -92,11 +92,9 @@ struct user_record *user_record_new(const struct user_record *head)
     return &held->record;
 }
 
-/* A copy of `old` with the fixed part of `head`, which has the same counts. */
-static struct user_record *record_copy(const struct user_record *head,
-                                       const struct user_record *old)
+static struct user_record *record_copy(const struct user_record *old)
 {
-    struct user_record *record = user_record_new(head);
+    struct user_record *record = user_record_new(old);
     user_copy_array(record + 1, old + 1, 1, record->bytes - sizeof *record);
     return record;
 }
@@ -184,10 +182,14 @@ const struct user_record *user_without_since(const struct user_record *record, i
 
 const struct user_record *user_want(const struct user_record *old, int64_t offset, uint32_t swap)
 {
-    struct user_record head = *old;
-    head.wanted_offset = offset;
-    head.wanted_swap = swap;
-    return record_copy(&head, old);
+    struct user_record *record = (struct user_record *)old;
+    if (held_of(old)->references > 1) {
+        record = record_copy(old);
+        user_record_unref(old);
+    }
+    record->wanted_offset = offset;
+    record->wanted_swap = swap;
+    return record;
 }
 
 const struct user_record *user_acknowledge(const struct user_record *old, int64_t offset,

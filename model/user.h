@@ -11,6 +11,8 @@
  *                 recently shown first
  *   list          item numbers of the last list that Redis acknowledged, best first
  *
+ * What is shown is kept with users and items that are known already: see learn_impression.
+ *
  * Format 1 had neither `shown` nor what follows acked_swap; it is read, and converted as it is. */
 #ifndef FRESHET_MODEL_USER_H
 #define FRESHET_MODEL_USER_H
@@ -107,11 +109,14 @@ const struct user_record *user_impress(const struct user_record *old, uint32_t i
  * un-seen. The id stays in the dedup window. */
 const struct user_record *user_retract(const struct user_record *old, uint64_t ref_hash);
 const struct user_record *user_forget(void);
-const struct user_record *user_want(const struct user_record *old, int64_t offset, uint32_t swap);
 /* `changed`: the list is not the one acknowledged before. */
 const struct user_record *user_acknowledge(const struct user_record *old, int64_t offset,
                                            uint32_t swap, const uint32_t *items, uint32_t count,
                                            bool changed);
+
+/* Takes over the reference to `old`; where there is no other, nothing is copied: nobody else can
+ * have seen it. */
+const struct user_record *user_want(const struct user_record *old, int64_t offset, uint32_t swap);
 
 /* What of a record its factors would be made of without the interactions at or after an offset:
  * those before it, and nothing else. A record of the caller's own, on any thread. */

@@ -16,7 +16,8 @@ void whatif_deinit(struct whatif *whatif)
 /* What was changed, so that it can be changed back. */
 struct supposition {
     struct scorer_parts parts;
-    struct user user; /* the one supposed: his record is owned */
+    struct user user; /* the one supposed */
+    bool owned;       /* his record is: there was an event */
     int64_t now_ms, next_offset;
     size_t partition;         /* its index among those of parts.together */
     const struct pairs *from; /* NULL: there is no co-occurrence to suppose */
@@ -86,7 +87,7 @@ static void suppose_use(struct supposition *s, uint32_t item)
     s->count++;
 }
 
-static void suppose_event(struct supposition *s, uint32_t item, uint16_t type, bool first)
+static void suppose_event(struct supposition *s, uint32_t item, uint16_t type)
 {
     const struct interaction interaction = {
         .ts_ms = s->now_ms, .offset = s->next_offset, .value = 1, .item = item, .type = type};
@@ -95,9 +96,10 @@ static void suppose_event(struct supposition *s, uint32_t item, uint16_t type, b
         suppose_pairs(s, item);
     const struct user_record *after =
         user_apply(s->user.record, &interaction, history_limits(s->parts.history), NULL);
-    if (!first)
+    if (s->owned)
         user_record_unref(s->user.record);
     s->user.record = after;
+    s->owned = true;
     if (counts)
         suppose_use(s, item);
     s->next_offset++;
@@ -115,17 +117,13 @@ static void take_back(struct supposition *s, const uint32_t *items)
         s->parts.together->pairs[s->partition] = s->from;
         pairs_fork_free(&s->fork, s->from);
     }
-    user_record_unref(s->user.record);
+    if (s->owned)
+        user_record_unref(s->user.record);
 }
 
 /* -- comparing --------------------------------------------------------------------------------- */
 
-struct ranked {
-    struct slate_item *items;
-    uint32_t count;
-};
-
-static uint32_t rank_in(const struct ranked *list, uint32_t item)
+static uint32_t rank_in(const struct slate_list *list, uint32_t item)
 {
     for (uint32_t i = 0; i < list->count; i++)
         if (list->items[i].item == item)
@@ -133,7 +131,7 @@ static uint32_t rank_in(const struct ranked *list, uint32_t item)
     return 0;
 }
 
-static uint32_t *numbers_of(const struct ranked *list)
+static uint32_t *numbers_of(const struct slate_list *list)
 {
     uint32_t *numbers = mem_array(NULL, list->count + 1, sizeof *numbers);
     for (uint32_t i = 0; i < list->count; i++)
@@ -141,8 +139,8 @@ static uint32_t *numbers_of(const struct ranked *list)
     return numbers;
 }
 
-static void add_place(struct whatif *out, const struct ranked *before, uint32_t rank_before,
-                      const struct ranked *after, uint32_t rank_after)
+static void add_place(struct whatif *out, const struct slate_list *before, uint32_t rank_before,
+                      const struct slate_list *after, uint32_t rank_after)
 {
     const struct slate_item *old = rank_before > 0 ? &before->items[rank_before - 1] : NULL;
     const struct slate_item *new = rank_after > 0 ? &after->items[rank_after - 1] : NULL;
@@ -158,7 +156,8 @@ static void add_place(struct whatif *out, const struct ranked *before, uint32_t 
     out->moved += old != NULL && new != NULL &&rank_before != rank_after;
 }
 
-static void compare(struct whatif *out, const struct ranked *before, const struct ranked *after)
+static void compare(struct whatif *out, const struct slate_list *before,
+                    const struct slate_list *after)
 {
     out->before_count = before->count;
     out->after_count = after->count;
@@ -179,7 +178,7 @@ int whatif(struct scorer *scorer, const struct user *user, const uint32_t *items
            uint16_t type, struct whatif *out, struct error *err)
 {
     struct supposition s = {0};
-    struct ranked before, after;
+    struct slate_list before, after;
     *out = (struct whatif){0};
     begin(&s, scorer, user);
     if (s.now_ms == INT64_MIN) {
@@ -187,15 +186,16 @@ int whatif(struct scorer *scorer, const struct user *user, const uint32_t *items
         return error_set(err, ERR_DATA,
                          "no event has come yet: there is no time to suppose one at");
     }
-    explain_list(scorer, user, &before.items, &before.count);
+    explain_list(scorer, user, -1, &before);
     for (uint32_t i = 0; i < count; i++)
-        suppose_event(&s, items[i], type, i == 0);
-    explain_list(scorer, &s.user, &after.items, &after.count);
+        suppose_event(&s, items[i], type);
+    explain_list(scorer, &s.user, s.next_offset, &after);
     take_back(&s, items);
+    out->arm = s.parts.settings->arm_name;
     out->now_ms = s.now_ms;
     out->generation = s.parts.generation != NULL ? s.parts.generation->number : 0;
     compare(out, &before, &after);
-    free(before.items);
-    free(after.items);
+    explain_list_free(&before);
+    explain_list_free(&after);
     return 0;
 }

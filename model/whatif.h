@@ -23,6 +23,7 @@ struct whatif_place {
 };
 
 struct whatif {
+    struct slice arm; /* the scorer's */
     int64_t now_ms;
     uint64_t generation;
     struct whatif_place *places; /* [count]: the list after, then those that left */

@@ -1,4 +1,5 @@
-/* The dashboard's files, in the binary: monitor/web/ and Chart.js, embedded by scripts/embed.py at build.
+/* The dashboard's files, in the binary: monitor/web/ and Chart.js, embedded by scripts/embed.py at
+ * build.
  *
  * "/" is the page; the others are under "/assets/". Any thread; nothing is ever freed. */
 #ifndef FRESHET_MONITOR_ASSETS_H
@@ -16,7 +17,8 @@ struct asset {
     const char *etag; /* the header's value, with its quotes; changes with the bytes */
 };
 
-/* NULL if there is no such file. The path is compared byte by byte: no query, no decoding, no "..". */
+/* NULL if there is no such file. The path is compared byte by byte: no query, no decoding, no "..".
+ */
 const struct asset *assets_find(struct slice path);
 
 #endif

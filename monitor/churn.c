@@ -1,5 +1,7 @@
 #include "monitor/churn.h"
 
+#include <math.h>
+
 void churn_add(struct churn *churn, enum slate_cause cause, bool changed,
                const struct list_change *change)
 {
@@ -13,10 +15,19 @@ void churn_add(struct churn *churn, enum slate_cause cause, bool changed,
     sums->gone += change->gone;
     sums->jaccard += (double)change->jaccard;
     sums->rbo += (double)change->rbo;
-    sums->net_jaccard += (double)change->net_jaccard;
-    sums->net_rbo += (double)change->net_rbo;
+    if (!isnan(change->net_rbo)) {
+        sums->net_rewrites++;
+        sums->net_jaccard += (double)change->net_jaccard;
+        sums->net_rbo += (double)change->net_rbo;
+    }
     if (cause == CAUSE_EVENT)
         churn->recent[churn->recent_count++ % CHURN_RECENT] = change->rbo;
+}
+
+void churn_add_held(struct churn *churn, int hold)
+{
+    if (hold >= 0 && hold < CHURN_HOLDS)
+        churn->held[hold]++;
 }
 
 struct churn_sums churn_total(const struct churn *churn)
@@ -29,6 +40,7 @@ struct churn_sums churn_total(const struct churn *churn)
         total.gone += sums->gone;
         total.jaccard += sums->jaccard;
         total.rbo += sums->rbo;
+        total.net_rewrites += sums->net_rewrites;
         total.net_jaccard += sums->net_jaccard;
         total.net_rbo += sums->net_rbo;
     }

@@ -11,23 +11,30 @@
 
 #define CHURN_RECENT 200 /* rewrites after events that the recent mean is of */
 
+#define CHURN_HOLDS 8 /* room for the reasons of publisher/budget.h */
+
 struct churn_sums {
     uint64_t rewrites;
-    uint64_t changed; /* of those, with other items or in another order */
-    uint64_t gone;    /* items that left because they had to: used, blocked, expired, excluded */
-    double jaccard, rbo, net_jaccard, net_rbo; /* of the distances */
+    uint64_t changed;    /* of those, with other items or in another order */
+    uint64_t gone;       /* items that left because they had to: used, blocked, expired, excluded */
+    double jaccard, rbo; /* of the distances */
+    uint64_t net_rewrites;       /* those of which it is known what had to leave: not a shadow's */
+    double net_jaccard, net_rbo; /* over them */
 };
 
 struct churn { /* zero-initialise */
     struct churn_sums causes[CAUSE_COUNT];
     uint64_t first;             /* lists that took no other's place */
-    uint64_t held;              /* lists that were held back */
+    uint64_t held[CHURN_HOLDS]; /* lists that were held back, by list->hold */
     float recent[CHURN_RECENT]; /* 1 - RBO of the latest rewrites after events, a ring */
     uint64_t recent_count;      /* ever */
 };
 
+/* A list that Redis has, or a shadow arm's; `change->net_rbo` NaN: nothing is known of that. */
 void churn_add(struct churn *churn, enum slate_cause cause, bool changed,
                const struct list_change *change);
+
+void churn_add_held(struct churn *churn, int hold);
 
 /* Over all causes. */
 struct churn_sums churn_total(const struct churn *churn);

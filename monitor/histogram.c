@@ -5,24 +5,32 @@
 /* 32 octaves of 64 buckets: a bucket is 1/64 of its octave's lower bound wide, and its middle is
  * within 1/128 (0.8%) of all that fell into it. */
 #define OCTAVE_BUCKETS 64
-#define SMALLEST_US 1.0
-#define LARGEST_US 3600e6 /* an hour: below 2^32 */
+#define UNITS_PER_MS 1024.0 /* a power of two: counting in units loses nothing */
+#define SMALLEST 1.0
+#define LARGEST (3600e3 * UNITS_PER_MS) /* an hour: below 2^32 */
 
-static double clamp_us(double us)
+/* Each is 2^k (1 + j/64) of a millisecond, with k and j whole: the upper edge of a bucket. */
+const double histogram_bounds_ms[HISTOGRAM_BOUNDS] = {1,   2.5, 5,    10,   25,   50,    100,
+                                                      250, 500, 1000, 2000, 8000, 32000, 128000};
+
+static double clamp(double units)
 {
-    if (!(us > SMALLEST_US)) /* NaN, too */
-        return SMALLEST_US;
-    return us < LARGEST_US ? us : LARGEST_US;
+    if (!(units > SMALLEST)) /* NaN, too */
+        return SMALLEST;
+    return units < LARGEST ? units : LARGEST;
 }
 
-static int bucket_of(double us)
+/* The bucket (lower edge, upper edge] of what is in it, by the next smaller number there is, which
+ * is in [lower edge, upper edge). The smallest duration shares the first bucket. */
+static int bucket_of(double units)
 {
+    double below = units > SMALLEST ? nextafter(units, 0) : SMALLEST;
     int exponent;
-    double mantissa = frexp(us, &exponent); /* us = mantissa 2^exponent, mantissa in [1/2, 1) */
+    double mantissa = frexp(below, &exponent); /* below = mantissa 2^exponent, in [1/2, 1) */
     return (exponent - 1) * OCTAVE_BUCKETS + (int)((2 * mantissa - 1) * OCTAVE_BUCKETS);
 }
 
-static double middle_us(int bucket)
+static double middle(int bucket)
 {
     double within = (bucket % OCTAVE_BUCKETS + 0.5) / OCTAVE_BUCKETS;
     return ldexp(1 + within, bucket / OCTAVE_BUCKETS);
@@ -30,10 +38,22 @@ static double middle_us(int bucket)
 
 void histogram_add(struct histogram *histogram, double ms)
 {
-    double us = clamp_us(ms * 1e3);
+    double units = clamp(ms * UNITS_PER_MS);
     histogram->count++;
-    histogram->sum_ms += us / 1e3;
-    histogram->buckets[bucket_of(us)]++;
+    histogram->sum_ms += units / UNITS_PER_MS;
+    histogram->buckets[bucket_of(units)]++;
+}
+
+void histogram_cumulate(const struct histogram *histogram, uint64_t counts[HISTOGRAM_BOUNDS])
+{
+    uint64_t passed = 0;
+    int bucket = 0;
+    for (int i = 0; i < HISTOGRAM_BOUNDS; i++) {
+        int last = bucket_of(histogram_bounds_ms[i] * UNITS_PER_MS);
+        for (; bucket <= last; bucket++)
+            passed += histogram->buckets[bucket];
+        counts[i] = passed;
+    }
 }
 
 double histogram_quantile(const struct histogram *histogram, double q)
@@ -51,5 +71,5 @@ double histogram_quantile(const struct histogram *histogram, double q)
         if ((double)passed >= below)
             break;
     }
-    return middle_us(last) / 1e3;
+    return middle(last) / UNITS_PER_MS;
 }

@@ -190,9 +190,9 @@ static void add_published(struct watch *watch, const struct slate_list *list)
 {
     size_t arm = arm_of(watch, list);
     if (list->outcome == SLATE_HELD) {
-        watch->all->churn.held++;
+        churn_add_held(&watch->all->churn, list->hold);
         if (arm < watch->arm_count)
-            watch->figures[arm]->churn.held++;
+            churn_add_held(&watch->figures[arm]->churn, list->hold);
     }
     if (list->outcome != SLATE_STORED)
         return;

@@ -73,11 +73,11 @@ function stable(o) {
 
 const byUplift = (a, b) => (b.uplift?.mean ?? -Infinity) - (a.uplift?.mean ?? -Infinity);
 
-function armVerdict(o, arms, best) {
+function armVerdict(o, arms, ahead, best) {
   if (o.experiment.sample_ratio_alarm) return ["bad", "The split of users is off"];
   if (!arms.length) return ["unknown", "No arm to compare"];
   if (o.experiment.state === "waiting") return ["unknown", "Not begun"];
-  if (best && differs(best, o.experiment) && best.uplift.mean > 0) return ["good", `${best.name} is ahead`];
+  if (ahead) return ["good", `${ahead.name} is ahead`];
   const stopped = arms.filter((arm) => arm.state === "stopped");
   if (stopped.length === arms.length) return ["bad", arms.length === 1 ? `${stopped[0].name} is stopped` : "All arms are stopped"];
   if (stopped.length) return ["warn", `${stopped.map((arm) => arm.name).join(", ")} stopped`];
@@ -87,10 +87,12 @@ function armVerdict(o, arms, best) {
 
 function winning(o) {
   const arms = contenders(o);
-  const running = arms.filter((arm) => arm.state !== "stopped" && arm.uplift).sort(byUplift);
-  const best = running[0] ?? arms.filter((arm) => arm.uplift).sort(byUplift)[0];
+  const measured = arms.filter((arm) => arm.uplift).sort(byUplift);
+  const running = measured.filter((arm) => arm.state !== "stopped");
+  const ahead = running.find((arm) => differs(arm, o.experiment) && arm.uplift.mean > 0);
+  const best = ahead ?? running[0] ?? measured[0];
   const uplift = best?.uplift ?? {};
-  return answer(...armVerdict(o, arms, running[0]), format.change(uplift.relative), best ? `hit rate @20, ${best.name} to control` : "hit rate @20 to control", [
+  return answer(...armVerdict(o, arms, ahead, running[0]), format.change(uplift.relative), best ? `hit rate @20, ${best.name} to control` : "hit rate @20 to control", [
     ["difference, points", format.points(uplift.mean)],
     ["interval", format.interval(uplift, format.points)],
     ["p, valid at any time", format.probability(uplift.p)],
@@ -98,7 +100,7 @@ function winning(o) {
   ]);
 }
 
-const QUESTIONS = [["Fresh?", fresh], ["Good?", good], ["Stable?", stable], ["Is an arm winning?", winning]];
+const QUESTIONS = [["Are the lists fresh?", fresh], ["Are they good?", good], ["Are they stable?", stable], ["Is an arm winning?", winning]];
 
 function card(question, { level, verdict, figure, unit, rows }) {
   return el("article", { class: "card answer", "data-status": level },

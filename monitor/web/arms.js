@@ -26,19 +26,19 @@ function whisker(uplift, scale, tone) {
     format.known(uplift.mean) ? svg("circle", { cx: x(uplift.mean), cy: y, r: 3.5 }) : null);
 }
 
-const small = (text) => el("small", {}, text);
+const small = (text) => (text.includes(format.NONE) ? null : el("small", {}, text));
 
 function nameCell(arm) {
   const tags = [arm.control ? "control" : null, arm.shadow ? "shadow: measured, not published" : null].filter(Boolean);
-  return [el("span", { class: "arm-name" }, arm.name), ...tags.filter((tag) => tag !== arm.name).map(small)];
+  return [el("span", { class: "arm-name" }, arm.name), ...tags.filter((tag) => tag !== arm.name).map((tag) => el("small", {}, tag))];
 }
 
 function stateCell(arm) {
-  return [status(STATES[arm.state] ?? "unknown", arm.state), ...(arm.why ? [small(arm.why)] : [])];
+  return [status(STATES[arm.state] ?? "unknown", arm.state), ...(arm.why ? [el("small", {}, arm.why)] : [])];
 }
 
 function upliftCell(arm, experiment, scale) {
-  if (!arm.uplift) return [arm.control ? el("span", { class: "muted" }, "compared with") : format.NONE];
+  if (!arm.uplift) return [arm.control ? el("span", { class: "muted" }, "the baseline") : format.NONE];
   const tone = differs(arm, experiment) ? (arm.uplift.mean > 0 ? "up" : "down") : "even";
   const text = el("span", { class: "numbers" }, `${format.points(arm.uplift.mean)} (${format.change(arm.uplift.relative)})`,
     small(format.interval(arm.uplift, format.points)));
@@ -65,11 +65,13 @@ function columns(experiment, scale) {
   ];
 }
 
+const made = (parts) => parts.filter((part) => part !== null);
+
 function row(arm, cells) {
   return el("tr", { role: "row", "data-state": arm.state }, ...cells.map(([heading, kind, make]) =>
     kind === "name"
-      ? el("th", { role: "rowheader", scope: "row", class: kind }, ...make(arm))
-      : el("td", { role: "cell", class: kind, "data-label": heading }, el("span", { class: "value" }, ...make(arm)))));
+      ? el("th", { role: "rowheader", scope: "row", class: kind }, ...made(make(arm)))
+      : el("td", { role: "cell", class: kind, "data-label": heading }, el("span", { class: "value" }, ...made(make(arm))))));
 }
 
 function table(arms, experiment) {
@@ -93,7 +95,7 @@ export function showArms(node, overview) {
 export function experimentWords({ id, state, start, end, sample_ratio_p: p, ...rest }) {
   if (state === "none") return "no experiment is named in the settings";
   const when = [format.known(start) ? `from ${format.day(start)}` : null, format.known(end) ? `to ${format.day(end)}` : null];
-  const words = [`experiment ${id ?? ""}`.trim(), state, ...when, `level ${format.percent(alpha(rest))}`];
+  const words = [`experiment ${id ?? ""}`.trim(), state, ...when, `level ${format.number(alpha(rest) * 100)}%`];
   if (format.known(p)) words.push(`split of users as set: p ${format.probability(p)}`);
   return words.filter(Boolean).join(" · ");
 }

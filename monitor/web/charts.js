@@ -4,6 +4,7 @@
 import { el, redraw, say, svg } from "./dom.js";
 import * as format from "./format.js";
 import { crosshair, followPointer, marks } from "./plugins.js";
+import { binOf, thin } from "./thin.js";
 
 const { Chart } = globalThis;
 const TONES = 8; // colours; beyond them the dashes differ
@@ -14,7 +15,8 @@ const TICKS_MAX = 6;
 const TICK_STEPS_S = [5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200, 86_400, 172_800, 604_800];
 const INDEX_LINES_MAX = 6; // a tooltip of more lines would not fit
 const NAME_MAX = 18;
-const ROW_PX = 26;
+const ROW_PX = 24;
+const ROWS_PX_MIN = 190; // .plot has it too
 
 Chart.defaults.animation = false;
 Chart.defaults.font.family = getComputedStyle(document.body).fontFamily;
@@ -44,11 +46,13 @@ function timeLabel(value) {
   return max - min < 300_000 ? format.clock(value) : format.hourMinute(value);
 }
 
+/** Nothing is less than 0 or, while nothing is known, more than 1. */
+const rateLimits = ({ min, max }) => (min < max && max <= 1 ? { min: Math.max(0, min), max } : { min: 0, max: 1 });
+
 /** What all panels share: heading, legend, canvas, table. */
 class Panel {
-  constructor(parent, { id, title, hint, show }) {
-    this.title = title;
-    this.show = show;
+  constructor(parent, { id, title, hint, show, how = "mean", zero = true }) {
+    Object.assign(this, { title, show, how, zero });
     this.hidden = new Set();
     this.legend = el("ul", { class: "legend", "aria-label": `Lines of ${title}` });
     this.canvas = el("canvas", { role: "img", "aria-label": `${title}: no data yet` });
@@ -98,16 +102,22 @@ export class TimeChart extends Panel {
       interaction: { mode: "index", intersect: false },
       scales: {
         x: { ...scale, type: "linear", grid: { display: false, drawBorder: false }, afterBuildTicks: (axis) => (axis.ticks = timeTicks(axis.min, axis.max)),
-          ticks: { ...scale.ticks, callback: timeLabel, maxRotation: 0, align: "inner", autoSkip: true } },
-        y: { ...scale, beginAtZero: true, afterFit: (axis) => (axis.width = AXIS_WIDTH), ticks: { ...scale.ticks, maxTicksLimit: 5, callback: this.show } },
+          ticks: { ...scale.ticks, callback: timeLabel, maxRotation: 0, autoSkip: false } },
+        y: { ...scale, beginAtZero: this.zero, afterFit: (axis) => (axis.width = AXIS_WIDTH), ticks: { ...scale.ticks, maxTicksLimit: 5, callback: this.show } },
       },
       plugins: {
         legend: { display: false },
         marks: { colour: ink },
         crosshair: { colour: ink },
-        tooltip: { ...tooltip, itemSort: (a, b) => b.parsed.y - a.parsed.y, callbacks: { title: ([item]) => format.clock(item?.parsed.x), label } },
+        tooltip: { ...tooltip, itemSort: (a, b) => b.parsed.y - a.parsed.y, callbacks: { title: ([item]) => this.when(item), label } },
       },
     };
+  }
+
+  when(item) {
+    const bin = binOf(this.t);
+    const gathered = bin ? `, ${this.how} of ${format.duration(bin / 1000)}` : "";
+    return item ? format.clock(item.parsed.x) + gathered : "";
   }
 
   update(t, lines, generations) {
@@ -137,7 +147,7 @@ export class TimeChart extends Panel {
     return {
       label: name,
       hidden: this.hidden.has(name),
-      data: this.t.map((x, i) => ({ x, y: format.known(values[i]) ? values[i] : NaN })),
+      data: thin(this.t, values, this.how),
       borderColor: css(`--series-${toneOf(tone)}`),
       backgroundColor: css(`--series-${toneOf(tone)}`),
       borderDash: dashOf(tone, this.lines.length),
@@ -207,7 +217,7 @@ export class ArmChart extends Panel {
       indexAxis: "y",
       layout: { padding: { right: 12 } },
       scales: {
-        x: { ...scale, beginAtZero: false, grace: "10%", ticks: { ...scale.ticks, callback: this.show, maxTicksLimit: 6, maxRotation: 0 } },
+        x: { ...scale, beginAtZero: false, grace: "10%", afterDataLimits: (axis) => Object.assign(axis, rateLimits(axis)), ticks: { ...scale.ticks, callback: this.show, maxTicksLimit: 6, maxRotation: 0 } },
         y: { ...scale, grid: { display: false, drawBorder: false }, ticks: { ...scale.ticks, autoSkip: false, color: css("--ink") } },
       },
       plugins: {
@@ -242,14 +252,14 @@ export class ArmChart extends Panel {
   draw() {
     const { entries, own, chart } = this;
     const colours = entries.map((_, i) => (i < own ? css(`--series-${toneOf(i)}`) : css("--muted")));
-    const bounds = entries.map(([, e]) => (format.known(e.low) && format.known(e.high) ? [e.low, e.high] : [e.mean, e.mean]));
+    const bounds = entries.map(([, e]) => (format.known(e.low) && format.known(e.high) ? [e.low, e.high] : null));
     chart.data.labels = entries.map(([name]) => shorten(name));
     chart.data.datasets = [
       { type: "line", showLine: false, data: entries.map(([, e]) => e.mean), pointBackgroundColor: colours, pointBorderColor: colours,
         pointRadius: 4.5, pointStyle: entries.map((_, i) => (i < own ? "circle" : "rectRot")) },
       { data: bounds, backgroundColor: colours, barThickness: 3 },
     ];
-    this.plot.style.height = `${Math.max(8, entries.length + 2) * ROW_PX}px`;
+    this.plot.style.height = `${Math.max(ROWS_PX_MIN, (entries.length + 2) * ROW_PX)}px`;
     chart.update("none");
     this.none.hidden = entries.some(([, e]) => format.known(e.mean));
   }

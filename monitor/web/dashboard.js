@@ -16,9 +16,9 @@ const TOKEN_KEY = "freshet-token";
 const TIME_CHARTS = [
   { id: "throughput", title: "Throughput", hint: "per second", show: format.number,
     lines: [["events", "events_per_s"], ["lists", "lists_per_s"]] },
-  { id: "latency", title: "Event to list", hint: "from Kafka's timestamp to Redis' answer", show: format.milliseconds,
+  { id: "latency", title: "Event to list", hint: "from Kafka's timestamp to Redis' answer", show: format.milliseconds, how: "worst",
     lines: [["median", "event_to_list_p50_ms"], ["99th percentile", "event_to_list_p99_ms"]] },
-  { id: "lag", title: "Lag", hint: "records not yet taken", show: format.count, lines: [["lag", "lag"]] },
+  { id: "lag", title: "Lag", hint: "records not yet taken", show: format.count, how: "worst", lines: [["lag", "lag"]] },
   { id: "hits", title: "Hit rate @20", hint: "beside lists of popular and recent items", show: format.percent,
     lines: [["freshet", "hit20"], ["recent", "hit20_recent"], ["popular", "hit20_popular"]] },
   { id: "churn", title: "Churn", hint: "distance of a list to the one before", show: format.distance,
@@ -28,7 +28,7 @@ const TIME_CHARTS = [
 ];
 
 const ARM_SERIES = [
-  { id: "arm-hits", title: "Hit rate @20 by arm", hint: "over time", show: format.percent, key: "hit20" },
+  { id: "arm-hits", title: "Hit rate @20 by arm", hint: "over time", show: format.percent, zero: false, key: "hit20" },
   { id: "arm-churn", title: "Churn by arm", hint: "1 − RBO, over time", show: format.distance, key: "churn_rbo" },
 ];
 

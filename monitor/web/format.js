@@ -18,12 +18,12 @@ export const count = shown((v) => (Math.abs(v) < COMPACT_FROM ? DIGITS[0] : COMP
 export const number = shown((v) => {
   const size = Math.abs(v);
   if (size >= COMPACT_FROM) return COMPACT.format(v);
-  return DIGITS[size >= 100 || size === 0 ? 0 : size >= 10 ? 1 : 2].format(v);
+  return DIGITS[size >= 100 || Number.isInteger(v) ? 0 : size >= 10 ? 1 : 2].format(v);
 });
 
 export const distance = shown((v) => DIGITS[3].format(v));
 
-export const percent = shown((v) => DIGITS[Math.abs(v) > 0 && Math.abs(v) < 0.1 ? 2 : 1].format(v * 100) + "%");
+export const percent = shown((v) => DIGITS[Math.abs(v) > 0 && Math.abs(v) < 0.01 ? 2 : 1].format(v * 100) + "%");
 
 const signed = (text, v) => (v < 0 ? MINUS + text.replace("-", "") : `+${text}`);
 

@@ -8,11 +8,10 @@ const upOrDown = (part) => (part.up === true ? ["good", "up"] : part.up === fals
 function trainer(part) {
   const refused = part.refused_in_a_row;
   const last = format.known(part.last_s) ? `last run took ${format.duration(part.last_s)}` : "no run yet";
-  const words = refused > 0 ? `${last}, ${refused} refused in a row` : last;
-  if (part.up === false) return ["bad", "failing", part.why || words];
-  if (part.running) return ["good", "training now", part.why || words];
-  if (refused > 0) return ["warn", "refused", part.why || words];
-  return part.up === true ? ["good", "idle", part.why || words] : ["unknown", "not known", part.why];
+  if (part.up === false) return ["bad", "failing", part.why || last];
+  if (part.running) return ["good", "training now", part.why || last];
+  if (refused > 0) return ["warn", `${refused} refused`, part.why || last];
+  return part.up === true ? ["good", "idle", part.why || last] : ["unknown", "not known", part.why];
 }
 
 function generation(part) {
@@ -26,7 +25,7 @@ function rows(o) {
   return [
     ["Kafka", ...upOrDown(kafka), kafka.why || lag],
     ["Redis", ...upOrDown(redis), redis.why || (o.totals.owed > 0 ? `${format.count(o.totals.owed)} lists owed` : "")],
-    ["State", ...upOrDown(state), state.why],
+    ["State", ...upOrDown(state), state.why || (o.totals.items > 0 ? `${format.count(o.totals.items)} items known` : "")],
     ["Trainer", ...trainer(o.health.trainer)],
     ["Generation", ...generation(o.generation)],
   ];

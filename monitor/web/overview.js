@@ -38,7 +38,7 @@ export function whole(overview) {
     latency: object(object(o.latency).event_to_list_ms),
     generation: object(o.generation),
     series: Object.fromEntries(SERIES.map((name) => [name, array(series[name])])),
-    generations: array(o.generations).map(object),
+    generations: array(o.generations).map(object).sort((a, b) => a.t - b.t),
     experiment: { state: "none", ...object(o.experiment) },
     arms: array(o.arms).map(object).map(wholeArm),
   };

@@ -35,7 +35,7 @@ export const marks = {
     const { ctx, chartArea, scales, generations = [] } = chart;
     ctx.font = `10px ${chart.options.font.family}`;
     let taken = -Infinity;
-    for (const { number, t } of [...generations].sort((a, b) => a.t - b.t)) {
+    for (const { number, t } of generations) {
       if (!(t >= scales.x.min && t <= scales.x.max)) continue;
       const x = scales.x.getPixelForValue(t);
       vertical(ctx, x, chartArea, colour, [3, 3]);

@@ -125,6 +125,8 @@ class Freshet:
             max_age_ms=duration_ms(events["max_age"]),
             update=self.settings["model"]["update"],
             sgd_rate=self.settings["model"]["sgd_rate"],
+            impressions_max=self.settings.get("impression", {}).get("max", 0),
+            impressions_want_lists=self.settings.get("impression", {}).get("discount", 0) > 0,
         )
 
     # ---- the daemon

@@ -24,8 +24,9 @@ HALF_LIVES_MS = {
 }
 COUNTERS = (
     "applied", "duplicate", "late", "retracted", "retract_miss", "forgotten", "item_records", "dead",
+    "impressions",
 )
-CONTROL_TYPES = ("retract", "forget_user")
+CONTROL_TYPES = ("retract", "forget_user", "impression")
 
 # Both sides add the same positive terms, each within a few ulps, so sums of 1e5 terms agree to
 # about 1e5 * 1e-16; 1e-9 leaves room for the fold's products of as many decay factors.
@@ -76,6 +77,8 @@ class Rules:
     sgd_rate: float = 0.0
     first_half_life: str = "1w"
     exclude_categories: tuple = ()
+    impressions_max: int = 0
+    impressions_want_lists: bool = False  # if they are discounted
 
 
 # ---------------------------------------------------------------- the fold of a stream
@@ -91,6 +94,7 @@ class User:
         self.interactions = []  # [(ts, offset, item, type, value, id)], ascending
         self.seen = {}  # item -> set of types, least recently touched first
         self.dedup = []
+        self.shown = {}  # item -> [impressions, the latest ts], least recently shown first
         self.wanted_offset = 0
 
     def apply(self, offset, event, rules):
@@ -102,10 +106,22 @@ class User:
         self.seen[event["item"]] = self.seen.pop(event["item"], set()) | {event["type"]}
         while len(self.seen) > rules.seen_max:
             del self.seen[next(iter(self.seen))]
-        if event.get("id"):
-            self.dedup = (self.dedup + [event["id"]])[-rules.dedup_window :]
+        self.remember(event, rules)
+        self.shown.pop(event["item"], None)
         self.events += 1
         self.last_ts = max(event["ts"], event["ts"] if self.last_ts is None else self.last_ts)
+
+    def remember(self, event, rules):
+        if event.get("id"):
+            self.dedup = (self.dedup + [event["id"]])[-rules.dedup_window :]
+
+    def show(self, event, rules):
+        """An impression of the item."""
+        count, ts = self.shown.pop(event["item"], (0, event["ts"]))
+        self.shown[event["item"]] = [count + 1, max(ts, event["ts"])]
+        while len(self.shown) > rules.impressions_max:
+            del self.shown[next(iter(self.shown))]
+        self.remember(event, rules)
 
     def retract(self, ref):
         """Takes back the interaction with that id; False if none is kept."""
@@ -178,6 +194,7 @@ class State:
     stream_ts: dict  # partition -> ms
     counters: dict  # partition -> {counter: count}
     items_next_offset: dict
+    known: set  # items that something is said of, or that were used: on any partition, at any time
 
 
 def decode(record):
@@ -223,11 +240,20 @@ def _apply(state, record, event, rules):
         if found:
             user.wanted_offset = record.offset + 1
         return "retracted" if found else "retract_miss"
+    shown = event["type"] == "impression"
     stream_ts = state.stream_ts.get(partition)
     if rules.max_age_ms and stream_ts is not None and event["ts"] < stream_ts - rules.max_age_ms:
         return "late"
+    if shown and rules.impressions_max == 0:
+        return "impressions"
     if user and event.get("id") and event["id"] in user.dedup:
         return "duplicate"
+    if shown:
+        if user and event["item"] in state.known:
+            user.show(event, rules)
+            if rules.impressions_want_lists:
+                user.wanted_offset = record.offset + 1
+        return "impressions"
     user = state.users.setdefault(event["user"], User(partition))
     state.forgotten.discard(event["user"])
     if rules.types[event["type"]].weight > 0:
@@ -242,7 +268,7 @@ def _apply(state, record, event, rules):
 
 def fold(records, rules, dead=frozenset(), item_records=(), dead_items=frozenset()):
     """The State of all records; `dead` has the (partition, offset) of those that are no events."""
-    state = State({}, set(), {}, {}, {}, {}, {}, {}, {})
+    state = State({}, set(), {}, {}, {}, {}, {}, {}, {}, set())
     for record in item_records:
         state.items_next_offset[record.partition] = record.offset + 1
         if (record.partition, record.offset) in dead_items:
@@ -250,6 +276,12 @@ def fold(records, rules, dead=frozenset(), item_records=(), dead_items=frozenset
         state.items.pop(record.key.decode(), None)
         if record.value is not None:
             state.items[record.key.decode()] = json.loads(record.value)
+            state.known.add(record.key.decode())
+    for record in records:
+        if (record.partition, record.offset) not in dead:
+            event = decode(record)
+            if event["type"] not in CONTROL_TYPES:
+                state.known.add(event["item"])
     for record in sorted(records, key=lambda record: (record.partition, record.offset)):
         counters = state.counters.setdefault(record.partition, dict.fromkeys(COUNTERS, 0))
         if (record.partition, record.offset) in dead:
@@ -273,6 +305,7 @@ class Dump:
     items: dict  # those that something is said of
     partitions: dict  # (topic, partition) -> line
     state: dict
+    trials: dict = dataclasses.field(default_factory=dict)  # (partition, name) -> line
 
     @property
     def now(self):
@@ -291,6 +324,8 @@ def read_dump(text):
             dump.sums[line["partition"], line["sums"]] = line
         elif "pairs" in line:
             dump.pairs[line["partition"], line["pairs"]] = line
+        elif "trial" in line:
+            dump.trials[line["partition"], line["trial"]] = line
         elif "topic" in line:
             dump.partitions[line["topic"], line["partition"]] = line
         elif "item" in line:
@@ -317,6 +352,11 @@ def _user_differences(name, want, have):
             "seen",
             [(item, sorted(types)) for item, types in want.seen.items()],
             [(seen["item"], sorted(seen["types"])) for seen in have["seen"]],
+        ),
+        (
+            "shown",
+            [(item, *shown) for item, shown in want.shown.items()],
+            [(shown["item"], shown["count"], shown["ts"]) for shown in have["shown"]],
         ),
         ("wanted.offset", want.wanted_offset, have["wanted"]["offset"]),
     ]
@@ -373,6 +413,35 @@ def _item_differences(item, want, have):
     ]
 
 
+def _trials_differences(dump):
+    """Outcomes depend on which list was live when, which no log tells: a trial is compared with what
+    its users say that they have in it. One who went on to another trial has left events behind."""
+    wrong = []
+    for (partition, name), sums in dump.trials.items():
+        counts = [
+            user["trial"]
+            for user in dump.users.values()
+            if user["partition"] == partition
+            and user["trial"]
+            and user["trial"]["id"] == name
+            and user["trial"]["begun"] >= sums["begun"]
+        ]
+        for key in ("events", "hits10", "hits20"):
+            if sum(count[key] for count in counts) > sums[key]:
+                wrong.append(f"trial {name} of {partition} {key}: its users have more than {sums[key]}")
+        if len(counts) != sums["users"]:
+            continue
+        n, h, r = (np.array([c[key] for c in counts]) for key in ("events", "hits20", "rr"))
+        want = {
+            "events": n.sum(), "hits20": h.sum(), "rr": r.sum(), "nn": n @ n, "nh": n @ h,
+            "hh": h @ h, "nr": n @ r, "r2": r @ r,
+        }
+        for key, value in want.items():
+            if abs(sums[key] - value) > SUM_TOLERANCE * max(value, 1):
+                wrong.append(f"trial {name} of {partition} {key}: want {value}, have {sums[key]}")
+    return wrong
+
+
 def _keys_differences(what, want, have):
     wrong = [f"{what} {key}: not in the dump" for key in list(want - have)[:20]]
     return wrong + [f"{what} {key}: should not be in the dump" for key in list(have - want)[:20]]
@@ -389,6 +458,7 @@ def dump_differences(dump, state, topic):
     wrong += _keys_differences("pairs", state.pairs.keys(), dump.pairs.keys())
     for key in state.pairs.keys() & dump.pairs.keys():
         wrong += _pairs_differences(key, state.pairs[key], dump.pairs[key])
+    wrong += _trials_differences(dump)
     wrong += _keys_differences("item", state.items.keys(), dump.items.keys())
     for item in state.items.keys() & dump.items.keys():
         wrong += _item_differences(item, state.items[item], dump.items[item])

@@ -13,7 +13,7 @@ RATE = 4000  # so that the first generation is trained and swapped in while even
 def control_events(records):
     """What the recorded stream has none of, for some of its users: (key, value) pairs.
 
-    Ids that repeat, retractions that find and that miss, events late, out of order and of integer
+    Ids that repeat, impressions, retractions that find and that miss, events late, out of order and of integer
     ids, users forgotten for good and users who come back.
     """
     events, at = [], max(json.loads(record.value)["ts"] for record in records)
@@ -36,6 +36,11 @@ def control_events(records):
             add(user, "retract", ref="of nothing")
         if place % 6 == 0:
             add(user, "played", item=item, ts=1000)  # decades late
+        if place % 7 == 0:  # of an item that is known by then: what he has just played
+            add(user, "impression", item=item, ts=at + place, id=f"s{place}", list="shown", pos=0)
+        if place % 14 == 0:
+            add(user, "impression", item=item, ts=at - place)
+            add(user, "impression", item=item, ts=at + place, id=f"s{place}")  # known, if it is kept
         if place % 10 == 0:
             add(user, "forget_user")
         if place % 20 == 0:
@@ -62,7 +67,7 @@ class LineTest(EndToEnd):
 
         dump, state = self.assert_two_equalities(freshet, produced)
 
-        for counter in ("duplicate", "late", "retracted", "retract_miss", "forgotten"):
+        for counter in ("duplicate", "late", "retracted", "retract_miss", "forgotten", "impressions"):
             total = sum(counters[counter] for counters in state.counters.values())
             self.assertGreater(total, 0, f"the stream had none: {counter}")
         self.assertEqual(len(state.next_offset), 3, "users are on three partitions")

@@ -23,7 +23,7 @@ RULES = oracle.Rules(
         "wishlist": oracle.EventType(weight=0.5, hides=False),
         "dislike": oracle.EventType(weight=-1.0, hides=False),
     },
-    history_max=3, seen_max=3, dedup_window=2, n=3, max_age_ms=10 * HOUR, neighbours_max=100,
+    history_max=3, seen_max=3, dedup_window=2, n=3, max_age_ms=10 * HOUR, neighbours_max=100, impressions_max=2,
 )
 
 
@@ -143,11 +143,54 @@ class FoldTest(unittest.TestCase):
         self.assertEqual(weight, 0.8)
         self.assertEqual(oracle.latest_distinct(["a", "b", "a"], 1), ["a"])
 
+    def test_what_was_shown_is_kept_until_it_is_used(self):
+        shown = [("a", 5), ("b", 6), ("a", 3), ("c", 7)]
+        records = [record(0, item=item) for item in "z"]
+        records += [record(1, partition=1, item=item, user="v") for item in "a"]
+        said = [Record(0, i, NOW, item.encode(), b"{}") for i, item in enumerate("bc")]
+        for place, (item, ts) in enumerate(shown):
+            records.append(record(1 + place, item=item, ts=NOW + ts, type="impression"))
+        rules = dataclasses.replace(RULES, impressions_want_lists=True)
+        user = oracle.fold(records, rules, item_records=said).users["u"]
+        self.assertEqual(user.shown, {"a": [2, NOW + 5], "c": [1, NOW + 7]})
+        self.assertEqual((user.events, user.wanted_offset), (1, 5))
+        records.append(record(5, item="a", ts=NOW))
+        state = oracle.fold(records, RULES, item_records=said)
+        self.assertEqual(state.users["u"].shown, {"c": [1, NOW + 7]})
+        self.assertEqual(state.counters[0]["impressions"], 4)
+
+    def test_impressions_make_no_user_and_are_dropped_as_events_are(self):
+        records = [
+            record(0, item="a", type="impression"),
+            record(1, item="a", ts=NOW),
+            record(2, item="never used", type="impression"),
+            record(3, item="a", type="impression", id="x"),
+            record(4, item="a", type="impression", id="x"),
+            record(5, item="a", type="impression", ts=NOW - 11 * HOUR),
+        ]
+        state = oracle.fold(records[:1], RULES)
+        self.assertEqual((state.users, state.stream_ts), ({}, {}))
+        state = oracle.fold(records, RULES)
+        self.assertEqual(list(state.users["u"].shown), ["a"])
+        counted = {name: count for name, count in state.counters[0].items() if count}
+        self.assertEqual(counted, {"applied": 1, "impressions": 3, "duplicate": 1, "late": 1})
+        none = oracle.fold(records, dataclasses.replace(RULES, impressions_max=0))
+        self.assertEqual(none.users["u"].shown, {})
+        self.assertEqual(none.counters[0]["impressions"], 4)
+
     def test_the_last_record_of_an_item_stands(self):
         values = [b'{"title":"x"}', b'{"title":"y"}', b"{", None]
         records = [Record(0, i, NOW, b"ab"[i // 3 : i // 3 + 1], v) for i, v in enumerate(values)]
         state = oracle.fold([], RULES, item_records=records, dead_items={(0, 2)})
         self.assertEqual(state.items, {"a": {"title": "y"}})
+
+
+def trial_of(name):
+    events = 1 + len(name) + int(name[1:] or 0)
+    return {
+        "id": "00000000000000aa", "begun": 5, "events": events, "hits10": 0,
+        "hits20": events // 2, "rr": events / 7,
+    }
 
 
 def dump_of(state, topic="t"):
@@ -163,7 +206,18 @@ def dump_of(state, topic="t"):
         lines.append({
             "user": name, "partition": user.partition, "events": user.events,
             "last_ts": user.last_ts, "forgotten": False, "interactions": interactions,
-            "seen": seen, "wanted": version, "acked": version, "list": [],
+            "seen": seen, "wanted": version, "acked": version, "list": [], "changed_events": 0,
+            "shown": [{"item": i, "count": n, "ts": ts} for i, (n, ts) in user.shown.items()],
+            "trial": trial_of(name),
+        })
+    for partition in state.next_offset:
+        counts = [line["trial"] for line in lines if line.get("partition") == partition and "user" in line]
+        n, h, r = (np.array([c[key] for c in counts]) for key in ("events", "hits20", "rr"))
+        lines.append({
+            "trial": "00000000000000aa", "partition": partition, "begun": 0, "touched": 9,
+            "users": len(counts), "events": int(n.sum()), "hits10": 0, "hits20": int(h.sum()),
+            "rr": r.sum(), "nn": float(n @ n), "nh": float(n @ h), "hh": float(h @ h),
+            "nr": n @ r, "r2": r @ r,
         })
     for (partition, item), sums in state.sums.items():
         decayed = {n: sums.decayed(h, sums.ts) for n, h in oracle.HALF_LIVES_MS.items()}
@@ -196,7 +250,7 @@ def dump_of(state, topic="t"):
             "topic": topic, "partition": partition, "next_offset": next_offset,
             "stream_ts": state.stream_ts.get(partition), "counters": state.counters[partition],
         })
-    lines.append({"state": {"format": 2, "epoch": 7, "swap": 1, "generation": 1}})
+    lines.append({"state": {"format": 3, "epoch": 7, "swap": 1, "generation": 1}})
     return oracle.read_dump("\n".join(map(json.dumps, lines)))
 
 
@@ -209,7 +263,7 @@ def random_stream(seed, events=400):
         partition = user % 2
         event = {
             "user": f"u{user}", "item": f"i{draw.randrange(30)}",
-            "type": draw.choice(["played", "wishlist"]), "ts": NOW - draw.randrange(9 * HOUR),
+            "type": draw.choice(["played", "wishlist", "impression"]), "ts": NOW - draw.randrange(9 * HOUR),
         }
         value = json.dumps(event).encode()
         records.append(Record(partition, offsets[partition], NOW, b"", value))
@@ -258,6 +312,23 @@ class DumpTest(unittest.TestCase):
         self.dump.partitions["t", 1]["counters"]["applied"] += 1
         self.dump.users["u1"]["events"] += 1
         self.assertEqual(len(self.differences()), 2)
+
+    def test_an_impression_counted_twice_is_seen(self):
+        user = next(user for user in self.dump.users.values() if user["shown"])
+        user["shown"][0]["count"] += 1
+        self.assertEqual(len(self.differences()), 1)
+
+    def test_a_trial_that_is_not_of_its_users_is_seen(self):
+        self.dump.trials[0, "00000000000000aa"]["nh"] += 1
+        self.assertEqual(len(self.differences()), 1)
+
+    def test_a_trial_whose_users_went_on_may_have_more_but_not_less(self):
+        trial = self.dump.trials[0, "00000000000000aa"]
+        trial["users"] += 1
+        trial["events"] += 5
+        self.assertEqual(self.differences(), [])
+        trial["events"] -= 6
+        self.assertEqual(len(self.differences()), 1)
 
     def test_another_title_is_seen(self):
         self.dump.items["i1"]["title"] = "Two"

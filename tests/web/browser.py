@@ -65,9 +65,7 @@ class Browser:
             raise
         self.driver.set_script_timeout(2 * DEADLINE_S)
         self.command("Page.addScriptToEvaluateOnNewDocument", source=WATCH)
-        self.driver.get("about:blank")
-        self.driver.get_log("performance")  # what the browser's own first page asked for
-        self.messages, self.requests = [], []
+        self.forget()  # what the browser's own first page asked for
         self.resize(size)
 
     def __enter__(self):
@@ -119,12 +117,19 @@ class Browser:
         return self.run("return document.querySelector(arguments[0])?.getAttribute(arguments[1])", selector, name)
 
     def complaints(self):
-        """Warnings and errors on the console, and what the content policy refused, since the browser began."""
+        """Warnings and errors on the console since forget(), and what the content policy refused on this page."""
         self.messages += [entry["message"] for entry in self.driver.get_log("browser") if entry["level"] in ("WARNING", "SEVERE")]
-        return self.messages + self.run("return window.refusals")
+        return self.messages + self.run("return window.refusals ?? []")
+
+    def forget(self):
+        """What was complained of and asked for so far: an earlier test's."""
+        self.driver.get("about:blank")
+        self.driver.get_log("browser")
+        self.driver.get_log("performance")
+        self.messages, self.requests = [], []
 
     def strangers(self, url):
-        """Requests to anybody but `url`, since the browser began."""
+        """Requests to anybody but `url` since forget()."""
         for entry in self.driver.get_log("performance"):
             message = json.loads(entry["message"])["message"]
             if message["method"] == "Network.requestWillBeSent":

@@ -39,6 +39,7 @@ class MockDaemon:
         self.overview = overview or busy
         self.status = 200
         self.asked = 0  # requests of /api/overview so far
+        self.authorization = None  # the header of the last of them
         self.port = port
         self.assets = {path: (kind, content, etag) for path, kind, content, etag in embed.assets()}
         self.server = None
@@ -71,6 +72,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         if self.path == "/api/overview":
             self.mock.asked += 1
+            self.mock.authorization = self.headers["Authorization"]
             body = json.dumps(self.mock.overview() if self.mock.status == 200 else {"error": "not now"}).encode()
             self.answer(self.mock.status, "application/json", body)
         elif self.path in self.mock.assets:

@@ -173,6 +173,24 @@ static void test_control_events_are_read(void **state)
     assert_text(event->user, "u");
 }
 
+static void test_an_impression_is_read_whatever_the_settings_types(void **state)
+{
+    struct event *event = decode(state, "u",
+                                 "{\"user\":\"u\",\"type\":\"impression\",\"item\":7,\"id\":\"e1\","
+                                 "\"ts\":123,\"list\":\"v1\",\"pos\":3}");
+    assert_int_equal(event->kind, EVENT_IMPRESSION);
+    assert_text(event->user, "u");
+    assert_text(event->item, "7");
+    assert_text(event->id, "e1");
+    assert_text(event->list, "v1");
+    assert_int_equal(event->ts_ms, 123);
+    assert_int_equal(event->pos, 3);
+    assert_dead(decode(state, "u", "{\"user\":\"u\",\"type\":\"impression\"}"), DEAD_MISSING_FIELD);
+    assert_dead(
+        decode(state, "u", "{\"user\":\"u\",\"type\":\"impression\",\"item\":\"i\",\"pos\":-1}"),
+        DEAD_BAD_FIELD);
+}
+
 static void test_control_events_need_their_users_key(void **state)
 {
     assert_dead(decode(state, "v", "{\"user\":\"u\",\"type\":\"forget_user\"}"), DEAD_WRONG_KEY);
@@ -627,6 +645,7 @@ int main(void)
         TEST(test_ids_without_escapes_point_into_the_record),
         TEST(test_unknown_keys_are_passed_over),
         TEST(test_control_events_are_read),
+        TEST(test_an_impression_is_read_whatever_the_settings_types),
         TEST(test_control_events_need_their_users_key),
         TEST(test_default_takes_unknown_types),
         TEST(test_a_dead_event_keeps_where_it_was),

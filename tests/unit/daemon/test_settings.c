@@ -470,6 +470,8 @@ static void test_event_types_that_cannot_be_are_refused(void **state)
 {
     assert_complaints("events:\n  retract: {}\n",
                       "FILE:2: events.retract: is a control type, not an interaction\n");
+    assert_complaints("events:\n  impression: {}\n",
+                      "FILE:2: events.impression: is a control type, not an interaction\n");
     assert_complaints("events:\n  '': {}\n",
                       "FILE:2: events.: an event type's name has 1 to 64 bytes\n");
     struct buffer text = {0};

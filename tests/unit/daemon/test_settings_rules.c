@@ -178,8 +178,11 @@ static void test_http_beyond_this_machine_needs_a_token(void **state)
         assert_string_equal(load(&reading, text)->http.token, "swordfish");
         reading_end(&reading);
     }
+    assert_complaints("http:\n  token: ''\n  listen: 0.0.0.0:1\n",
+                      "FILE:3: http.listen: beyond this machine it needs http.token\n");
     assert_complaints("http:\n  listen: 0.0.0.0:1\n  token: 'env:FRESHET_TEST_NOT_THERE'\n",
-                      "FILE:3: http.token: the environment has no FRESHET_TEST_NOT_THERE\n");
+                      "FILE:3: http.token: the environment has no FRESHET_TEST_NOT_THERE\n"
+                      "FILE:2: http.listen: beyond this machine it needs http.token\n");
 }
 
 /* ---- YAML ---- */

@@ -91,13 +91,28 @@ static inline void draw_rules(struct world *world)
     };
 }
 
+/* A third of the worlds discount impressions, a third explore. */
+static inline void draw_finishing(struct world *world)
+{
+    struct finishing_settings *finishing = &world->settings.finishing;
+    if (draw(world, 3) == 0)
+        finishing->discount = 0.1 + 0.5 * draw_real(world);
+    if (draw(world, 3) == 0)
+        finishing->explore = (struct explore_settings){.share = 0.6,
+                                                       .slots = 3,
+                                                       .depth = 10,
+                                                       .newest = 20,
+                                                       .from = (enum explore_from)draw(world, 2),
+                                                       .seed = world->random};
+}
+
 static inline void open_history(struct world *world)
 {
     struct history_settings settings = {
         .state = {.dir = world->dir, .map_bytes = 64 << 20},
         .topic = SLICE("events"),
         .items_topic = SLICE("items"),
-        .limits = {.history_max = 20, .seen_max = 30, .dedup_window = 10},
+        .limits = {.history_max = 20, .seen_max = 30, .dedup_window = 10, .impressions_max = 15},
         .neighbours_max = 8, /* so few that some are dropped */
         .hot_bytes = 64 << 20,
         .dead_pending_max = 10,
@@ -125,7 +140,7 @@ static inline struct world *world_new(uint64_t seed, enum update update)
     open_history(world);
     batch_init(&world->batch);
     draw_rules(world);
-    world->settings = (struct scorer_settings){.n = N,
+    world->settings = (struct scorer_settings){.finishing = {.n = N},
                                                .update = update,
                                                .sgd_rate = 0.02 + 0.3 * draw_real(world),
                                                .first = {.trend = 1, .trend_half_life = 3},
@@ -133,7 +148,8 @@ static inline struct world *world_new(uint64_t seed, enum update update)
                                                .type_count = TYPES,
                                                .exclude_categories = &world->excluded,
                                                .exclude_category_count = 1,
-                                               .arm = "default"};
+                                               .arm_name = SLICE("default")};
+    draw_finishing(world);
     world->scorer = scorer_new(world->history, &world->settings);
     return world;
 }
@@ -190,6 +206,14 @@ static inline void learn(struct world *world)
     batch_clear(&world->batch);
 }
 
+/* The same items are shown again and again. */
+static inline void show(struct world *world, uint32_t user)
+{
+    add_event(world, user, draw(world, 12), VIEW, world->now_ms, 1);
+    struct event *event = &world->batch.events[world->batch.count - 1];
+    event->kind = EVENT_IMPRESSION;
+}
+
 /* Some come late, some at the same time. */
 static inline void live(struct world *world, int events)
 {
@@ -200,6 +224,8 @@ static inline void live(struct world *world, int events)
         add_event(world, draw(world, USERS), draw(world, likely + 1),
                   (int)(type < TYPES ? type : VIEW), world->now_ms - late_ms,
                   0.2 + 3 * draw_real(world));
+        if (draw(world, 2))
+            show(world, draw(world, USERS));
     }
     learn(world);
 }

@@ -71,10 +71,14 @@ static void assert_terms_add_up(struct world *world, struct user *user, const st
                  (double)why->list_score, tolerance(&parts, user, why));
 }
 
+struct tally { /* of items, over users and worlds */
+    uint32_t listed, explored, discounted;
+};
+
 /* Each item of each user's list, and all others' places against their reasons. */
-static uint32_t check_world(struct world *world)
+static struct tally check_world(struct world *world)
 {
-    uint32_t listed = 0;
+    struct tally tally = {0};
     for (uint32_t number = 0; number < USERS; number++) {
         struct user *user = find_user(world, number);
         for (uint32_t i = 0; i < ITEMS; i++) {
@@ -87,22 +91,28 @@ static uint32_t check_world(struct world *world)
                 assert_int_equal(why.list_count, N); /* crowded out, nothing else */
             if (why.out == 0 && why.rank == 0)
                 assert_true(why.total <= (double)why.last_score + 1e-4);
-            listed += why.rank != 0;
+            tally.listed += why.rank != 0;
+            tally.explored += why.propensity > 0;
+            tally.discounted += why.sums[EXPLAIN_IMPRESSIONS] < 0;
             explain_deinit(&why);
         }
     }
-    return listed;
+    return tally;
 }
 
 static void test_the_terms_add_up_to_the_score_in_the_list(void **state)
 {
-    uint32_t listed = 0;
+    struct tally all = {0};
     for (uint64_t seed = 0; seed < SEEDS; seed++) {
         struct world *world = drawn_world(seed, seed % 2 ? UPDATE_ALS : UPDATE_SGD);
-        listed += check_world(world);
+        struct tally tally = check_world(world);
+        all.listed += tally.listed;
+        all.explored += tally.explored;
+        all.discounted += tally.discounted;
         world_free(world);
     }
-    assert_true(listed > SEEDS * USERS * 10); /* and it was about something */
+    assert_true(all.listed > SEEDS * USERS * 10); /* and it was about something */
+    assert_true(all.explored > SEEDS && all.discounted > SEEDS);
 }
 
 /* -- taste --------------------------------------------------------------------------------------*/
@@ -135,7 +145,7 @@ static void test_one_event_has_all_of_the_taste(void **state)
         explain(world->scorer, find_user(world, 2), item_of(world, 6), &why);
         assert_true(why.user_has_factors && why.item_has_factors);
         assert_int_equal(why.count, 2); /* the event, and a trend of nothing */
-        assert_int_equal(why.terms[1].kind, EXPLAIN_EVENT);
+        assert_int_equal(why.terms[1].kind, EXPLAIN_TASTE);
         assert_int_equal(why.terms[1].item, item_of(world, 5));
         assert_true(fabs(why.terms[1].score - why.total) < 1e-12);
         assert_true(why.total != 0);
@@ -219,7 +229,7 @@ static void test_before_the_first_generation_there_is_trend_alone(void **state)
     assert_false(why.user_has_factors || why.item_has_factors);
     assert_int_equal(why.count, 1 + user->record->interaction_count);
     for (size_t i = 1; i < why.count; i++)
-        assert_true(why.terms[i].kind == EXPLAIN_EVENT && why.terms[i].score == 0);
+        assert_true(why.terms[i].kind == EXPLAIN_TASTE && why.terms[i].score == 0);
     assert_true(fabs(why.total - log1p(why.terms[0].trend.count)) < 1e-12);
     explain_deinit(&why);
     world_free(world);
@@ -309,19 +319,19 @@ static void test_explaining_changes_no_list(void **state)
 {
     struct world *world = drawn_world(7, UPDATE_SGD);
     struct user *user = find_user(world, 5);
-    struct slate_item *before, *after;
-    uint32_t count, again;
+    struct slate_list before, after;
     struct explain why;
     void *cache = user->cache;
-    explain_list(world->scorer, user, &before, &count);
-    explain(world->scorer, user, before[0].item, &why);
-    explain_list(world->scorer, user, &after, &again);
-    assert_int_equal(count, again);
-    for (uint32_t i = 0; i < count; i++)
-        assert_true(before[i].item == after[i].item && before[i].score == after[i].score);
+    explain_list(world->scorer, user, -1, &before);
+    explain(world->scorer, user, before.items[0].item, &why);
+    explain_list(world->scorer, user, -1, &after);
+    assert_int_equal(before.count, after.count);
+    for (uint32_t i = 0; i < before.count; i++)
+        assert_true(before.items[i].item == after.items[i].item &&
+                    before.items[i].score == after.items[i].score);
     assert_ptr_equal(user->cache, cache);
-    free(before);
-    free(after);
+    explain_list_free(&before);
+    explain_list_free(&after);
     explain_deinit(&why);
     world_free(world);
 }

@@ -539,6 +539,37 @@ static void test_pruning_keeps_the_newest(void **state)
     assert_listed(f, "5 6");
 }
 
+static void test_series_do_not_see_each_others_files(void **state)
+{
+    struct fixture *f = *state;
+    const uint64_t key = 0x00c0ffee00c0ffee;
+    char path[128];
+    uint64_t *numbers;
+    size_t count;
+    touch(f, 1);
+    touch(f, 2);
+    assert_int_equal(generation_make_dir(f->dir, key, NULL), 0);
+    assert_int_equal(generation_make_dir(f->dir, key, NULL), 0); /* it is there */
+    generation_path(path, sizeof path, f->dir, key, 9);
+    spill(path, (const unsigned char *)"x", 1);
+    assert_non_null(strstr(path, "/generations/00c0ffee00c0ffee/00000009.gen"));
+    assert_listed(f, "1 2");
+    assert_int_equal(generation_list(f->dir, key, &numbers, &count, NULL), 0);
+    assert_int_equal(count, 1);
+    assert_int_equal(numbers[0], 9);
+    free(numbers);
+    assert_int_equal(generation_prune(f->dir, 0, 0, 9, NULL), 0);
+    assert_listed(f, "");
+    generation_path(path, sizeof path, f->dir, key, 8);
+    spill(path, (const unsigned char *)"x", 1);
+    assert_int_equal(generation_prune(f->dir, key, 1, 9, NULL), 0);
+    assert_int_equal(unlink(path), -1);
+    generation_path(path, sizeof path, f->dir, key, 9);
+    assert_int_equal(unlink(path), 0); /* the base's pruning left it */
+    generation_dir(path, sizeof path, f->dir, key);
+    assert_int_equal(rmdir(path), 0);
+}
+
 static void test_pruning_never_takes_the_live_one_or_newer(void **state)
 {
     struct fixture *f = *state;
@@ -579,6 +610,7 @@ int main(void)
         TEST(test_the_list_is_ascending_and_knows_its_own),
         TEST(test_no_directory_is_an_empty_list),
         TEST(test_pruning_keeps_the_newest),
+        TEST(test_series_do_not_see_each_others_files),
         TEST(test_pruning_never_takes_the_live_one_or_newer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

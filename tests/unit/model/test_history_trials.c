@@ -127,6 +127,7 @@ static void test_a_trial_is_the_sum_of_the_assigned_partitions(void **at)
     history_revoke(place->history, &one, 1); /* now from memory, too */
     assign(place, 2);
     assert_sums(place, TRIAL, 2, 2, 2);
+    assert_int_equal(partition_find(&place->history->partitions, 1)->trials.count, 1);
 }
 
 /* -- durable, and once ------------------------------------------------------------------------- */

@@ -561,7 +561,7 @@ static void test_scorer_before_the_first_generation_goes_by_trend(void **state)
     assert_int_equal(list->count, 4);
     assert_true(slice_equal(list->items[0].id, SLICE("i004")));
     assert_true(fabs(list->items[0].score - trend_of(world, list->items[0].item, 3)) < 1e-6);
-    assert_int_equal(world->slate.generation, 0);
+    assert_int_equal(world->slate.lists[0].generation, 0);
 }
 
 static void test_scorer_popular_list_is_the_trend_and_hides_nothing(void **state)
@@ -780,8 +780,8 @@ static void test_scorer_notes_generation_arm_and_stream_time(void **state)
     scorer_install(world->scorer, make_generation(world, both));
     act(world, 2, 10, VIEW);
     score(world, 2);
-    assert_int_equal(world->slate.generation, 7);
-    assert_string_equal(world->slate.arm, "default");
+    assert_int_equal(world->slate.lists[0].generation, 7);
+    assert_true(slice_equal(world->slate.lists[0].arm_name, SLICE("default")));
     assert_int_equal(world->slate.stream_ts_ms, world->now_ms);
     assert_true(world->slate.oldest_score_ns > 0);
 }

@@ -49,12 +49,12 @@ static void test_cause_names_are_what_lists_say(void **state)
 
 static void test_cleared_slate_is_empty_and_keeps_its_room(void **state)
 {
-    struct slate slate = {.count = 1, .capacity = 2, .generation = 7, .arm = "a"};
+    struct slate slate = {.count = 1, .capacity = 2, .stream_ts_ms = 7};
     slate.lists = calloc(2, sizeof *slate.lists);
     slate.lists[0].items = calloc(3, sizeof *slate.lists[0].items);
     slate_clear(&slate);
     assert_int_equal(slate.count, 0);
-    assert_int_equal(slate.generation, 0);
+    assert_int_equal(slate.stream_ts_ms, 0);
     assert_int_equal(slate.capacity, 2);
     slate_deinit(&slate);
     assert_null(slate.lists);

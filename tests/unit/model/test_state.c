@@ -378,7 +378,7 @@ static void test_format_1_is_upgraded_and_keeps_what_it_had(void **at)
     put(state, STATE_ITEMS, "key", SLICE("value"));
     state_close(state);
     make_format_1(place, true);
-    for (int opening = 0; opening < 2; opening++) { /* the second finds format 2 */
+    for (int opening = 0; opening < 2; opening++) { /* the second finds today's */
         state = open_writer(place);
         assert_string_equal(get(state, STATE_ITEMS, "key"), "value");
         assert_string_equal(get(state, STATE_PAIRS, "format"), "");
@@ -390,6 +390,25 @@ static void test_format_1_is_upgraded_and_keeps_what_it_had(void **at)
     }
     assert_int_equal(state_open_reader(&state, &place->settings, NULL), 0);
     state_close(state);
+}
+
+static void test_format_2_is_upgraded_and_its_trials_begin_empty(void **at)
+{
+    struct place *place = *at;
+    uint32_t two = 2;
+    struct state *state = open_writer(place);
+    put(state, STATE_PAIRS, "key", SLICE("pairs"));
+    put(state, STATE_TRIALS, "key", SLICE("what nobody wrote"));
+    put(state, STATE_META, "format", (struct slice){(const char *)&two, sizeof two});
+    state_close(state);
+    for (int opening = 0; opening < 2; opening++) { /* the second finds today's */
+        state = open_writer(place);
+        assert_string_equal(get(state, STATE_PAIRS, "key"), "pairs");
+        assert_string_equal(get(state, STATE_TRIALS, "key"), "");
+        assert_string_equal(get(state, STATE_TRIALS, "new"), opening == 0 ? "" : "trial");
+        put(state, STATE_TRIALS, "new", SLICE("trial"));
+        state_close(state);
+    }
 }
 
 static void test_a_reader_of_format_1_is_told_who_upgrades_it(void **at)
@@ -431,6 +450,7 @@ int main(void)
         TEST(test_a_newer_format_is_refused_with_the_way_out),
         TEST(test_a_format_that_cannot_be_upgraded_is_refused_with_the_way_out),
         TEST(test_format_1_is_upgraded_and_keeps_what_it_had),
+        TEST(test_format_2_is_upgraded_and_its_trials_begin_empty),
         TEST(test_a_reader_of_format_1_is_told_who_upgrades_it),
         TEST(test_another_byte_order_is_refused),
     };

@@ -119,7 +119,10 @@ static void put(struct state_commit *commit, enum state_db db, const char *key, 
     state_commit_put(commit, db, (struct slice){key, (uint32_t)length}, value);
 }
 
-/* Writes what is known so far as the daemon would; `live` is the running generation. */
+#define SERIES 0xfeedu /* another than the base's */
+
+/* Writes what is known so far as the daemon would; `live` is the running generation of the
+ * series trained, or of both. */
 static void save(struct fixture *f, uint64_t live)
 {
     struct state *state;
@@ -146,7 +149,9 @@ static void save(struct fixture *f, uint64_t live)
     struct partition_record partition = {.next_offset = f->next_offset};
     put(commit, STATE_PARTITIONS, key, state_key_partition(key, TOPIC, 5),
         (struct slice){(char *)&partition, sizeof partition});
-    put(commit, STATE_META, "generation", 10, (struct slice){(char *)&live, sizeof live});
+    uint64_t base = f->settings.series == 0 ? live : 0;
+    struct state_series series[] = {{.generation = base}, {.key = SERIES, .generation = live}};
+    put(commit, STATE_META, "series", 6, (struct slice){(char *)series, sizeof series});
     assert_int_equal(state_commit_now(commit, &err), 0);
     state_close(state);
 }
@@ -246,6 +251,32 @@ static void test_numbers_go_on_after_the_highest(void **state)
     fclose(file);
     struct generation *g = train(f);
     assert_int_equal(g->number, 42);
+    generation_free(g);
+}
+
+static void test_another_series_has_files_and_numbers_of_its_own(void **state)
+{
+    struct fixture *f = *state;
+    struct generation *back;
+    char path[128];
+    meet_many(f, 3500);
+    save(f, 0);
+    generation_free(train(f));
+    generation_free(train(f));
+    f->settings.series = SERIES;
+    struct generation *g = train(f);
+    assert_int_equal(g->number, 1);
+    assert_int_equal(g->gate, GATE_FIRST);
+    generation_free(g);
+    snprintf(path, sizeof path, "%s/generations/000000000000feed/00000001.gen", f->dir);
+    assert_int_equal(generation_read(&back, path, NULL), 0);
+    generation_free(back);
+    meet_many(f, 1500);
+    save(f, 1);
+    g = train(f); /* against the live one of its own series */
+    assert_int_equal(g->number, 2);
+    assert_int_equal(g->gate, GATE_PASSED);
+    assert_false(isnan(g->figures.ndcg20_live));
     generation_free(g);
 }
 
@@ -455,6 +486,7 @@ int main(void)
         TEST(test_taste_is_found_where_there_is_some),
         TEST(test_any_number_of_threads_writes_the_same_factors),
         TEST(test_numbers_go_on_after_the_highest),
+        TEST(test_another_series_has_files_and_numbers_of_its_own),
         TEST(test_too_few_interactions_are_refused),
         TEST(test_an_empty_state_is_refused),
         TEST(test_no_state_is_bad_settings),

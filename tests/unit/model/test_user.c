@@ -293,7 +293,7 @@ static void test_a_new_user_is_owed_a_list_until_it_is_acknowledged(void **state
 {
     static const uint32_t list[] = {3, 1, 2};
     const struct user_record *record = apply(NULL, 10, 0, 5, 1, 71);
-    record = step(record, user_want(record, 1, 4));
+    record = user_want(record, 1, 4);
     assert_true(user_is_owed(record, 4));
     record = step(record, user_acknowledge(record, 1, 4, list, 3, true));
     assert_false(user_is_owed(record, 4));
@@ -301,15 +301,34 @@ static void test_a_new_user_is_owed_a_list_until_it_is_acknowledged(void **state
     assert_memory_equal(user_list(record), list, sizeof list);
     assert_true(user_has_seen(record, 5));
     assert_true(user_knows_id(record, 71));
-    record = step(record, user_want(record, 9, 4));
+    record = user_want(record, 9, 4);
     assert_true(user_is_owed(record, 4));
+    user_record_unref(record);
+}
+
+static void test_wanting_a_list_leaves_a_record_that_others_hold_as_it_was(void **state)
+{
+    const struct user_record *record = apply(NULL, 10, 0, 5, 1, 71);
+    const struct user_record *held = user_record_ref(record);
+    record = user_want(record, 7, 2);
+    assert_ptr_not_equal(record, held);
+    assert_int_equal(held->wanted_offset, 0);
+    assert_int_equal(record->wanted_offset, 7);
+    assert_int_equal(record->wanted_swap, 2);
+    assert_int_equal(record->bytes, held->bytes);
+    assert_memory_equal(record + 1, held + 1, record->bytes - sizeof *record);
+    const struct user_record *same = record;
+    record = user_want(record, 8, 2); /* nobody else holds this one */
+    assert_ptr_equal(record, same);
+    assert_int_equal(record->wanted_offset, 8);
+    user_record_unref(held);
     user_record_unref(record);
 }
 
 static void test_a_swap_makes_every_list_owed(void **state)
 {
     const struct user_record *record = apply(NULL, 10, 0, 5, 1, 0);
-    record = step(record, user_want(record, 1, 4));
+    record = user_want(record, 1, 4);
     record = step(record, user_acknowledge(record, 1, 4, NULL, 0, true));
     assert_true(user_is_owed(record, 5));
     user_record_unref(record);
@@ -318,7 +337,7 @@ static void test_a_swap_makes_every_list_owed(void **state)
 static void test_a_forgotten_user_keeps_nothing_but_that_a_tombstone_is_wanted(void **state)
 {
     const struct user_record *record = step(NULL, user_forget());
-    record = step(record, user_want(record, 8, 0));
+    record = user_want(record, 8, 0);
     assert_int_equal(record->bytes, sizeof *record);
     assert_int_equal(record->forgotten, 1);
     assert_true(user_is_owed(record, 0));
@@ -448,6 +467,7 @@ int main(void)
         cmocka_unit_test(test_an_item_stays_seen_by_what_else_is_known_of_it),
         cmocka_unit_test(test_an_unknown_reference_retracts_nothing),
         cmocka_unit_test(test_a_new_user_is_owed_a_list_until_it_is_acknowledged),
+        cmocka_unit_test(test_wanting_a_list_leaves_a_record_that_others_hold_as_it_was),
         cmocka_unit_test(test_a_swap_makes_every_list_owed),
         cmocka_unit_test(test_a_forgotten_user_keeps_nothing_but_that_a_tombstone_is_wanted),
         cmocka_unit_test(test_a_forgotten_user_who_comes_back_begins_anew),

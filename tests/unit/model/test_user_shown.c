@@ -233,7 +233,7 @@ static void test_an_event_carries_the_trials_counts_until_it_is_told_others(void
     const struct user_record *record = user_apply(NULL, &one, &limits, &counts);
     assert_memory_equal(&record->trial, &counts, sizeof counts);
     record = use(record, 2, 7, 0);
-    record = step(record, user_want(record, 9, 1));
+    record = user_want(record, 9, 1);
     record = show(record, 4, 100);
     assert_memory_equal(&record->trial, &counts, sizeof counts);
     user_record_unref(record);

@@ -4,32 +4,31 @@
 #define SEEDS 40
 
 /* The same scores but for the item sums' last bits, in which one of two orders of adding shows. */
-static void assert_same_list(const struct whatif *supposed, const struct slate_item *items,
-                             uint32_t count)
+static void assert_same_list(const struct whatif *supposed, const struct slate_list *list)
 {
-    assert_int_equal(supposed->after_count, count);
-    for (uint32_t i = 0; i < count; i++) {
+    assert_int_equal(supposed->after_count, list->count);
+    for (uint32_t i = 0; i < list->count; i++) {
         const struct whatif_place *place = &supposed->places[i];
         assert_int_equal(place->after, i + 1);
-        assert_int_equal(place->item, items[i].item);
-        assert_true(fabsf(place->score_after - items[i].score) <= 4e-7f * fabsf(items[i].score));
+        assert_int_equal(place->item, list->items[i].item);
+        assert_true(fabsf(place->score_after - list->items[i].score) <=
+                    4e-7f * fabsf(list->items[i].score));
     }
 }
 
-static void assert_list_before(const struct whatif *supposed, const struct slate_item *items,
-                               uint32_t count)
+static void assert_list_before(const struct whatif *supposed, const struct slate_list *list)
 {
-    assert_int_equal(supposed->before_count, count);
+    assert_int_equal(supposed->before_count, list->count);
     uint32_t found = 0;
     for (uint32_t i = 0; i < supposed->count; i++) {
         const struct whatif_place *place = &supposed->places[i];
         if (place->before == 0)
             continue;
         found++;
-        assert_int_equal(place->item, items[place->before - 1].item);
-        assert_true(place->score_before == items[place->before - 1].score);
+        assert_int_equal(place->item, list->items[place->before - 1].item);
+        assert_true(place->score_before == list->items[place->before - 1].score);
     }
-    assert_int_equal(found, count);
+    assert_int_equal(found, list->count);
 }
 
 static uint16_t number_of(struct world *world, int type)
@@ -41,27 +40,27 @@ static uint16_t number_of(struct world *world, int type)
 static void suppose_and_see(struct world *world, uint32_t number, int type, uint32_t count)
 {
     struct user *user = find_user(world, number);
-    struct slate_item *before, *again, *after;
+    struct slate_list before, again, after;
     struct whatif supposed;
     struct error err;
-    uint32_t items[WHATIF_ITEMS_MAX], numbers[WHATIF_ITEMS_MAX], length;
+    uint32_t items[WHATIF_ITEMS_MAX], numbers[WHATIF_ITEMS_MAX];
     for (uint32_t i = 0; i < count; i++)
         for (items[i] = IDS_NONE; items[i] == IDS_NONE;)
             items[i] = item_of(world, numbers[i] = draw(world, ITEMS));
-    explain_list(world->scorer, user, &before, &length);
+    explain_list(world->scorer, user, -1, &before);
     assert_int_equal(
         whatif(world->scorer, user, items, count, number_of(world, type), &supposed, &err), 0);
-    assert_list_before(&supposed, before, length);
-    explain_list(world->scorer, user, &again, &length);
-    assert_list_before(&supposed, again, length); /* nothing has changed by asking */
+    assert_list_before(&supposed, &before);
+    explain_list(world->scorer, user, -1, &again);
+    assert_list_before(&supposed, &again); /* nothing has changed by asking */
     for (uint32_t i = 0; i < count; i++)
         add_event(world, number, numbers[i], type, supposed.now_ms, 1);
     learn(world);
-    explain_list(world->scorer, find_user(world, number), &after, &length);
-    assert_same_list(&supposed, after, length);
-    free(before);
-    free(again);
-    free(after);
+    explain_list(world->scorer, find_user(world, number), -1, &after);
+    assert_same_list(&supposed, &after);
+    explain_list_free(&before);
+    explain_list_free(&again);
+    explain_list_free(&after);
     whatif_deinit(&supposed);
 }
 
@@ -122,10 +121,9 @@ static void test_changes_are_counted(void **state)
     struct world *world = drawn_world(2, UPDATE_ALS);
     struct user *user = find_user(world, 2);
     struct whatif supposed;
-    struct slate_item *before;
-    uint32_t count;
-    explain_list(world->scorer, user, &before, &count);
-    uint32_t bought = before[0].item;
+    struct slate_list before;
+    explain_list(world->scorer, user, -1, &before);
+    uint32_t bought = before.items[0].item;
     assert_int_equal(
         whatif(world->scorer, user, &bought, 1, number_of(world, BUY), &supposed, NULL), 0);
     const struct whatif_place *last = &supposed.places[supposed.count - 1];
@@ -144,7 +142,7 @@ static void test_changes_are_counted(void **state)
     assert_int_equal(supposed.moved, moved);
     assert_true(supposed.jaccard > 0 && supposed.jaccard <= 1);
     assert_true(supposed.rbo > 0 && supposed.rbo <= 1);
-    free(before);
+    explain_list_free(&before);
     whatif_deinit(&supposed);
     world_free(world);
 }

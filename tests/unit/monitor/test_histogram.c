@@ -70,7 +70,7 @@ static void test_histogram_clamps_what_is_beyond_its_range(void **state)
     histogram_add(&histogram, 0);
     histogram_add(&histogram, 1e-9);
     histogram_add(&histogram, 1e12);
-    assert_near(histogram_quantile(&histogram, 0.75), 1e-3);
+    assert_near(histogram_quantile(&histogram, 0.75), 1.0 / 1024);
     assert_near(histogram_quantile(&histogram, 1), 3600e3);
 }
 
@@ -91,6 +91,31 @@ static void test_histogram_least_quantile_is_the_smallest(void **state)
     assert_near(histogram_quantile(&histogram, 0), 10);
 }
 
+static void test_histogram_counts_exactly_up_to_its_bounds(void **state)
+{
+    uint64_t counts[HISTOGRAM_BOUNDS];
+    for (int i = 0; i < HISTOGRAM_BOUNDS; i++) {
+        struct histogram histogram = {0};
+        histogram_add(&histogram, nextafter(histogram_bounds_ms[i], 0));
+        histogram_add(&histogram, histogram_bounds_ms[i]);
+        histogram_add(&histogram, nextafter(histogram_bounds_ms[i], 1e9));
+        histogram_cumulate(&histogram, counts);
+        for (int j = 0; j < HISTOGRAM_BOUNDS; j++)
+            assert_int_equal(counts[j], j < i ? 0 : j == i ? 2 : 3);
+    }
+}
+
+static void test_histogram_beyond_the_last_bound_is_in_no_count(void **state)
+{
+    uint64_t counts[HISTOGRAM_BOUNDS];
+    struct histogram histogram = {0};
+    histogram_add(&histogram, -1);
+    histogram_add(&histogram, 1e12);
+    histogram_cumulate(&histogram, counts);
+    for (int j = 0; j < HISTOGRAM_BOUNDS; j++)
+        assert_int_equal(counts[j], 1);
+}
+
 int main(void)
 {
     printf("seed %u\n", SEED);
@@ -100,6 +125,8 @@ int main(void)
         cmocka_unit_test(test_histogram_of_nothing_has_no_quantile),
         cmocka_unit_test(test_histogram_clamps_what_is_beyond_its_range),
         cmocka_unit_test(test_histogram_counts_and_sums),
+        cmocka_unit_test(test_histogram_counts_exactly_up_to_its_bounds),
+        cmocka_unit_test(test_histogram_beyond_the_last_bound_is_in_no_count),
         cmocka_unit_test(test_histogram_least_quantile_is_the_smallest),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

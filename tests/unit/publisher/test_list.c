@@ -17,6 +17,8 @@ static struct slate_item two_items[] = {
 static struct slate_list list_of(const char *user)
 {
     return (struct slate_list){
+        .arm_name = SLICE("default"),
+        .generation = 7,
         .user = (struct user *)&a_user,
         .user_id = slice_of(user),
         .version = {.epoch = 1, .partition = 3, .next_offset = 4711, .swap = 2},
@@ -28,7 +30,7 @@ static struct slate_list list_of(const char *user)
 
 static struct buffer written(const struct slate_list *list)
 {
-    const struct slate slate = {.arm = "default", .generation = 7, .stream_ts_ms = 1700000000000};
+    const struct slate slate = {.stream_ts_ms = 1700000000000};
     struct buffer out = {0};
     list_write(&out, &slate, list);
     return out;

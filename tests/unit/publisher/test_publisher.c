@@ -97,7 +97,7 @@ static struct client *new_client(bool tcp)
         .changes_max = 1000,
         .nonce = NONCE,
     };
-    client->slate = (struct slate){.lists = client->lists, .arm = "default", .generation = 7};
+    client->slate = (struct slate){.lists = client->lists};
     return client;
 }
 
@@ -157,7 +157,10 @@ static struct slate_list *add_list(struct client *client, int64_t offset)
     size_t i = client->slate.count++;
     assert_true(i < LISTS_MAX);
     int length = snprintf(client->ids[i], sizeof client->ids[i], "u%zu", i);
+    client->slate.to_send = client->slate.count;
     client->lists[i] = (struct slate_list){
+        .arm_name = SLICE("default"),
+        .generation = 7,
         .user = (struct user *)&a_user,
         .user_id = {client->ids[i], (uint32_t)length},
         .version = {.epoch = 1, .partition = 0, .next_offset = offset},
@@ -170,7 +173,7 @@ static struct slate_list *add_list(struct client *client, int64_t offset)
 
 static void fill(struct client *client, size_t count, int64_t offset)
 {
-    client->slate.count = 0;
+    client->slate.count = client->slate.to_send = 0;
     for (size_t i = 0; i < count; i++)
         add_list(client, offset);
 }

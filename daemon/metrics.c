@@ -1,0 +1,214 @@
+/* The answer to "/metrics": what the stations know. */
+#include "daemon/metrics.h"
+#include "base/log.h"
+#include "daemon/daemon.h"
+
+#include <limits.h>
+#include <math.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+static void add_health(struct daemon *daemon, struct exposition *e)
+{
+    bool state_up = !settling_failed(line_settling(daemon->line));
+    exposition_add(e, "freshet_build_info", METRIC_LABELS({"version", FRESHET_VERSION}), 1);
+    exposition_add(e, "freshet_draining", NULL, daemon->draining || daemon->leaving);
+    exposition_add(e, "freshet_kafka_up", NULL, daemon->kafka_up);
+    exposition_add(e, "freshet_redis_up", NULL, publisher_is_up(daemon->publisher));
+    exposition_add(e, "freshet_state_up", NULL, state_up);
+    exposition_add_histogram(e, "freshet_loop_lag_seconds", NULL, &daemon->pulse.lateness);
+}
+
+static void add_records(struct daemon *daemon, struct exposition *e)
+{
+    for (int c = 0; c < COUNTER_COUNT; c++)
+        exposition_add(e, "freshet_records_total", METRIC_LABELS({"kind", counter_names[c]}),
+                       (double)history_counter(daemon->history, (enum counter)c));
+    for (int r = 0; r < DEAD_REASON_COUNT; r++)
+        exposition_add(e, "freshet_dead_letters_total",
+                       METRIC_LABELS({"reason", dead_reason_name((enum dead_reason)r)}),
+                       (double)history_dead_count(daemon->history, (enum dead_reason)r));
+    exposition_add(e, "freshet_learned_records_total", NULL,
+                   (double)line_figures(daemon->line)->events);
+    exposition_add(e, "freshet_dead_letters_full", NULL, history_dead_full(daemon->history));
+    exposition_add(e, "freshet_items", NULL, items_count(history_items(daemon->history)));
+}
+
+static void add_partition(struct exposition *e, int32_t partition,
+                          const struct partition_record *record)
+{
+    char number[16];
+    snprintf(number, sizeof number, "%d", partition);
+    const struct metric_label *labels = METRIC_LABELS({"partition", number});
+    bool has_time = record->stream_ts_ms != INT64_MIN;
+    exposition_add(e, "freshet_kafka_next_offset", labels, (double)record->next_offset);
+    exposition_add(e, "freshet_stream_timestamp_seconds", labels,
+                   has_time ? (double)record->stream_ts_ms / 1e3 : NAN);
+}
+
+static void add_partitions(struct daemon *daemon, struct exposition *e)
+{
+    int32_t partitions[PARTITIONS_MAX];
+    size_t count = history_partitions(daemon->history, partitions, PARTITIONS_MAX);
+    int64_t lag = consumer_lag(daemon->consumer);
+    exposition_add(e, "freshet_kafka_assigned_partitions", NULL, (double)count);
+    exposition_add(e, "freshet_kafka_lag_records", NULL, lag >= 0 ? (double)lag : NAN);
+    for (size_t i = 0; i < count; i++) {
+        const struct partition_record *record =
+            history_partition(daemon->history, false, partitions[i]);
+        if (record != NULL)
+            add_partition(e, partitions[i], record);
+    }
+}
+
+static void add_outcome(struct exposition *e, const char *outcome, uint64_t lists)
+{
+    exposition_add(e, "freshet_lists_total", METRIC_LABELS({"outcome", outcome}), (double)lists);
+}
+
+static void add_publisher(struct daemon *daemon, struct exposition *e)
+{
+    const struct publisher_figures *figures = publisher_figures(daemon->publisher);
+    add_outcome(e, "stored", figures->stored);
+    add_outcome(e, "older", figures->older);
+    add_outcome(e, "refused", figures->refused);
+    add_outcome(e, "unsent", figures->unsent);
+    exposition_add(e, "freshet_list_bytes_total", NULL, (double)figures->bytes);
+    exposition_add(e, "freshet_changes_refused_total", NULL, (double)figures->changes_refused);
+    exposition_add(e, "freshet_redis_connects_total", NULL, (double)figures->connects);
+    exposition_add(e, "freshet_redis_losses_total", NULL, (double)figures->losses);
+}
+
+static void add_lists(struct daemon *daemon, struct exposition *e)
+{
+    const struct line_figures *line = line_figures(daemon->line);
+    for (int cause = 0; cause < CAUSE_COUNT; cause++)
+        exposition_add(e, "freshet_lists_acknowledged_total",
+                       METRIC_LABELS({"cause", slate_cause_name((enum slate_cause)cause)}),
+                       (double)line->lists[cause]);
+    exposition_add(e, "freshet_queued_users", NULL, (double)line_queued(daemon->line));
+    exposition_add(e, "freshet_owed_users", NULL, (double)daemon_owed(daemon));
+    exposition_add_histogram(e, "freshet_event_to_list_seconds", NULL, watch_event_to_list(daemon->watch));
+}
+
+static void add_accuracy_count(struct exposition *e, const char *scope, const char *method,
+                               const struct accuracy_count *count)
+{
+    const struct metric_label *labels = METRIC_LABELS({"scope", scope}, {"method", method});
+    exposition_add(e, "freshet_accuracy_events_total", labels, (double)count->events);
+    exposition_add(e, "freshet_accuracy_reciprocal_ranks_total", labels, count->reciprocal_ranks);
+    exposition_add(e, "freshet_accuracy_hits_total",
+                   METRIC_LABELS({"scope", scope}, {"method", method}, {"k", "10"}),
+                   (double)count->hits10);
+    exposition_add(e, "freshet_accuracy_hits_total",
+                   METRIC_LABELS({"scope", scope}, {"method", method}, {"k", "20"}),
+                   (double)count->hits20);
+}
+
+static void add_accuracy(struct daemon *daemon, struct exposition *e)
+{
+    static const char *const scopes[ACCURACY_SCOPES] = {"all", "new"};
+    const struct accuracy *accuracy = watch_accuracy(daemon->watch);
+    for (int scope = 0; scope < ACCURACY_SCOPES; scope++) {
+        const struct accuracy_count *counts = accuracy->counts[scope];
+        add_accuracy_count(e, scopes[scope], "freshet", &counts[ACCURACY_FRESHET]);
+        add_accuracy_count(e, scopes[scope], "popular", &counts[ACCURACY_POPULAR]);
+        for (int h = 0; h < HALF_LIFE_COUNT; h++) {
+            char method[32];
+            snprintf(method, sizeof method, "recent_%s", half_life_names[h]);
+            add_accuracy_count(e, scopes[scope], method, &counts[ACCURACY_RECENT + h]);
+        }
+    }
+}
+
+/* When the file of a generation was written; NaN if it is not there any more. */
+static double written_s(const struct daemon *daemon, uint64_t series, uint64_t number)
+{
+    char path[PATH_MAX];
+    struct stat file;
+    generation_path(path, sizeof path, daemon->settings->state.dir, series, number);
+    return stat(path, &file) == 0 ? (double)file.st_mtim.tv_sec : NAN;
+}
+
+static void add_live_generation(const struct daemon *daemon, struct exposition *e,
+                                uint64_t series, const struct generation *generation)
+{
+    const struct score_weights *weights = &generation->weights;
+    exposition_add(e, "freshet_generation_written_timestamp_seconds", NULL,
+                   written_s(daemon, series, generation->number));
+    exposition_add(e, "freshet_generation_items", NULL, (double)generation->items);
+    exposition_add(e, "freshet_generation_rank", NULL, generation->hyper.rank);
+    exposition_add(e, "freshet_generation_ndcg20", NULL, generation->figures.ndcg20);
+    exposition_add(e, "freshet_generation_ndcg20_recent", NULL, generation->figures.ndcg20_recent);
+    exposition_add(e, "freshet_generation_weight", METRIC_LABELS({"term", "taste"}),
+                   weights->taste);
+    exposition_add(e, "freshet_generation_weight", METRIC_LABELS({"term", "trend"}),
+                   weights->trend);
+    exposition_add(e, "freshet_generation_weight", METRIC_LABELS({"term", "together"}),
+                   weights->together);
+}
+
+static void add_generation(struct daemon *daemon, struct exposition *e)
+{
+    const struct state_meta *meta = history_meta(daemon->history);
+    const struct generation *generation;
+    struct state_series series = daemon_live_series(daemon, &generation);
+    exposition_add(e, "freshet_generation_number", NULL, (double)series.generation);
+    exposition_add(e, "freshet_generation_newest_number", NULL, (double)series.newest_generation);
+    exposition_add(e, "freshet_generation_swaps_total", NULL, meta->swap);
+    exposition_add(e, "freshet_generation_refusals_in_a_row", NULL, series.gate_refusals);
+    if (generation != NULL)
+        add_live_generation(daemon, e, series.key, generation);
+}
+
+static void add_trainer(struct daemon *daemon, struct exposition *e)
+{
+    const struct trainer_figures *trainer = trainer_figures(daemon->trainer);
+    exposition_add(e, "freshet_trainer_running", NULL, trainer->running);
+    exposition_add(e, "freshet_trainer_interval_seconds", NULL,
+                   (double)daemon->settings->train.every_ms / 1e3);
+    exposition_add(e, "freshet_trainer_last_duration_seconds", NULL,
+                   trainer->last_s > 0 ? trainer->last_s : NAN);
+    exposition_add(e, "freshet_trainer_runs_total", NULL, (double)trainer->runs);
+    exposition_add(e, "freshet_trainer_failures_total", NULL, (double)trainer->failures);
+}
+
+static void add_line(struct daemon *daemon, struct exposition *e)
+{
+    const struct line_figures *line = line_figures(daemon->line);
+    const struct settling_figures *settling = settling_figures(line_settling(daemon->line));
+    exposition_add(e, "freshet_batches_total", NULL, (double)line->batches);
+    exposition_add(e, "freshet_slates_total", NULL, (double)line->slates);
+    exposition_add(e, "freshet_commits_total", NULL, (double)settling->commits);
+    exposition_add(e, "freshet_commit_failures_total", NULL, (double)settling->failures);
+    exposition_add(e, "freshet_learn_seconds_total", NULL, line->learn_s);
+    exposition_add(e, "freshet_score_seconds_total", NULL, line->score_s);
+}
+
+/* The experiment and the arms: metrics_add_experiment once, metrics_add_arm for each arm. */
+static void add_arms(struct daemon *daemon, struct exposition *e)
+{
+    (void)daemon;
+    (void)e;
+}
+
+void daemon_metrics(struct daemon *daemon, struct buffer *out)
+{
+    struct exposition e;
+    exposition_init(&e, metrics_rows, metrics_row_count);
+    add_health(daemon, &e);
+    add_records(daemon, &e);
+    add_partitions(daemon, &e);
+    add_publisher(daemon, &e);
+    add_lists(daemon, &e);
+    add_accuracy(daemon, &e);
+    add_generation(daemon, &e);
+    add_trainer(daemon, &e);
+    add_line(daemon, &e);
+    add_arms(daemon, &e);
+    metrics_add_process(&e, (double)daemon->began_ms / 1e3);
+    if (e.left_out > 0)
+        log_error("metrics: %u series are not in the table", e.left_out);
+    exposition_write(&e, out);
+    exposition_deinit(&e);
+}
