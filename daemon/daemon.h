@@ -69,6 +69,9 @@ int daemon_reload(struct daemon *daemon, struct buffer *complaints, struct error
 void daemon_request(struct control_request *request, const struct json *body, void *arg);
 void daemon_status(struct daemon *daemon, struct json_writer *w);
 
+/* Of that, what the lists do (daemon/status_figures.c). */
+void daemon_status_figures(struct daemon *daemon, struct json_writer *w);
+
 /* The answer to "/metrics" (daemon/metrics.c), appended; its type is EXPOSITION_CONTENT_TYPE. */
 void daemon_metrics(struct daemon *daemon, struct buffer *out);
 
