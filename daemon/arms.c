@@ -55,8 +55,10 @@ static void tell_watch(struct daemon *daemon)
     struct watch_arm arms[ARMS_MAX];
     for (uint32_t i = 0; i < daemon->settings->arm_count; i++)
         arms[i] = (struct watch_arm){.name = name_of(daemon, &daemon->settings->arms[i]),
-                                     .trial = experiment_trial(daemon->experiment, i)};
+                                     .trial = experiment_trial(daemon->experiment, i),
+                                     .shadow = daemon->settings->arms[i].shadow};
     watch_set_arms(daemon->watch, arms, daemon->settings->arm_count);
+    watch_set_chr_min(daemon->watch, daemon->settings->monitor.chr_min);
 }
 
 void daemon_tell_trainer(struct daemon *daemon)

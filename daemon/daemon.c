@@ -322,8 +322,8 @@ static void build_keepers(struct daemon *daemon)
         renewal_new(&daemon->loop, &owed, daemon->line, daemon->history, daemon->publisher);
     daemon->sweep =
         renewal_new(&daemon->loop, &sweep, daemon->line, daemon->history, daemon->publisher);
-    struct swapper_parts parts = {daemon->line, daemon->history, daemon->scorers, daemon->publisher,
-                                  daemon->renewal};
+    struct swapper_parts parts = {daemon->line,      daemon->history, daemon->scorers,
+                                  daemon->publisher, daemon->renewal, daemon->watch};
     daemon->swapper = swapper_new(&daemon->loop, s->state.dir, (size_t)s->train.keep, &parts);
     struct trainer_settings trainer = {daemon->config, s->train.every_ms,
                                        (uint64_t)s->train.min_events,

@@ -81,6 +81,9 @@ void daemon_status(struct daemon *daemon, struct json_writer *w);
 void daemon_overview(struct daemon *daemon, struct json_writer *w);
 void daemon_arms(struct daemon *daemon, struct json_writer *w);
 
+/* Of that, what the lists do (daemon/status_figures.c). */
+void daemon_status_figures(struct daemon *daemon, struct json_writer *w);
+
 /* The answer to "/metrics" (daemon/metrics.c), appended; its type is EXPOSITION_CONTENT_TYPE. */
 void daemon_metrics(struct daemon *daemon, struct buffer *out);
 

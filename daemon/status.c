@@ -182,6 +182,7 @@ void daemon_status(struct daemon *daemon, struct json_writer *w)
     write_latency(daemon, w);
     write_generation(daemon, w);
     write_accuracy(daemon, w);
+    daemon_status_figures(daemon, w);
     write_line(daemon, w);
     json_int(w, "items", items_count(history_items(daemon->history)));
     json_bool(w, "dead_letters_full", history_dead_full(daemon->history));

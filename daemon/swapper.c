@@ -105,6 +105,25 @@ static void prune(struct swapper *swapper)
         log_warn("old generations: %s", err.text);
 }
 
+/* The candidate becomes the series' generation; the users move, and by how much is told of every
+ * arm of the series, for they would move alike. */
+static void hand_over(struct swapper *swapper)
+{
+    struct scorers *scorers = swapper->parts.scorers;
+    uint32_t first = 0, count = (uint32_t)scorers_count(scorers);
+    while (first < count && scorers_series_of(scorers, first) != swapper->series)
+        first++;
+    struct shift *shift = first < count ? shift_begin(scorers_at(scorers, first)) : NULL;
+    scorers_install(scorers, swapper->series, swapper->candidate);
+    if (shift == NULL)
+        return;
+    struct shift_figures figures;
+    shift_end(shift, scorers_at(scorers, first), &figures);
+    for (uint32_t arm = first; arm < count; arm++)
+        if (scorers_series_of(scorers, arm) == swapper->series)
+            watch_shift(swapper->parts.watch, arm, &figures);
+}
+
 static void install(struct swapper *swapper)
 {
     struct scorers *scorers = swapper->parts.scorers;
@@ -115,7 +134,7 @@ static void install(struct swapper *swapper)
              generation->figures.ndcg20_recent);
     if (swapper->series == scorers_series_of(scorers, scorers_control(scorers)))
         publisher_set_generation(swapper->parts.publisher, swapper->number);
-    scorers_install(scorers, swapper->series, swapper->candidate);
+    hand_over(swapper);
     swapper->candidate = NULL;
 }
 

@@ -18,6 +18,7 @@ struct swapper_parts { /* borrowed */
     struct scorers *scorers;
     struct publisher *publisher;
     struct renewal *renewal;
+    struct watch *watch;
 };
 
 struct swapper;

@@ -1,6 +1,8 @@
 #include "eval/figures.h"
 #include "base/mem.h"
 #include "model/overlap.h"
+#include "model/probe.h"
+#include "model/variety.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -246,9 +248,10 @@ void figures_answer(struct figures *figures, uint32_t method, bool changed, doub
     struct method_figures *of = &figures->methods[method];
     of->answers++;
     of->changed += changed;
-    if (isnan(before) || isnan(after) || before >= 1) /* no gap to close */
+    double closed = probe_gap_closed(before, after);
+    if (isnan(closed))
         return;
-    of->gap += (after - before) / (1 - before);
+    of->gap += closed;
     of->gaps++;
 }
 
@@ -271,45 +274,33 @@ static void churn(struct figures *figures, struct method_figures *of, uint32_t s
     of->last_count[slot] = count;
 }
 
-/* Mean over the list of -log2 of an item's share of all events so far. */
 static void rate_novelty(struct method_figures *of, const uint32_t *list, uint32_t count,
                          const struct shelf *shelf)
 {
-    double sum = 0;
-    uint32_t used = 0;
+    double *uses = mem_array(NULL, count, sizeof *uses);
     for (uint32_t i = 0; i < count; i++)
-        if (shelf->uses[list[i]] > 0) {
-            sum -= log2((double)shelf->uses[list[i]] / (double)shelf->uses_total);
-            used++;
-        }
-    if (used == 0)
+        uses[i] = (double)shelf->uses[list[i]];
+    double novelty = variety_novelty(uses, count, (double)shelf->uses_total);
+    free(uses);
+    if (isnan(novelty))
         return;
-    of->novelty += sum / used;
+    of->novelty += novelty;
     of->novel_lists++;
 }
 
-/* 1 - the mean cosine of all pairs of the list's items that have factors. With n unit vectors v,
- * the sum over pairs i < j of v_i.v_j = (|sum v|^2 - n) / 2. */
 static void rate_diversity(struct method_figures *of, const uint32_t *list, uint32_t count,
                            const struct shelf *shelf)
 {
-    double sum[1024] = {0}, square = 0, n = 0;
-    if (shelf->row_of == NULL || shelf->rank > 1024)
+    if (shelf->row_of == NULL)
         return;
-    for (uint32_t i = 0; i < count; i++) {
-        uint32_t row = shelf->row_of[list[i]];
-        if (row == NONE || shelf->norms[row] == 0)
-            continue;
-        const float *y = shelf->Y + row * shelf->stride;
-        for (int k = 0; k < shelf->rank; k++)
-            sum[k] += (double)y[k] / shelf->norms[row];
-        n++;
-    }
-    if (n < 2)
+    uint32_t *rows = mem_array(NULL, count, sizeof *rows);
+    for (uint32_t i = 0; i < count; i++)
+        rows[i] = shelf->row_of[list[i]];
+    double diversity = variety_diversity(shelf->Y, shelf->stride, shelf->rank, rows, count);
+    free(rows);
+    if (isnan(diversity))
         return;
-    for (int k = 0; k < shelf->rank; k++)
-        square += sum[k] * sum[k];
-    of->diversity += 1 - (square - n) / (n * (n - 1));
+    of->diversity += diversity;
     of->diverse_lists++;
 }
 

@@ -39,7 +39,6 @@ struct shelf {
     uint64_t uses_total;
     const uint32_t *row_of; /* [items]: row of Y, or UINT32_MAX; NULL: there are no factors */
     const float *Y;         /* [rows, stride] */
-    const double *norms;    /* [rows]: |y| */
     size_t stride;
     int rank;
 };

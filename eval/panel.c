@@ -26,7 +26,6 @@ void panel_deinit(struct panel *panel)
     }
     generation_free(panel->live);
     free(panel->row_of);
-    free(panel->norms);
     free(panel->uses);
     *panel = (struct panel){0};
 }
@@ -85,25 +84,14 @@ int panel_learn(struct panel *panel, const struct stream_event *event, struct er
     return stage_learn(panel->stage, event, err);
 }
 
-static double norm_of(const float *y, int rank)
-{
-    double sum = 0;
-    for (int k = 0; k < rank; k++)
-        sum += (double)y[k] * y[k];
-    return sqrt(sum);
-}
-
 int panel_take(struct panel *panel, struct generation *generation, struct error *err)
 {
     generation_free(panel->live);
     panel->live = generation;
-    panel->norms = mem_array(panel->norms, generation->items, sizeof *panel->norms);
     for (uint32_t item = 0; item < panel->stream->items.count; item++)
         panel->row_of[item] = ROW_NONE;
     for (size_t row = 0; row < generation->items; row++) {
         uint32_t item = ids_find(&panel->stream->items, generation->ids[row]);
-        panel->norms[row] =
-            norm_of(generation->Y + row * generation->stride, generation->hyper.rank);
         if (item != IDS_NONE)
             panel->row_of[item] = (uint32_t)row;
     }
@@ -116,7 +104,8 @@ int panel_lists(struct panel *panel, uint32_t user, uint32_t *lists, struct aske
     size_t count = 0;
     for (int m = 0; m < METHOD_COUNT; m++)
         if (panel->scorers[m] != NULL) {
-            asked[count] = (struct asked){panel->scorers[m], lists + count * panel->settings.finishing.n, 0};
+            asked[count] =
+                (struct asked){panel->scorers[m], lists + count * panel->settings.finishing.n, 0};
             count++;
         }
     return stage_lists(panel->stage, user, asked, count, err);
@@ -153,7 +142,6 @@ struct shelf panel_shelf(const struct panel *panel)
     if (panel->live != NULL) {
         shelf.row_of = panel->row_of;
         shelf.Y = panel->live->Y;
-        shelf.norms = panel->norms;
         shelf.stride = panel->live->stride;
         shelf.rank = panel->live->hyper.rank;
     }

@@ -42,7 +42,6 @@ struct panel {
     struct gap *gaps[METHOD_COUNT]; /* of those with factors */
     struct generation *live;        /* as in its file, not rotated; NULL: none */
     uint32_t *row_of;               /* [stream items]: its rows */
-    double *norms;                  /* [its items] */
     uint64_t *uses;                 /* [stream items]: events so far */
     uint64_t uses_total;
 };

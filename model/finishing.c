@@ -280,14 +280,14 @@ static void fill(const struct finishing *finishing, const struct topn_entry *ent
 
 static bool is_hidden(const uint32_t *hidden, size_t count, uint32_t column)
 {
-    size_t low = 0;
-    while (count > 0) {
-        size_t half = count / 2;
+    size_t low = 0, left = count;
+    while (left > 0) {
+        size_t half = left / 2;
         bool below = hidden[low + half] < column;
         low = below ? low + half + 1 : low;
-        count = below ? count - half - 1 : half;
+        left = below ? left - half - 1 : half;
     }
-    return hidden[low] == column;
+    return low < count && hidden[low] == column;
 }
 
 static void reserve(uint32_t **at, uint32_t *capacity, uint32_t count)
@@ -310,7 +310,7 @@ static uint32_t still_allowed(struct finishing *finishing, const struct user_rec
         uint32_t column = last[i] < columns->items ? columns->column_of[last[i]] : 0;
         finishing->old[count] = last[i];
         count += last[i] < columns->items && !is_excluded(columns, column) &&
-                 (hidden_count == 0 || !is_hidden(hidden, hidden_count, column));
+                 !is_hidden(hidden, hidden_count, column);
     }
     return count;
 }

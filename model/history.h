@@ -144,6 +144,10 @@ struct user *history_find_user(struct history *history, struct slice id, struct 
 void history_pin(struct history *history, struct user *user);
 void history_unpin(struct history *history, struct user *user);
 
+/* Some of the users in memory, at most `max`, chosen by a hash that is another in each process;
+ * returns how many. They live as history_user's do. */
+size_t history_hot_users(const struct history *history, struct user **users, size_t max);
+
 /* Redis has this list (or a newer one): remember it, unless it is older than what was acknowledged
  * before. A forgotten user's record goes, once it is the tombstone that Redis has. `changed`: it is
  * another list than the one acknowledged before (see user_record.changed_events). */

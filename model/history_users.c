@@ -289,6 +289,17 @@ struct user *history_find_user(struct history *history, struct slice id, struct 
     return user;
 }
 
+size_t history_hot_users(const struct history *history, struct user **users, size_t max)
+{
+    const struct users *all = &history->users;
+    size_t count = 0;
+    for (size_t i = 0; all->buckets != NULL && i <= all->mask && count < max; i++)
+        for (struct user *user = all->buckets[i]; user != NULL && count < max;
+             user = user->bucket_next)
+            users[count++] = user;
+    return count;
+}
+
 void history_pin(struct history *history, struct user *user)
 {
     user->pins++;

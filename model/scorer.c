@@ -1,6 +1,7 @@
 #include "model/scorer.h"
 #include "base/mem.h"
 #include "model/columns.h"
+#include "model/probe.h"
 #include "model/together.h"
 #include "model/topn.h"
 #include "model/trend.h"
@@ -459,6 +460,17 @@ static const float *weighted_taste(struct scorer *scorer, struct slate_list *lis
     return x;
 }
 
+static void probe(struct scorer *scorer, struct slate *slate)
+{
+    struct scorer_parts parts;
+    scorer_parts(scorer, &parts);
+    for (size_t i = 0; i < slate->count; i++) {
+        struct slate_list *list = &slate->lists[i];
+        if (list->arm == scorer->settings.arm && probe_wants(list))
+            probe_list(&parts, slate->stream_ts_ms, list);
+    }
+}
+
 void scorer_run(struct scorer *scorer, struct slate *slate)
 {
     prepare(scorer, slate);
@@ -486,4 +498,5 @@ void scorer_run(struct scorer *scorer, struct slate *slate)
     }
     score_group(scorer, &scorer->tasted);
     score_group(scorer, &scorer->plain);
+    probe(scorer, slate);
 }

@@ -1,5 +1,6 @@
 #include "model/similar.h"
 #include "base/mem.h"
+#include "model/cosine.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -45,25 +46,6 @@ static void offer(struct similar_list *list, const struct items *items, uint32_t
 
 /* -- by factors -------------------------------------------------------------------------------- */
 
-#define LANES 16 /* a stride is a multiple of it */
-
-/* y.other and |other|^2, lane by lane, so that the loop is one of vectors. */
-static void multiply(const float *y, const float *other, size_t stride, double *product,
-                     double *square)
-{
-    float products[LANES] = {0}, squares[LANES] = {0};
-    for (size_t k = 0; k < stride; k += LANES)
-        for (size_t lane = 0; lane < LANES; lane++) {
-            products[lane] += y[k + lane] * other[k + lane];
-            squares[lane] += other[k + lane] * other[k + lane];
-        }
-    *product = *square = 0;
-    for (size_t lane = 0; lane < LANES; lane++) {
-        *product += (double)products[lane];
-        *square += (double)squares[lane];
-    }
-}
-
 static void find_by_factors(const struct scorer_parts *parts, uint32_t item, struct similar *out)
 {
     const struct columns *columns = parts->columns;
@@ -74,9 +56,9 @@ static void find_by_factors(const struct scorer_parts *parts, uint32_t item, str
     size_t stride = parts->generation->stride;
     const float *y = parts->generation->Y + own * stride;
     double product, square, own_square;
-    multiply(y, y, stride, &product, &own_square);
+    cosine_multiply(y, y, stride, &product, &own_square);
     for (uint32_t row = 0; row < columns->rows; row++) {
-        multiply(y, parts->generation->Y + row * stride, stride, &product, &square);
+        cosine_multiply(y, parts->generation->Y + row * stride, stride, &product, &square);
         double lengths = sqrt(own_square * square);
         if (row != own && columns->item_of[row] != ITEM_NONE && lengths > 0)
             offer(&out->by_factors, items, columns->item_of[row], product / lengths);

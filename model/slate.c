@@ -14,6 +14,41 @@ void version_format(char text[VERSION_TEXT_BYTES], const struct version *version
              (uint64_t)version->next_offset, version->swap);
 }
 
+static int digit_value(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+static bool parse_hex(const char *text, int digits, uint64_t *number)
+{
+    *number = 0;
+    for (int i = 0; i < digits; i++) {
+        int value = digit_value(text[i]);
+        if (value < 0)
+            return false;
+        *number = *number << 4 | (uint64_t)value;
+    }
+    return true;
+}
+
+bool version_parse(struct version *version, struct slice text)
+{
+    uint64_t epoch, partition, next_offset, swap;
+    const char *at = text.data;
+    if (text.length != 8 + 1 + 4 + 1 + 16 + 1 + 8 || at[8] != '.' || at[13] != '.' || at[30] != '.')
+        return false;
+    if (!parse_hex(at, 8, &epoch) || !parse_hex(at + 9, 4, &partition) ||
+        !parse_hex(at + 14, 16, &next_offset) || !parse_hex(at + 31, 8, &swap))
+        return false;
+    *version = (struct version){.epoch = (uint32_t)epoch,
+                                .partition = (int32_t)partition,
+                                .next_offset = (int64_t)next_offset,
+                                .swap = (uint32_t)swap};
+    return true;
+}
+
 const char *slate_cause_name(enum slate_cause cause)
 {
     static const char *const names[CAUSE_COUNT] = {"event", "generation", "arms", "sweep",

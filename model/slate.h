@@ -32,6 +32,9 @@ struct version {
 
 void version_format(char text[VERSION_TEXT_BYTES], const struct version *version);
 
+/* Back again; false, and nothing set, if the text is not of that form. */
+bool version_parse(struct version *version, struct slice text);
+
 enum slate_cause {
     CAUSE_EVENT,
     CAUSE_GENERATION,
@@ -71,6 +74,14 @@ struct list_change {
     float jaccard, rbo, net_jaccard, net_rbo;
 };
 
+/* What the list's user factors make of the events that it answers, for the few lists that are
+ * probed (model/probe.h). NaN: there is none. */
+struct slate_probe {
+    bool made;                               /* else the rest is 0 */
+    float gap_closed, neighbour_lift, drift; /* only of lists caused by events */
+    float diversity;                         /* of the first LIST_DEPTH items */
+};
+
 struct user; /* the history's; opaque to the publisher */
 struct user_record;
 
@@ -94,6 +105,7 @@ struct slate_list {
     uint32_t new_items; /* of the first LIST_DEPTH: without factors in the generation */
     bool fallback;      /* made without the user's factors */
     struct list_change change;
+    struct slate_probe probe;
     int hold;                   /* why it is SLATE_HELD: enum hold of publisher/budget.h */
     enum slate_outcome outcome; /* set by the publisher, but for SLATE_HELD */
     /* the rest is the scorer's */

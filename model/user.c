@@ -165,6 +165,21 @@ const struct user_record *user_forget(void)
     return user_record_new(&head);
 }
 
+const struct user_record *user_without_since(const struct user_record *record, int64_t offset)
+{
+    const struct interaction *interactions = user_interactions(record);
+    struct user_record head = *record;
+    head.seen_count = head.dedup_count = head.shown_count = head.list_count = 0;
+    struct user_record *without = user_record_new(&head); /* with room for all */
+    struct interaction *kept = (struct interaction *)(without + 1);
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < record->interaction_count; i++)
+        if (interactions[i].offset < offset)
+            kept[count++] = interactions[i];
+    without->interaction_count = count;
+    return without;
+}
+
 const struct user_record *user_want(const struct user_record *old, int64_t offset, uint32_t swap)
 {
     struct user_record *record = (struct user_record *)old;

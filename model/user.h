@@ -118,6 +118,10 @@ const struct user_record *user_acknowledge(const struct user_record *old, int64_
  * have seen it. */
 const struct user_record *user_want(const struct user_record *old, int64_t offset, uint32_t swap);
 
+/* What of a record its factors would be made of without the interactions at or after an offset:
+ * those before it, and nothing else. A record of the caller's own, on any thread. */
+const struct user_record *user_without_since(const struct user_record *record, int64_t offset);
+
 /* wanted > acknowledged, or the acknowledged list is of an earlier swap than `swap`. */
 bool user_is_owed(const struct user_record *record, uint32_t swap);
 

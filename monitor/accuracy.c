@@ -222,7 +222,7 @@ static uint32_t rank_in_ours(const struct accuracy *accuracy, const struct user_
     return rank_in(user_list(before), before->list_count, item);
 }
 
-static void add(struct accuracy_count *count, uint32_t rank)
+void accuracy_count(struct accuracy_count *count, uint32_t rank)
 {
     count->events++;
     if (rank == 0)
@@ -232,20 +232,22 @@ static void add(struct accuracy_count *count, uint32_t rank)
     count->reciprocal_ranks += 1.0 / rank;
 }
 
-void accuracy_observe(struct accuracy *accuracy, const struct event *event,
-                      const struct user_record *before, uint32_t item, bool counts)
+struct accuracy_finding accuracy_observe(struct accuracy *accuracy, const struct event *event,
+                                         const struct user_record *before, uint32_t item,
+                                         bool counts)
 {
     uint32_t ranks[ACCURACY_METHODS] = {0};
     ranks[ACCURACY_FRESHET] = rank_in_ours(accuracy, before, item);
     bool is_new = look_up(accuracy, event, before, item, ranks + ACCURACY_POPULAR);
     for (int method = 0; method < ACCURACY_METHODS; method++) {
-        add(&accuracy->counts[ACCURACY_ALL][method], ranks[method]);
+        accuracy_count(&accuracy->counts[ACCURACY_ALL][method], ranks[method]);
         if (is_new)
-            add(&accuracy->counts[ACCURACY_NEW][method], ranks[method]);
+            accuracy_count(&accuracy->counts[ACCURACY_NEW][method], ranks[method]);
     }
     if (counts)
         baselines_add(&accuracy->baselines, item, event->ts_ms);
     accuracy->events_since_renewal++;
+    return (struct accuracy_finding){ranks[ACCURACY_FRESHET], is_new};
 }
 
 int accuracy_best_half_life(const struct accuracy *accuracy)

@@ -80,10 +80,19 @@ void accuracy_forget_baselines(struct accuracy *accuracy);
 /* The list for users who have none of their own. */
 void accuracy_set_popular(struct accuracy *accuracy, const uint32_t *items, uint32_t count);
 
+struct accuracy_finding {
+    uint32_t rank; /* of the item in our list, from 1; 0: not among ACCURACY_RANK_MAX */
+    bool is_new;   /* to the user */
+};
+
 /* A history_observer's work. `before` NULL: a new user. `counts`: the event counts in the item
  * sums. */
-void accuracy_observe(struct accuracy *accuracy, const struct event *event,
-                      const struct user_record *before, uint32_t item, bool counts);
+struct accuracy_finding accuracy_observe(struct accuracy *accuracy, const struct event *event,
+                                         const struct user_record *before, uint32_t item,
+                                         bool counts);
+
+/* One more event, whose item has this rank. */
+void accuracy_count(struct accuracy_count *count, uint32_t rank);
 
 /* The half-life whose recent list has most hit@20 on new items so far. */
 int accuracy_best_half_life(const struct accuracy *accuracy);

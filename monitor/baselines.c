@@ -90,6 +90,7 @@ void baselines_add(struct baselines *baselines, uint32_t item, int64_t ts_ms)
     const double *weights = weights_at(baselines, ts_ms);
     double *counts = baselines->counts[item];
     counts[BASELINE_POPULAR]++;
+    baselines->uses_total++;
     for (int h = 0; h < HALF_LIFE_COUNT; h++)
         counts[BASELINE_RECENT + h] += weights[h];
     if (baselines->is_touched[item])
@@ -276,6 +277,7 @@ static void gather(struct baselines *baselines, const struct item_sums *sums, ui
         decay_weights(baselines->landmarks_ms, sums[item].ts_ms, weights);
         double *counts = baselines->counts[item];
         counts[BASELINE_POPULAR] += (double)sums[item].count;
+        baselines->uses_total += (double)sums[item].count;
         for (int h = 0; h < HALF_LIFE_COUNT; h++)
             counts[BASELINE_RECENT + h] += sums[item].decayed[h] * weights[h];
     }
@@ -287,6 +289,7 @@ static void count_all(struct baselines *baselines, const struct history *history
     reserve_items(baselines, items);
     if (baselines->items_max > 0)
         memset(baselines->counts, 0, baselines->items_max * sizeof *baselines->counts);
+    baselines->uses_total = 0;
     baselines->has_landmarks = false; /* and so are no weights */
     if (now_ms == INT64_MIN)
         return;
@@ -324,6 +327,11 @@ void baselines_renew(struct baselines *baselines, const struct history *history,
     count_all(baselines, history, items);
     list_all(baselines, items);
     baselines->known = true;
+}
+
+double baselines_uses(const struct baselines *baselines, uint32_t item)
+{
+    return item < baselines->items_max ? baselines->counts[item][BASELINE_POPULAR] : 0;
 }
 
 bool baselines_may_have(const struct baselines *baselines, uint32_t item, uint32_t rank)

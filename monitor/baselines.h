@@ -40,6 +40,7 @@ struct baselines {
     int64_t weights_ts_ms; /* what `weights` are for */
     double weights[HALF_LIFE_COUNT];
     double (*counts)[BASELINE_COUNT]; /* [items_max] as of now, relative to the landmarks */
+    double uses_total;                /* of all items' counts, as of now */
     bool *is_touched;                 /* [items_max] since the last renewal */
     uint32_t items_max;
     uint32_t *touched; /* [touched_count], each once */
@@ -60,6 +61,9 @@ void baselines_add(struct baselines *baselines, uint32_t item, int64_t ts_ms);
 /* Between batches: the lists become those of what was counted by then. items: how many there are.
  */
 void baselines_renew(struct baselines *baselines, const struct history *history, uint32_t items);
+
+/* Events with the item so far; 0 before the first renewal. */
+double baselines_uses(const struct baselines *baselines, uint32_t item);
 
 /* False only if in no list fewer than `rank` + 1 items stand before this one. */
 bool baselines_may_have(const struct baselines *baselines, uint32_t item, uint32_t rank);

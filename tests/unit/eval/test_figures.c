@@ -190,10 +190,9 @@ static void test_diversity_is_one_less_the_mean_cosine_of_pairs(void **at)
 {
     struct figures figures = make(1);
     static const float Y[] = {2, 0, 5, 0, 0, 1, 0, 0};
-    static const double norms[] = {2, 5, 1, 0};
     static const uint32_t row_of[50] = {0, 1, 2, 3, [4 ... 49] = NONE};
     static const uint64_t uses[50] = {1, 1, 2, 4};
-    const struct shelf shelf = {uses, 8, row_of, Y, norms, 2, 2};
+    const struct shelf shelf = {uses, 8, row_of, Y, 2, 2};
     const uint32_t list[] = {0, 1, 2, 3, 9}; /* 3 has no length, 9 no factors and no uses */
     const struct relevant relevant = {9, 1};
     judge(&figures, 0, &relevant, 1, list, 5);
