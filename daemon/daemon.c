@@ -162,7 +162,7 @@ static void close_parts(struct daemon *daemon)
     uv_close((uv_handle_t *)&daemon->sigint, NULL);
     uv_close((uv_handle_t *)&daemon->sighup, NULL);
     uv_close((uv_handle_t *)&daemon->sweep_timer, NULL);
-    daemon->closing = 10; /* the nine below, and one for having gone through them */
+    daemon->closing = 11; /* the ten below, and one for having gone through them */
     pulse_close(&daemon->pulse);
     if (daemon->swapper != NULL)
         swapper_free(daemon->swapper, part_closed, daemon);
@@ -176,6 +176,8 @@ static void close_parts(struct daemon *daemon)
         renewal_free(daemon->renewal, part_closed, daemon);
     if (daemon->sweep != NULL)
         renewal_free(daemon->sweep, part_closed, daemon);
+    if (daemon->recorder != NULL)
+        recorder_free(daemon->recorder, part_closed, daemon);
     if (daemon->experiment != NULL)
         experiment_free(daemon->experiment, part_closed, daemon);
     if (daemon->publisher != NULL)
@@ -185,7 +187,7 @@ static void close_parts(struct daemon *daemon)
     daemon->closing -=
         (daemon->swapper == NULL) + (daemon->control == NULL) + (daemon->trainer == NULL) +
         (daemon->renewal == NULL) + (daemon->sweep == NULL) + (daemon->experiment == NULL) +
-        (daemon->publisher == NULL) + (daemon->consumer == NULL) + (daemon->http == NULL);
+        (daemon->publisher == NULL) + (daemon->consumer == NULL) + (daemon->http == NULL) + (daemon->recorder == NULL);
     part_closed(daemon);
 }
 
@@ -331,6 +333,9 @@ static void build_keepers(struct daemon *daemon)
     daemon->trainer = trainer_new(&daemon->loop, &trainer, daemon->line, daemon->history,
                                   generation_written, daemon);
     daemon_tell_trainer(daemon);
+    struct recorder_parts recorded = {daemon->line, daemon->consumer, daemon->publisher,
+                                      daemon->history, daemon->watch};
+    daemon->recorder = recorder_new(&daemon->loop, &recorded);
 }
 
 static void init_handles(struct daemon *daemon)

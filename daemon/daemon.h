@@ -12,6 +12,7 @@
 #include "daemon/control.h"
 #include "daemon/experiment.h"
 #include "daemon/line.h"
+#include "daemon/recorder.h"
 #include "daemon/pulse.h"
 #include "daemon/renewal.h"
 #include "daemon/settings.h"
@@ -37,6 +38,7 @@ struct daemon {
     struct renewal *sweep;   /* the slow one that renews expiries */
     struct swapper *swapper;
     struct trainer *trainer;
+    struct recorder *recorder;
     struct control *control;
     struct http *http; /* NULL: none is wanted */
     uv_signal_t sigterm, sigint, sighup;
@@ -62,6 +64,9 @@ void daemon_tell_trainer(struct daemon *daemon);
 /* Control's series of generations, and what is live of it (NULL: nothing in memory). */
 struct state_series daemon_live_series(const struct daemon *daemon,
                                        const struct generation **generation);
+
+/* When its file was written, in seconds since 1970; NaN if it is not there. */
+double daemon_generation_written_s(const struct daemon *daemon);
 
 /* Reads the settings again; they are in force a little later. ERR_SETTINGS, a complaint a line, and
  * all as it was, if they are wrong or would need a restart. */
