@@ -33,17 +33,27 @@ static int64_t start_offset(bool items, int32_t partition, void *arg)
     return history_next_offset(daemon->history, items, partition);
 }
 
+/* A worker may be reading just now. */
+static int assign(struct daemon *daemon, const int32_t *partitions, size_t count, struct error *err)
+{
+    line_lock(daemon->line);
+    int status = history_assign(daemon->history, partitions, count, err);
+    if (status == 0)
+        scorers_learned(daemon->scorers, NULL);
+    line_unlock(daemon->line);
+    return status;
+}
+
 static void assigned(const int32_t *partitions, size_t count, void *arg)
 {
     struct daemon *daemon = arg;
     struct error err = {0};
     log_info("consumer: %zu partitions assigned", count);
-    if (history_assign(daemon->history, partitions, count, &err) != 0) {
+    if (assign(daemon, partitions, count, &err) != 0) {
         error_wrap(&err, "history");
         fail(daemon, &err);
         return;
     }
-    scorers_learned(daemon->scorers, NULL);
     watch_forget_baselines(daemon->watch);
     renewal_start(daemon->renewal, CAUSE_EVENT, false);
 }
@@ -52,8 +62,10 @@ static void revoked(const int32_t *partitions, size_t count, void *arg)
 {
     struct daemon *daemon = arg;
     log_info("consumer: %zu partitions revoked", count);
+    line_lock(daemon->line);
     history_revoke(daemon->history, partitions, count);
     scorers_learned(daemon->scorers, NULL);
+    line_unlock(daemon->line);
     watch_forget_baselines(daemon->watch);
 }
 
@@ -184,10 +196,11 @@ static void close_parts(struct daemon *daemon)
         publisher_close(daemon->publisher, part_closed, daemon);
     if (daemon->consumer != NULL)
         consumer_close(daemon->consumer, LEAVE_MS / 2, part_closed, daemon);
-    daemon->closing -=
-        (daemon->swapper == NULL) + (daemon->control == NULL) + (daemon->trainer == NULL) +
-        (daemon->renewal == NULL) + (daemon->sweep == NULL) + (daemon->experiment == NULL) +
-        (daemon->publisher == NULL) + (daemon->consumer == NULL) + (daemon->http == NULL) + (daemon->recorder == NULL);
+    daemon->closing -= (daemon->swapper == NULL) + (daemon->control == NULL) +
+                       (daemon->trainer == NULL) + (daemon->renewal == NULL) +
+                       (daemon->sweep == NULL) + (daemon->experiment == NULL) +
+                       (daemon->publisher == NULL) + (daemon->consumer == NULL) +
+                       (daemon->http == NULL) + (daemon->recorder == NULL);
     part_closed(daemon);
 }
 

@@ -31,6 +31,7 @@ struct line {
     struct slate *at_score, *at_send; /* NULL: the station is empty */
     bool scored;                      /* at_score is finished and waits for the send station */
     uv_work_t score_work;
+    uv_mutex_t reading; /* held by a worker that reads history and scorers */
     uv_idle_t turn;
     struct settling *settling;
     bool stop_learning, stop;
@@ -202,10 +203,22 @@ static void fill_slate(struct line *line, struct slate *slate)
     }
 }
 
+void line_lock(struct line *line)
+{
+    uv_mutex_lock(&line->reading);
+}
+
+void line_unlock(struct line *line)
+{
+    uv_mutex_unlock(&line->reading);
+}
+
 static void score_on_worker(uv_work_t *work)
 {
     struct line *line = work->data;
+    line_lock(line);
     scorers_run(line->scorers, line->at_score);
+    line_unlock(line);
 }
 
 static void score_done(uv_work_t *work, int status)
@@ -478,6 +491,7 @@ struct line *line_new(uv_loop_t *loop, const struct line_settings *settings,
     };
     line_set_scorers(line, parts->scorers, arms);
     batch_init(&line->batch);
+    uv_mutex_init(&line->reading);
     uv_idle_init(loop, &line->turn);
     line->turn.data = line;
     line->waiting = waiting_new(loop, line->history, wake, line);
@@ -494,6 +508,7 @@ static void turn_closed(uv_handle_t *handle)
         free(hold);
     }
     batch_deinit(&line->batch);
+    uv_mutex_destroy(&line->reading);
     slate_deinit(&line->slates[0]);
     slate_deinit(&line->slates[1]);
     void (*freed)(void *arg) = line->freed;

@@ -78,6 +78,12 @@ struct settling *line_settling(struct line *line);
 void line_hold(struct line *line, void (*held)(void *arg), void *arg);
 void line_release(struct line *line);
 
+/* A worker that reads the history or the scorers holds the lock while it does; the loop takes it to
+ * change them when it cannot wait to be held (partitions come and go). It waits for one slate at
+ * the most. */
+void line_lock(struct line *line);
+void line_unlock(struct line *line);
+
 /* Other scorers from now on, only while held; the old ones are no longer used. */
 void line_set_scorers(struct line *line, struct scorers *scorers, const struct line_arm *arms);
 

@@ -54,10 +54,11 @@ static void request_figures(struct daemon *daemon, struct request *request,
     buffer_deinit(&text);
 }
 
-static void request_metrics(struct daemon *daemon, struct request *request)
+static void request_metrics(struct daemon *daemon, struct request *request, const struct json *body)
 {
     struct buffer metrics = {0}, text = {0};
     struct json_writer w = {&text, false};
+    (void)body;
     daemon_metrics(daemon, &metrics);
     json_begin_object(&w, NULL);
     json_bool(&w, "ok", true);
@@ -191,38 +192,115 @@ static void request_rollback(struct daemon *daemon, struct request *request,
                       (uint64_t)number, deferred_done, defer(daemon, request));
 }
 
+/* -- arms and settings ------------------------------------------------------------------------- */
+
+static void answer_whether(struct request *request, int status, const struct error *err)
+{
+    if (status == 0)
+        answer_ok(request);
+    else
+        request_fail(request, err);
+}
+
+static void request_arm(struct daemon *daemon, struct request *request, const struct json *body,
+                        bool stop)
+{
+    char name[ARM_NAME_BYTES_MAX + 1];
+    struct error err = {0};
+    snprintf(name, sizeof name, "%.*s", SLICE_ARG(json_get_string(body, "arm", SLICE(""))));
+    int status = stop ? experiment_stop(daemon->experiment, name, "by hand", &err)
+                      : experiment_resume(daemon->experiment, name, &err);
+    answer_whether(request, status, &err);
+}
+
+static void request_stop_arm(struct daemon *daemon, struct request *request,
+                             const struct json *body)
+{
+    request_arm(daemon, request, body, true);
+}
+
+static void request_resume_arm(struct daemon *daemon, struct request *request,
+                               const struct json *body)
+{
+    request_arm(daemon, request, body, false);
+}
+
+static void request_reload(struct daemon *daemon, struct request *request, const struct json *body)
+{
+    struct buffer complaints = {0};
+    struct error err = {0}, told = {0};
+    (void)body;
+    int status = daemon_reload(daemon, &complaints, &err);
+    error_set(&told, err.code, "%s\n%.*s", err.text, SLICE_ARG(buffer_slice(&complaints)));
+    answer_whether(request, status, &told);
+    buffer_deinit(&complaints);
+}
+
+/* -- which is which ---------------------------------------------------------------------------- */
+
+static void request_status(struct daemon *daemon, struct request *request, const struct json *body)
+{
+    (void)body;
+    request_figures(daemon, request, daemon_status);
+}
+
+static void request_overview(struct daemon *daemon, struct request *request,
+                             const struct json *body)
+{
+    (void)body;
+    request_figures(daemon, request, daemon_overview);
+}
+
+static void request_arms(struct daemon *daemon, struct request *request, const struct json *body)
+{
+    (void)body;
+    request_figures(daemon, request, daemon_arms);
+}
+
+static void request_trained(struct daemon *daemon, struct request *request, const struct json *body)
+{
+    (void)body;
+    swapper_look(daemon->swapper);
+    answer_ok(request);
+}
+
+static void request_commit(struct daemon *daemon, struct request *request, const struct json *body)
+{
+    (void)body;
+    settling_commit(line_settling(daemon->line), deferred_done, defer(daemon, request));
+}
+
+static const struct command {
+    const char *name;
+    void (*serve)(struct daemon *daemon, struct request *request, const struct json *body);
+    bool leaving; /* also while the daemon is stopping */
+} commands[] = {
+    {"status", request_status, true},          {"metrics", request_metrics, true},
+    {"overview", request_overview, true},      {"arms", request_arms, true},
+    {"recommend", request_recommend, false},   {"publish", request_publish, false},
+    {"explain", daemon_explain, false},        {"whatif", daemon_whatif, false},
+    {"similar", daemon_similar, false},        {"stop_arm", request_stop_arm, false},
+    {"resume_arm", request_resume_arm, false}, {"reload", request_reload, false},
+    {"rollback", request_rollback, false},     {"trained", request_trained, false},
+    {"commit", request_commit, false},
+};
+
+static const struct command *find_command(struct slice name)
+{
+    for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
+        if (slice_equal(name, slice_of(commands[i].name)))
+            return &commands[i];
+    return NULL;
+}
+
 void daemon_request(struct request *request, const struct json *body, void *arg)
 {
     struct daemon *daemon = arg;
-    struct slice command = json_get_string(body, "cmd", SLICE(""));
-    if (slice_equal(command, SLICE("status"))) {
-        request_figures(daemon, request, daemon_status);
-    } else if (slice_equal(command, SLICE("metrics"))) {
-        request_metrics(daemon, request);
-    } else if (slice_equal(command, SLICE("overview"))) {
-        request_figures(daemon, request, daemon_overview);
-    } else if (slice_equal(command, SLICE("arms"))) {
-        request_figures(daemon, request, daemon_arms);
-    } else if (daemon->leaving) {
-        answer_error(request, ERR_DOWN, "the daemon is stopping");
-    } else if (slice_equal(command, SLICE("recommend"))) {
-        request_recommend(daemon, request, body);
-    } else if (slice_equal(command, SLICE("publish"))) {
-        request_publish(daemon, request, body);
-    } else if (slice_equal(command, SLICE("explain"))) {
-        daemon_explain(daemon, request, body);
-    } else if (slice_equal(command, SLICE("whatif"))) {
-        daemon_whatif(daemon, request, body);
-    } else if (slice_equal(command, SLICE("similar"))) {
-        daemon_similar(daemon, request, body);
-    } else if (slice_equal(command, SLICE("rollback"))) {
-        request_rollback(daemon, request, body);
-    } else if (slice_equal(command, SLICE("trained"))) {
-        swapper_look(daemon->swapper);
-        answer_ok(request);
-    } else if (slice_equal(command, SLICE("commit"))) {
-        settling_commit(line_settling(daemon->line), deferred_done, defer(daemon, request));
-    } else {
+    const struct command *command = find_command(json_get_string(body, "cmd", SLICE("")));
+    if (command == NULL)
         answer_error(request, ERR_USAGE, "unknown request");
-    }
+    else if (daemon->leaving && !command->leaving)
+        answer_error(request, ERR_DOWN, "the daemon is stopping");
+    else
+        command->serve(daemon, request, body);
 }

@@ -172,7 +172,9 @@ static void worked(uv_work_t *work, int status)
 static void work_on_worker(uv_work_t *work)
 {
     struct asked *asked = work->data;
+    line_lock(asked->daemon->line);
     asked->question->run(asked);
+    line_unlock(asked->daemon->line);
 }
 
 /* -- what it is about, once nothing moves ------------------------------------------------------ */

@@ -24,6 +24,8 @@
 
 struct settings;
 
+#define ARM_NAME_BYTES_MAX 64
+
 struct settings_arm { /* one under arms:, in the file's order */
     char *name;
     double share; /* of the users, 0 to 1; control's is what the others leave */

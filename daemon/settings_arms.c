@@ -3,7 +3,6 @@
 #include <math.h>
 #include <stdio.h>
 
-#define ARM_NAME_BYTES_MAX 64
 #define SHARE_ERROR 1e-9 /* of a sum of decimal fractions */
 
 /* ---- reading ---- */
