@@ -374,6 +374,15 @@ static void acknowledge(struct shop *shop, const struct slate_list *list)
                             held ? list->record->list_count : list->count, !held && list->changed);
 }
 
+/* "u12" -> 12 */
+static uint32_t number_of(struct slice user)
+{
+    uint32_t number = 0;
+    for (uint32_t i = 1; i < user.length; i++)
+        number = number * 10 + (uint32_t)(user.data[i] - '0');
+    return number;
+}
+
 static void settle(struct shop *shop, struct slate_list *list)
 {
     draw_fate(shop, list);
@@ -386,7 +395,7 @@ static void settle(struct shop *shop, struct slate_list *list)
     acknowledge(shop, list);
     if (list->user == NULL)
         return;
-    uint32_t user = (uint32_t)atoi(list->user_id.data + 1);
+    uint32_t user = number_of(list->user_id);
     memcpy(shop->said[user][1], shop->said[user][0], VERSION_TEXT_BYTES);
     version_format(shop->said[user][0], &list->version);
 }
