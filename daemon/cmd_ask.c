@@ -1,31 +1,11 @@
 /* The subcommands that ask the running daemon: rollback, recommend, publish, status. */
+#include "daemon/ask.h"
 #include "daemon/command.h"
-#include "daemon/control.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define ASK_MS 10000
-
-/* The state directory of the settings, where the socket is. */
-static int ask(const char *config, const struct buffer *request, int timeout_ms,
-               struct json **answer, struct error *err)
-{
-    struct settings *settings;
-    if (command_settings(config, &settings, err) != 0)
-        return err->code;
-    int status = control_ask(settings->state.dir, buffer_slice(request), timeout_ms, answer, err);
-    settings_free(settings);
-    return status;
-}
-
-static void begin_request(struct json_writer *w, const char *command)
-{
-    json_begin_object(w, NULL);
-    json_text(w, "cmd", command);
-}
 
 int cmd_rollback(int argc, char **argv)
 {
@@ -41,21 +21,16 @@ int cmd_rollback(int argc, char **argv)
     };
     struct error err = {0};
     struct json *answer;
-    bool help;
+    int status;
     int64_t number;
-    if (command_parse(&line, argc, argv, &help, &err) != 0)
-        return command_fail(&err);
-    if (help)
-        return 0;
+    if (!command_begin(&line, argc, argv, &status))
+        return status;
     if (command_number("GENERATION", number_text, 1, INT64_MAX, &number, &err) != 0)
         return command_fail(&err);
-    struct buffer request = {0};
-    struct json_writer w = {&request, false};
-    begin_request(&w, "rollback");
-    json_int(&w, "generation", number);
-    json_end_object(&w);
-    int status = ask(config, &request, 60000, &answer, &err);
-    buffer_deinit(&request);
+    struct asking asking;
+    ask_begin(&asking, "rollback");
+    json_int(&asking.w, "generation", number);
+    status = ask_daemon(&asking, config, 60000, &answer, &err);
     if (status != 0)
         return command_fail(&err);
     json_free(answer);
@@ -100,18 +75,13 @@ int cmd_recommend(int argc, char **argv)
     };
     struct error err = {0};
     struct json *answer;
-    bool help;
-    if (command_parse(&line, argc, argv, &help, &err) != 0)
-        return command_fail(&err);
-    if (help)
-        return 0;
-    struct buffer request = {0};
-    struct json_writer w = {&request, false};
-    begin_request(&w, "recommend");
-    json_text(&w, "user", user);
-    json_end_object(&w);
-    int status = ask(config, &request, ASK_MS, &answer, &err);
-    buffer_deinit(&request);
+    int status;
+    if (!command_begin(&line, argc, argv, &status))
+        return status;
+    struct asking asking;
+    ask_begin(&asking, "recommend");
+    json_text(&asking.w, "user", user);
+    status = ask_daemon(&asking, config, ASK_MS, &answer, &err);
     if (status != 0)
         return command_fail(&err);
     if (as_json != NULL)
@@ -139,24 +109,19 @@ int cmd_publish(int argc, char **argv)
     };
     struct error err = {0};
     struct json *answer;
-    bool help;
-    if (command_parse(&line, argc, argv, &help, &err) != 0)
-        return command_fail(&err);
-    if (help)
-        return 0;
+    int status;
+    if (!command_begin(&line, argc, argv, &status))
+        return status;
     if ((user == NULL) == (all == NULL)) {
         error_set(&err, ERR_USAGE, "publish wants either a USER or --all");
         return command_fail(&err);
     }
-    struct buffer request = {0};
-    struct json_writer w = {&request, false};
-    begin_request(&w, "publish");
+    struct asking asking;
+    ask_begin(&asking, "publish");
     if (user != NULL)
-        json_text(&w, "user", user);
-    json_bool(&w, "all", all != NULL);
-    json_end_object(&w);
-    int status = ask(config, &request, 0, &answer, &err);
-    buffer_deinit(&request);
+        json_text(&asking.w, "user", user);
+    json_bool(&asking.w, "all", all != NULL);
+    status = ask_daemon(&asking, config, 0, &answer, &err);
     if (status != 0)
         return command_fail(&err);
     json_free(answer);
@@ -200,15 +165,11 @@ static void print_status(const struct json *s)
 /* What the daemon exports, as it would over HTTP. */
 static int print_metrics(const char *config)
 {
-    struct buffer request = {0};
-    struct json_writer w = {&request, false};
+    struct asking asking;
     struct json *answer;
     struct error err = {0};
-    begin_request(&w, "metrics");
-    json_end_object(&w);
-    int status = ask(config, &request, ASK_MS, &answer, &err);
-    buffer_deinit(&request);
-    if (status != 0)
+    ask_begin(&asking, "metrics");
+    if (ask_daemon(&asking, config, ASK_MS, &answer, &err) != 0)
         return command_fail(&err);
     printf("%.*s", SLICE_ARG(json_get_string(answer, "text", SLICE(""))));
     json_free(answer);
@@ -233,29 +194,19 @@ int cmd_status(int argc, char **argv)
     };
     struct error err = {0};
     struct json *answer;
-    struct settings *settings;
-    bool help;
-    if (command_parse(&line, argc, argv, &help, &err) != 0)
-        return command_fail(&err);
-    if (help)
-        return 0;
+    int status;
+    if (!command_begin(&line, argc, argv, &status))
+        return status;
     if (as_metrics != NULL)
         return print_metrics(config);
-    if (command_settings(config, &settings, &err) != 0)
-        return command_fail(&err);
-    struct buffer text = {0};
-    int status =
-        control_ask(settings->state.dir, SLICE("{\"cmd\":\"status\"}"), ASK_MS, &answer, &err);
-    if (status == 0 && as_json != NULL)
-        json_write(&text, answer);
-    else if (status == 0)
-        print_status(answer);
-    settings_free(settings);
-    if (status != 0)
+    struct asking asking;
+    ask_begin(&asking, "status");
+    if (ask_daemon(&asking, config, ASK_MS, &answer, &err) != 0)
         return command_fail(&err);
     if (as_json != NULL)
-        printf("%.*s\n", (int)text.length, text.data);
-    buffer_deinit(&text);
+        ask_print_json(answer);
+    else
+        print_status(answer);
     bool healthy = json_get_bool(json_get(answer, "kafka"), "up", false) &&
                    json_get_bool(json_get(answer, "redis"), "up", false);
     json_free(answer);

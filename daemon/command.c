@@ -13,8 +13,8 @@ static void print_help(const struct command_line *line)
     printf("\noptions:\n");
     for (const struct option_row *row = line->rows; row->name != NULL; row++) {
         char left[64];
-        snprintf(left, sizeof left, "--%s%s%s", row->name, row->argument ? " " : "",
-                 row->argument ? row->argument : "");
+        snprintf(left, sizeof left, "%s%s%s%s", row->name[1] != '\0' ? "--" : "-", row->name,
+                 row->argument ? " " : "", row->argument ? row->argument : "");
         printf("  %-22s %s\n", left, row->sentence);
     }
     printf("  %-22s %s\n", "--help", "this text");
@@ -33,7 +33,7 @@ static const struct option_row *find_row(const struct command_line *line, const 
 static int parse_option(const struct command_line *line, int argc, char **argv, int *i,
                         struct error *err)
 {
-    const char *name = argv[*i] + 2;
+    const char *name = argv[*i] + (argv[*i][1] == '-' ? 2 : 1);
     const char *equals = strchr(name, '=');
     size_t length = equals ? (size_t)(equals - name) : strlen(name);
     const struct option_row *row = find_row(line, name, length);
@@ -56,6 +56,14 @@ static int parse_option(const struct command_line *line, int argc, char **argv, 
     return 0;
 }
 
+/* "--name", or "-n" where there is an option of that letter; else it is a word, like a dash alone.
+ */
+static bool is_option(const struct command_line *line, const char *word)
+{
+    return strncmp(word, "--", 2) == 0 ||
+           (word[0] == '-' && strlen(word) == 2 && find_row(line, word + 1, 1) != NULL);
+}
+
 int command_parse(const struct command_line *line, int argc, char **argv, bool *help,
                   struct error *err)
 {
@@ -67,7 +75,7 @@ int command_parse(const struct command_line *line, int argc, char **argv, bool *
             *help = true;
             return 0;
         }
-        if (strncmp(argv[i], "--", 2) == 0) {
+        if (is_option(line, argv[i])) {
             if (parse_option(line, argc, argv, &i, err) != 0)
                 return ERR_USAGE;
         } else if (positional == line->positional_max) {
@@ -80,6 +88,15 @@ int command_parse(const struct command_line *line, int argc, char **argv, bool *
     if (positional < line->positional_min)
         return error_set(err, ERR_USAGE, "usage: freshet %s", line->synopsis);
     return 0;
+}
+
+bool command_begin(const struct command_line *line, int argc, char **argv, int *status)
+{
+    struct error err = {0};
+    bool help;
+    bool right = command_parse(line, argc, argv, &help, &err) == 0;
+    *status = right ? 0 : command_fail(&err);
+    return right && !help;
 }
 
 int command_number(const char *name, const char *text, int64_t min, int64_t max, int64_t *value,

@@ -18,12 +18,15 @@ int cmd_train(int argc, char **argv);
 int cmd_rollback(int argc, char **argv);
 int cmd_recommend(int argc, char **argv);
 int cmd_publish(int argc, char **argv);
+int cmd_explain(int argc, char **argv);
+int cmd_whatif(int argc, char **argv);
+int cmd_similar(int argc, char **argv);
 int cmd_status(int argc, char **argv);
 int cmd_dump(int argc, char **argv);
 int cmd_eval(int argc, char **argv);
 int cmd_tune(int argc, char **argv);
 
-/* What a subcommand takes. `name` is long; `argument` NULL for a flag. */
+/* What a subcommand takes. `name` is long, or a letter for one dash; `argument` NULL for a flag. */
 struct option_row {
     const char *name;
     const char *argument; /* "FILE" */
@@ -43,6 +46,10 @@ struct command_line {
 };
 int command_parse(const struct command_line *line, int argc, char **argv, bool *help,
                   struct error *err);
+
+/* The same with what follows: false if there is nothing more to do, because the help was printed or
+ * the line is wrong (said on stderr); *status is then what to exit with. */
+bool command_begin(const struct command_line *line, int argc, char **argv, int *status);
 
 /* A whole number of an option; ERR_USAGE that names it. */
 int command_number(const char *name, const char *text, int64_t min, int64_t max, int64_t *value,

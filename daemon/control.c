@@ -12,10 +12,12 @@ struct client {
     struct control *control;
     struct client *next, **self; /* in control->clients; NULL self: on its way out */
     struct buffer input;
-    struct control_request *request; /* with the handler; NULL: none */
+    struct asked *asked; /* with the handler; NULL: none */
 };
 
-struct control_request {
+/* The request first, so that the one can be had from the other. */
+struct asked {
+    struct request request;
     struct client *client; /* NULL: it left */
 };
 
@@ -31,7 +33,7 @@ struct control {
     void *closed_arg;
 };
 
-struct answer {
+struct line {
     uv_write_t write;
     struct buffer text;
 };
@@ -66,45 +68,44 @@ static void drop_client(struct client *client)
     if (client->next != NULL)
         client->next->self = client->self;
     client->self = NULL;
-    if (client->request != NULL)
-        client->request->client = NULL; /* its owner still answers it, to nobody */
+    if (client->asked != NULL)
+        client->asked->client = NULL; /* its owner still answers it, to nobody */
     uv_close((uv_handle_t *)&client->pipe, client_closed);
 }
 
 static void written(uv_write_t *write, int status)
 {
-    struct answer *answer = (struct answer *)write;
+    struct line *line = (struct line *)write;
     struct client *client = write->data;
-    buffer_deinit(&answer->text);
-    free(answer);
+    buffer_deinit(&line->text);
+    free(line);
     if (status != 0)
         drop_client(client);
 }
 
-void control_answer(struct control_request *request, struct slice json)
+static void answer(struct request *request, struct slice json)
 {
-    struct client *client = request->client;
-    if (client == NULL) {
-        free(request);
+    struct asked *asked = (struct asked *)request;
+    struct client *client = asked->client;
+    free(asked);
+    if (client == NULL)
         return;
-    }
-    client->request = NULL;
-    free(request);
-    struct answer *answer = mem_zalloc(sizeof *answer);
-    buffer_add(&answer->text, json.data, json.length);
-    buffer_byte(&answer->text, '\n');
-    answer->write.data = client;
-    uv_buf_t bytes = uv_buf_init(answer->text.data, (unsigned)answer->text.length);
-    if (uv_write(&answer->write, (uv_stream_t *)&client->pipe, &bytes, 1, written) != 0) {
-        buffer_deinit(&answer->text);
-        free(answer);
+    client->asked = NULL;
+    struct line *line = mem_zalloc(sizeof *line);
+    buffer_add(&line->text, json.data, json.length);
+    buffer_byte(&line->text, '\n');
+    line->write.data = client;
+    uv_buf_t bytes = uv_buf_init(line->text.data, (unsigned)line->text.length);
+    if (uv_write(&line->write, (uv_stream_t *)&client->pipe, &bytes, 1, written) != 0) {
+        buffer_deinit(&line->text);
+        free(line);
         drop_client(client);
         return;
     }
     next_line(client);
 }
 
-void control_fail(struct control_request *request, const struct error *err)
+static void fail(struct request *request, const struct error *err)
 {
     struct buffer text = {0};
     struct json_writer w = {&text, false};
@@ -113,15 +114,15 @@ void control_fail(struct control_request *request, const struct error *err)
     json_int(&w, "code", err->code);
     json_text(&w, "error", err->text);
     json_end_object(&w);
-    control_answer(request, buffer_slice(&text));
+    answer(request, buffer_slice(&text));
     buffer_deinit(&text);
 }
 
-static struct control_request *new_request(struct client *client)
+static struct request *new_request(struct client *client)
 {
-    client->request = mem_alloc(sizeof *client->request);
-    client->request->client = client;
-    return client->request;
+    client->asked = mem_alloc(sizeof *client->asked);
+    *client->asked = (struct asked){{answer, fail}, client};
+    return &client->asked->request;
 }
 
 /* Hands the next whole line to the handler, if none of this client is there already. */
@@ -129,16 +130,16 @@ static void next_line(struct client *client)
 {
     char *end =
         client->input.length > 0 ? memchr(client->input.data, '\n', client->input.length) : NULL;
-    if (client->request != NULL || end == NULL || client->self == NULL)
+    if (client->asked != NULL || end == NULL || client->self == NULL)
         return;
     struct error err = {0};
     size_t length = (size_t)(end - client->input.data);
     struct json *body = json_parse((struct slice){client->input.data, (uint32_t)length}, &err);
     buffer_consume(&client->input, length + 1);
-    struct control_request *request = new_request(client);
+    struct request *request = new_request(client);
     if (body == NULL) {
         error_wrap(&err, "request");
-        control_fail(request, &err);
+        request_fail(request, &err);
         return;
     }
     client->control->handler(request, body, client->control->arg);

@@ -11,6 +11,7 @@
 #include "base/buffer.h"
 #include "base/error.h"
 #include "base/json.h"
+#include "daemon/request.h"
 
 #include <uv.h>
 
@@ -19,16 +20,11 @@
 #define CONTROL_SOCKET "control.sock"
 
 struct control;
-struct control_request; /* answered exactly once, now or later; stays valid if the client leaves */
 
-typedef void (*control_handler)(struct control_request *request, const struct json *body,
-                                void *arg);
+typedef void (*control_handler)(struct request *request, const struct json *body, void *arg);
 
 int control_open(struct control **control, uv_loop_t *loop, const char *state_dir,
                  control_handler handler, void *arg, struct error *err);
-/* `json`: a whole object that begins {"ok":true. */
-void control_answer(struct control_request *request, struct slice json);
-void control_fail(struct control_request *request, const struct error *err);
 void control_close(struct control *control, void (*closed)(void *arg), void *arg);
 
 /* The other side, for the subcommands: sends one request, waits for its answer up to `timeout_ms`

@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "daemon/api.h"
 #include "model/blas.h"
 
 #include <inttypes.h>
@@ -161,29 +162,32 @@ static void close_parts(struct daemon *daemon)
     uv_close((uv_handle_t *)&daemon->sigint, NULL);
     uv_close((uv_handle_t *)&daemon->sighup, NULL);
     uv_close((uv_handle_t *)&daemon->sweep_timer, NULL);
-    daemon->closing = 9; /* the eight below, and one for having gone through them */
-
+    daemon->closing = 11; /* the ten below, and one for having gone through them */
     pulse_close(&daemon->pulse);
     if (daemon->swapper != NULL)
         swapper_free(daemon->swapper, part_closed, daemon);
     if (daemon->control != NULL)
         control_close(daemon->control, part_closed, daemon);
+    if (daemon->http != NULL)
+        http_close(daemon->http, part_closed, daemon);
     if (daemon->trainer != NULL)
         trainer_free(daemon->trainer, part_closed, daemon);
     if (daemon->renewal != NULL)
         renewal_free(daemon->renewal, part_closed, daemon);
     if (daemon->sweep != NULL)
         renewal_free(daemon->sweep, part_closed, daemon);
+    if (daemon->recorder != NULL)
+        recorder_free(daemon->recorder, part_closed, daemon);
     if (daemon->experiment != NULL)
         experiment_free(daemon->experiment, part_closed, daemon);
     if (daemon->publisher != NULL)
         publisher_close(daemon->publisher, part_closed, daemon);
     if (daemon->consumer != NULL)
         consumer_close(daemon->consumer, LEAVE_MS / 2, part_closed, daemon);
-    daemon->closing -= (daemon->swapper == NULL) + (daemon->control == NULL) +
-                       (daemon->trainer == NULL) + (daemon->renewal == NULL) +
-                       (daemon->sweep == NULL) + (daemon->experiment == NULL) +
-                       (daemon->publisher == NULL) + (daemon->consumer == NULL);
+    daemon->closing -=
+        (daemon->swapper == NULL) + (daemon->control == NULL) + (daemon->trainer == NULL) +
+        (daemon->renewal == NULL) + (daemon->sweep == NULL) + (daemon->experiment == NULL) +
+        (daemon->publisher == NULL) + (daemon->consumer == NULL) + (daemon->http == NULL) + (daemon->recorder == NULL);
     part_closed(daemon);
 }
 
@@ -329,6 +333,9 @@ static void build_keepers(struct daemon *daemon)
     daemon->trainer = trainer_new(&daemon->loop, &trainer, daemon->line, daemon->history,
                                   generation_written, daemon);
     daemon_tell_trainer(daemon);
+    struct recorder_parts recorded = {daemon->line, daemon->consumer, daemon->publisher,
+                                      daemon->history, daemon->watch};
+    daemon->recorder = recorder_new(&daemon->loop, &recorded);
 }
 
 static void init_handles(struct daemon *daemon)
@@ -356,6 +363,18 @@ static void watch(struct daemon *daemon)
         uv_timer_start(&daemon->sweep_timer, sweep_due, sweep_ms, sweep_ms);
 }
 
+static int open_http(struct daemon *daemon, struct error *err)
+{
+    struct http_settings settings = {.listen = daemon->settings->http.listen,
+                                     .token = daemon->settings->http.token};
+    if (settings.listen[0] == '\0')
+        return 0;
+    if (http_open(&daemon->http, &daemon->loop, &settings, api_handle, daemon, err) != 0)
+        return error_wrap(err, "http.listen");
+    log_info("http: on %s", http_listens(daemon->http));
+    return 0;
+}
+
 /* Everything up to the first turn of the loop. */
 static int open_all(struct daemon *daemon, struct error *err)
 {
@@ -370,7 +389,8 @@ static int open_all(struct daemon *daemon, struct error *err)
     build_keepers(daemon);
     swapper_restore(daemon->swapper, daemon->scorers, NULL);
     if (control_open(&daemon->control, &daemon->loop, daemon->settings->state.dir, daemon_request,
-                     daemon, err) != 0)
+                     daemon, err) != 0 ||
+        open_http(daemon, err) != 0)
         return err->code;
     watch(daemon);
     return consumer_start(daemon->consumer, err);

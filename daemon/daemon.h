@@ -12,11 +12,13 @@
 #include "daemon/control.h"
 #include "daemon/experiment.h"
 #include "daemon/line.h"
+#include "daemon/recorder.h"
 #include "daemon/pulse.h"
 #include "daemon/renewal.h"
 #include "daemon/settings.h"
 #include "daemon/swapper.h"
 #include "daemon/trainer.h"
+#include "monitor/http.h"
 
 struct daemon {
     uv_loop_t loop;
@@ -36,7 +38,9 @@ struct daemon {
     struct renewal *sweep;   /* the slow one that renews expiries */
     struct swapper *swapper;
     struct trainer *trainer;
+    struct recorder *recorder;
     struct control *control;
+    struct http *http; /* NULL: none is wanted */
     uv_signal_t sigterm, sigint, sighup;
     uv_timer_t deadline, sweep_timer;
     struct pulse pulse;
@@ -44,6 +48,7 @@ struct daemon {
     bool kafka_up, draining, leaving;
     char kafka_why[ERROR_TEXT_MAX], redis_why[ERROR_TEXT_MAX];
     int64_t kafka_told_ms, redis_told_ms;
+    uint32_t questions;   /* about lists, waiting */
     int closing;          /* things whose closing has not been heard yet */
     struct error failure; /* code 0: none */
 };
@@ -60,14 +65,26 @@ void daemon_tell_trainer(struct daemon *daemon);
 struct state_series daemon_live_series(const struct daemon *daemon,
                                        const struct generation **generation);
 
+/* When its file was written, in seconds since 1970; NaN if it is not there. */
+double daemon_generation_written_s(const struct daemon *daemon);
+
 /* Reads the settings again; they are in force a little later. ERR_SETTINGS, a complaint a line, and
  * all as it was, if they are wrong or would need a restart. */
 int daemon_reload(struct daemon *daemon, struct buffer *complaints, struct error *err);
 
-/* The requests of the control socket (daemon/requests.c), and the answer to "status"
- * (daemon/status.c). */
-void daemon_request(struct control_request *request, const struct json *body, void *arg);
+/* Questions about one list (daemon/requests_explain.c): answered when the line has been held for
+ * them, and a worker is done. At most DAEMON_QUESTIONS_MAX wait at a time. */
+#define DAEMON_QUESTIONS_MAX 16
+void daemon_explain(struct daemon *daemon, struct request *request, const struct json *body);
+void daemon_whatif(struct daemon *daemon, struct request *request, const struct json *body);
+void daemon_similar(struct daemon *daemon, struct request *request, const struct json *body);
+
+/* What the control socket and HTTP are asked (daemon/requests.c), and the members of the answers to
+ * "status" (daemon/status.c), "overview" and "arms". */
+void daemon_request(struct request *request, const struct json *body, void *arg);
 void daemon_status(struct daemon *daemon, struct json_writer *w);
+void daemon_overview(struct daemon *daemon, struct json_writer *w);
+void daemon_arms(struct daemon *daemon, struct json_writer *w);
 
 /* Of that, what the lists do (daemon/status_figures.c). */
 void daemon_status_figures(struct daemon *daemon, struct json_writer *w);

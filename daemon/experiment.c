@@ -4,12 +4,14 @@
 #include "base/log.h"
 #include "base/mem.h"
 
-#include <math.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define LOOK_MS 1000
 #define NOTE "experiment"
+#define SHARES_TEXT_MAX (ARMS_MAX * sizeof "10000")
 
 const char *const experiment_phase_names[] = {"waiting", "running", "ended"};
 
@@ -30,6 +32,9 @@ struct experiment {
     uint64_t fingerprint;              /* of settings, phase and who is stopped */
     struct arm_state states[ARMS_MAX]; /* by arm of the settings; decided */
     struct scoreboard scoreboard;
+    bool counted;                 /* users were, under the experiment's id */
+    char shares[SHARES_TEXT_MAX]; /* in force: each arm's buckets */
+    bool ratio_told;
     uv_timer_t timer;
     void (*freed)(void *arg);
     void *freed_arg;
@@ -98,10 +103,24 @@ static uint64_t fingerprint_of(const struct experiment *experiment)
     return fingerprint;
 }
 
+/* Users who were counted under other shares are not spread as these are. */
+static void compare_shares(struct experiment *experiment)
+{
+    char shares[SHARES_TEXT_MAX];
+    int length = 0;
+    for (uint32_t i = 0; i < experiment->settings->arm_count; i++)
+        length += snprintf(shares + length, sizeof shares - (size_t)length, "%" PRIu32 " ",
+                           experiment->assignment.owned[i]);
+    bool others = experiment->shares[0] != '\0' && strcmp(shares, experiment->shares) != 0;
+    experiment->scoreboard.ratio_void |= others && experiment->counted;
+    memcpy(experiment->shares, shares, sizeof shares);
+}
+
 static void take_force(struct experiment *experiment)
 {
     experiment->phase = phase_now(experiment);
     assign(experiment);
+    compare_shares(experiment);
     for (uint32_t i = 0; i < experiment->settings->arm_count; i++)
         experiment->trials[i] = trial_of(experiment, i);
     experiment->fingerprint = fingerprint_of(experiment);
@@ -127,11 +146,15 @@ static void write_note(const struct experiment *experiment)
         json_begin_object(&w, NULL);
         json_text(&w, "name", settings->arms[i].name);
         json_text(&w, "stopped", experiment->states[i].stopped ? experiment->states[i].why : NULL);
-        json_real(&w, "p", arm->test.p);
-        json_real(&w, "mrr20_p", arm->mrr20_test.p);
+        json_real(&w, "hit20_evidence", arm->hit20_test.evidence);
+        json_real(&w, "mrr20_evidence", arm->mrr20_test.evidence);
         json_end_object(&w);
     }
     json_end_array(&w);
+    json_bool(&w, "counted", experiment->counted);
+    json_text(&w, "shares", experiment->shares);
+    json_bool(&w, "ratio_void", experiment->scoreboard.ratio_void);
+    json_real(&w, "ratio_evidence", experiment->scoreboard.ratio_test.evidence);
     json_end_object(&w);
     history_set_note(experiment->history, NOTE, buffer_slice(&text));
     buffer_deinit(&text);
@@ -146,8 +169,9 @@ static void read_arm(struct experiment *experiment, const struct json *noted)
         struct slice why = json_get_string(noted, "stopped", SLICE(""));
         experiment->states[i].stopped = why.length > 0;
         snprintf(experiment->states[i].why, STOP_REASON_MAX, "%.*s", SLICE_ARG(why));
-        experiment->scoreboard.arms[i].test.p = json_get_number(noted, "p", 1);
-        experiment->scoreboard.arms[i].mrr20_test.p = json_get_number(noted, "mrr20_p", 1);
+        struct scoreboard_arm *arm = &experiment->scoreboard.arms[i];
+        arm->hit20_test.evidence = json_get_number(noted, "hit20_evidence", 0);
+        arm->mrr20_test.evidence = json_get_number(noted, "mrr20_evidence", 0);
     }
 }
 
@@ -166,11 +190,8 @@ static struct json *parse_note(const struct experiment *experiment)
 
 static void read_note(struct experiment *experiment)
 {
-    for (uint32_t i = 0; i < ARMS_MAX; i++) {
-        experiment->states[i] = (struct arm_state){0};
-        experiment->scoreboard.arms[i] =
-            (struct scoreboard_arm){.test = sequential_begin, .mrr20_test = sequential_begin};
-    }
+    memset(experiment->states, 0, sizeof experiment->states);
+    experiment->scoreboard = (struct scoreboard){0};
     struct json *json = parse_note(experiment);
     const struct json *arms = json_get(json, "arms");
     bool starts_later = !is_unset(experiment->settings->experiment.start_ms);
@@ -178,10 +199,21 @@ static void read_note(struct experiment *experiment)
         json, "phase", starts_later ? EXPERIMENT_WAITING : EXPERIMENT_RUNNING);
     for (size_t i = 0; i < json_count(arms); i++)
         read_arm(experiment, json_at(arms, i));
+    experiment->counted = json_get_bool(json, "counted", false);
+    snprintf(experiment->shares, sizeof experiment->shares, "%.*s",
+             SLICE_ARG(json_get_string(json, "shares", SLICE(""))));
+    experiment->scoreboard.ratio_void = json_get_bool(json, "ratio_void", false);
+    experiment->scoreboard.ratio_test.evidence = json_get_number(json, "ratio_evidence", 0);
     json_free(json);
 }
 
 /* -- looking ----------------------------------------------------------------------------------- */
+
+static struct sequential_test test_of(const struct experiment *experiment)
+{
+    return (struct sequential_test){experiment->settings->experiment.scale,
+                                    experiment->settings->experiment.level};
+}
 
 static void gather(struct experiment *experiment)
 {
@@ -196,9 +228,9 @@ static void gather(struct experiment *experiment)
         if (experiment->trials[i] == 0 ||
             !history_trial(experiment->history, experiment->trials[i], &arm->sums))
             arm->sums = (struct trial_sums){0};
+        experiment->counted |= arm->sums.users > 0;
     }
-    struct scoreboard_settings how = {settings->experiment.scale, settings->experiment.level};
-    scoreboard_make(board, &how);
+    scoreboard_make(board, test_of(experiment));
 }
 
 static void stop(struct experiment *experiment, uint32_t arm, const char *why)
@@ -218,10 +250,11 @@ static bool guard(struct experiment *experiment, uint32_t i)
     char why[STOP_REASON_MAX];
     double churn = watch_recent_churn(experiment->watch, i);
     if (arm->guard_hit20_drop > 0 &&
-        scoreboard_is_worse(&experiment->scoreboard, i, arm->guard_hit20_drop)) {
+        scoreboard_is_worse(&experiment->scoreboard, i, arm->guard_hit20_drop,
+                            test_of(experiment))) {
         snprintf(why, sizeof why,
-                 "hit@20 is below control's by %.4f to %.4f, more than guard.hit20_drop %g of it",
-                 -row->uplift.high, -row->uplift.low, arm->guard_hit20_drop);
+                 "hit@20 is %.4f, control's %.4f: lower by more than guard.hit20_drop %g of it",
+                 row->hit20.mean, row->hit20.mean - row->uplift.mean, arm->guard_hit20_drop);
         stop(experiment, i, why);
         return true;
     }
@@ -234,11 +267,22 @@ static bool guard(struct experiment *experiment, uint32_t i)
     return false;
 }
 
+static void tell_ratio(struct experiment *experiment)
+{
+    bool alarm = scoreboard_ratio_alarm(&experiment->scoreboard);
+    if (alarm && !experiment->ratio_told)
+        log_error("the arms' users are not in the proportion of their shares (p = %.2g): do not "
+                  "trust this experiment before it is known why",
+                  experiment->scoreboard.sample_ratio_p);
+    experiment->ratio_told = alarm;
+}
+
 static void look(uv_timer_t *timer)
 {
     struct experiment *experiment = timer->data;
     bool changes = experiment->phase != phase_now(experiment);
     gather(experiment);
+    tell_ratio(experiment);
     for (uint32_t i = 0; i < experiment->settings->arm_count; i++)
         if (has_users(experiment, i) && !experiment->settings->arms[i].control &&
             !experiment->settings->arms[i].shadow)

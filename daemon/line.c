@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct holder { /* somebody who wants the line to stand still */
-    struct holder *next;
+struct standstill { /* somebody who wants the line to stand still */
+    struct standstill *next;
     void (*told)(void *arg);
     void *arg;
 };
@@ -34,10 +34,10 @@ struct line {
     uv_idle_t turn;
     struct settling *settling;
     bool stop_learning, stop;
-    struct holder *holds; /* waiting, in the order of asking */
-    bool holding;       /* neither learns nor scores: somebody holds, or waits for the worker */
-    bool held;          /* somebody holds */
-    bool passing;       /* one has let go: a turn for the line before the next holds */
+    struct standstill *holds; /* waiting, in the order of asking */
+    bool holding; /* neither learns nor scores: somebody holds, or waits for the worker */
+    bool held;    /* somebody holds */
+    bool passing; /* one has let go: a turn for the line before the next holds */
     void (*stopped)(void *arg);
     void *stopped_arg;
     bool spill;
@@ -372,11 +372,11 @@ struct settling *line_settling(struct line *line)
 
 void line_hold(struct line *line, void (*held)(void *arg), void *arg)
 {
-    struct holder **at = &line->holds;
+    struct standstill **at = &line->holds;
     while (*at != NULL)
         at = &(*at)->next;
     *at = mem_alloc(sizeof **at);
-    **at = (struct holder){NULL, held, arg};
+    **at = (struct standstill){NULL, held, arg};
     line_wake(line);
 }
 
@@ -389,7 +389,7 @@ void line_release(struct line *line)
 
 static void tell_first_hold(struct line *line)
 {
-    struct holder *hold = line->holds;
+    struct standstill *hold = line->holds;
     line->holds = hold->next;
     line->held = true;
     hold->told(hold->arg); /* may release */
@@ -489,7 +489,7 @@ struct line *line_new(uv_loop_t *loop, const struct line_settings *settings,
 static void turn_closed(uv_handle_t *handle)
 {
     struct line *line = handle->data;
-    for (struct holder *next, *hold = line->holds; hold != NULL; hold = next) {
+    for (struct standstill *next, *hold = line->holds; hold != NULL; hold = next) {
         next = hold->next;
         free(hold);
     }

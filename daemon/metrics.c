@@ -88,7 +88,10 @@ static void add_lists(struct daemon *daemon, struct exposition *e)
                        (double)line->lists[cause]);
     exposition_add(e, "freshet_queued_users", NULL, (double)line_queued(daemon->line));
     exposition_add(e, "freshet_owed_users", NULL, (double)daemon_owed(daemon));
-    exposition_add_histogram(e, "freshet_event_to_list_seconds", NULL, watch_event_to_list(daemon->watch));
+    exposition_add_histogram(e, "freshet_event_to_list_seconds", NULL,
+                             watch_event_to_list(daemon->watch));
+    exposition_add_histogram(e, "freshet_event_time_to_list_seconds", NULL,
+                             &watch_figures(daemon->watch, WATCH_ALL)->response.ts_ms);
 }
 
 static void add_accuracy_count(struct exposition *e, const char *scope, const char *method,
@@ -122,20 +125,22 @@ static void add_accuracy(struct daemon *daemon, struct exposition *e)
 }
 
 /* When the file of a generation was written; NaN if it is not there any more. */
-static double written_s(const struct daemon *daemon, uint64_t series, uint64_t number)
+double daemon_generation_written_s(const struct daemon *daemon)
 {
+    const struct generation *generation;
+    struct state_series live = daemon_live_series(daemon, &generation);
     char path[PATH_MAX];
     struct stat file;
-    generation_path(path, sizeof path, daemon->settings->state.dir, series, number);
+    generation_path(path, sizeof path, daemon->settings->state.dir, live.key, live.generation);
     return stat(path, &file) == 0 ? (double)file.st_mtim.tv_sec : NAN;
 }
 
 static void add_live_generation(const struct daemon *daemon, struct exposition *e,
-                                uint64_t series, const struct generation *generation)
+                                const struct generation *generation)
 {
     const struct score_weights *weights = &generation->weights;
     exposition_add(e, "freshet_generation_written_timestamp_seconds", NULL,
-                   written_s(daemon, series, generation->number));
+                   daemon_generation_written_s(daemon));
     exposition_add(e, "freshet_generation_items", NULL, (double)generation->items);
     exposition_add(e, "freshet_generation_rank", NULL, generation->hyper.rank);
     exposition_add(e, "freshet_generation_ndcg20", NULL, generation->figures.ndcg20);
@@ -158,7 +163,7 @@ static void add_generation(struct daemon *daemon, struct exposition *e)
     exposition_add(e, "freshet_generation_swaps_total", NULL, meta->swap);
     exposition_add(e, "freshet_generation_refusals_in_a_row", NULL, series.gate_refusals);
     if (generation != NULL)
-        add_live_generation(daemon, e, series.key, generation);
+        add_live_generation(daemon, e, generation);
 }
 
 static void add_trainer(struct daemon *daemon, struct exposition *e)
@@ -185,11 +190,91 @@ static void add_line(struct daemon *daemon, struct exposition *e)
     exposition_add(e, "freshet_score_seconds_total", NULL, line->score_s);
 }
 
-/* The experiment and the arms: metrics_add_experiment once, metrics_add_arm for each arm. */
+static struct metric_sum sum_of(const struct response_mean *mean)
+{
+    return (struct metric_sum){mean->count, mean->sum};
+}
+
+static void take_churn(const struct churn *churn, struct arm_metrics *arm)
+{
+    for (int cause = 0; cause < CAUSE_COUNT; cause++) {
+        const struct churn_sums *sums = &churn->causes[cause];
+        arm->lists += sums->rewrites;
+        arm->churn[cause][CHURN_RBO] = (struct metric_sum){sums->rewrites, sums->rbo};
+        arm->churn[cause][CHURN_JACCARD] = (struct metric_sum){sums->rewrites, sums->jaccard};
+        arm->churn[cause][CHURN_NET_RBO] = (struct metric_sum){sums->net_rewrites, sums->net_rbo};
+        arm->churn[cause][CHURN_NET_JACCARD] =
+            (struct metric_sum){sums->net_rewrites, sums->net_jaccard};
+    }
+    arm->lists += churn->first;
+    arm->held[HELD_CHANGE] = churn->held[HOLD_MIN_CHANGE];
+    arm->held[HELD_CHURN] = churn->held[HOLD_CHURN_LIMIT];
+}
+
+static void take_response(const struct response *response, struct arm_metrics *arm)
+{
+    arm->first_change = sum_of(&response->to_change);
+    arm->gap_closed = sum_of(&response->gap_closed);
+    arm->neighbour_lift = sum_of(&response->neighbour_lift);
+    arm->drift = sum_of(&response->drift);
+}
+
+static void take_quality(const struct quality *quality, uint32_t items, struct arm_metrics *arm)
+{
+    struct quality_window window = quality_window(quality);
+    arm->novelty = sum_of(&quality->novelty);
+    arm->diversity = sum_of(&quality->diversity);
+    arm->coverage = (double)window.items / (double)items;
+    arm->top_item_share = (double)window.top_lists / (double)window.lists;
+    arm->fallback_share = (double)quality->fallback / (double)quality->lists;
+    arm->new_item_share = (double)quality->new_items / (double)quality->places;
+}
+
+static void take_trial(const struct scoreboard_arm *board, struct arm_metrics *arm)
+{
+    arm->users = board->shadow ? NAN : (double)board->sums.users;
+    arm->events = board->sums.events;
+    arm->hits10 = board->sums.hits10;
+    arm->hits20 = board->sums.hits20;
+    arm->reciprocal_ranks = board->sums.rr;
+    arm->hit_ratio = board->hit20.mean;
+    arm->hit_ratio_low = board->hit20.low;
+    arm->hit_ratio_high = board->hit20.high;
+    arm->uplift = board->uplift.mean;
+    arm->uplift_low = board->uplift.low;
+    arm->uplift_high = board->uplift.high;
+    arm->uplift_p = board->control || board->shadow ? NAN : board->uplift.p;
+}
+
+static void add_arm(struct daemon *daemon, struct exposition *e, uint32_t i)
+{
+    const struct watch_figures *figures = watch_figures(daemon->watch, i);
+    const struct scoreboard_arm *board = &experiment_scoreboard(daemon->experiment)->arms[i];
+    const struct generation *generation = scorer_generation(scorers_at(daemon->scorers, i));
+    struct arm_metrics arm = {
+        .name = daemon->settings->arms[i].name,
+        .share = board->shadow ? daemon->settings->arms[i].share : board->share,
+        .stopped = experiment_why_stopped(daemon->experiment, i) != NULL,
+        .generation = generation != NULL ? generation->number : 0,
+        .attributed_hits = figures->hits.attribution[ATTRIBUTION_HIT],
+    };
+    take_trial(board, &arm);
+    take_churn(&figures->churn, &arm);
+    take_response(&figures->response, &arm);
+    take_quality(&figures->quality, items_count(history_items(daemon->history)), &arm);
+    metrics_add_arm(e, &arm);
+}
+
 static void add_arms(struct daemon *daemon, struct exposition *e)
 {
-    (void)daemon;
-    (void)e;
+    metrics_add_experiment(
+        e, &(struct experiment_metrics){
+               .id = daemon->settings->experiment.id,
+               .running = experiment_phase(daemon->experiment) == EXPERIMENT_RUNNING,
+               .sample_ratio_p = experiment_scoreboard(daemon->experiment)->sample_ratio_p,
+           });
+    for (uint32_t i = 0; i < daemon->settings->arm_count; i++)
+        add_arm(daemon, e, i);
 }
 
 void daemon_metrics(struct daemon *daemon, struct buffer *out)

@@ -1,4 +1,4 @@
-/* What the control socket is asked, request by request. */
+/* What the daemon is asked, by the control socket or over HTTP, request by request. */
 #include "daemon/daemon.h"
 #include "base/mem.h"
 
@@ -8,26 +8,26 @@
 /* A request that is answered later. */
 struct deferred {
     struct daemon *daemon;
-    struct control_request *request;
+    struct request *request;
 };
 
-static struct deferred *defer(struct daemon *daemon, struct control_request *request)
+static struct deferred *defer(struct daemon *daemon, struct request *request)
 {
     struct deferred *deferred = mem_alloc(sizeof *deferred);
     *deferred = (struct deferred){daemon, request};
     return deferred;
 }
 
-static void answer_ok(struct control_request *request)
+static void answer_ok(struct request *request)
 {
-    control_answer(request, SLICE("{\"ok\":true}"));
+    request_answer(request, SLICE("{\"ok\":true}"));
 }
 
-static void answer_error(struct control_request *request, int code, const char *text)
+static void answer_error(struct request *request, int code, const char *text)
 {
     struct error err = {0};
     error_set(&err, code, "%s", text);
-    control_fail(request, &err);
+    request_fail(request, &err);
 }
 
 /* Answers with ok, or the error, and frees. */
@@ -36,23 +36,25 @@ static void finish(struct deferred *deferred, const struct error *err)
     if (err == NULL)
         answer_ok(deferred->request);
     else
-        control_fail(deferred->request, err);
+        request_fail(deferred->request, err);
     free(deferred);
 }
 
-static void request_status(struct daemon *daemon, struct control_request *request)
+/* Answers with what `write` says of the daemon. */
+static void request_figures(struct daemon *daemon, struct request *request,
+                            void (*write)(struct daemon *daemon, struct json_writer *w))
 {
     struct buffer text = {0};
     struct json_writer w = {&text, false};
     json_begin_object(&w, NULL);
     json_bool(&w, "ok", true);
-    daemon_status(daemon, &w);
+    write(daemon, &w);
     json_end_object(&w);
-    control_answer(request, buffer_slice(&text));
+    request_answer(request, buffer_slice(&text));
     buffer_deinit(&text);
 }
 
-static void request_metrics(struct daemon *daemon, struct control_request *request)
+static void request_metrics(struct daemon *daemon, struct request *request)
 {
     struct buffer metrics = {0}, text = {0};
     struct json_writer w = {&text, false};
@@ -61,7 +63,7 @@ static void request_metrics(struct daemon *daemon, struct control_request *reque
     json_bool(&w, "ok", true);
     json_string(&w, "text", buffer_slice(&metrics));
     json_end_object(&w);
-    control_answer(request, buffer_slice(&text));
+    request_answer(request, buffer_slice(&text));
     buffer_deinit(&metrics);
     buffer_deinit(&text);
 }
@@ -114,12 +116,12 @@ static void got_list(struct slice json, const struct error *err, void *arg)
     write_titles(deferred->daemon, &w, list);
     json_end_object(&w);
     json_free(list);
-    control_answer(deferred->request, buffer_slice(&text));
+    request_answer(deferred->request, buffer_slice(&text));
     buffer_deinit(&text);
     free(deferred);
 }
 
-static void request_recommend(struct daemon *daemon, struct control_request *request,
+static void request_recommend(struct daemon *daemon, struct request *request,
                               const struct json *body)
 {
     struct slice user = json_get_string(body, "user", SLICE(""));
@@ -146,8 +148,7 @@ static void all_queued(void *arg)
     line_when_sent(deferred->daemon->line, lists_sent, deferred);
 }
 
-static void request_publish(struct daemon *daemon, struct control_request *request,
-                            const struct json *body)
+static void request_publish(struct daemon *daemon, struct request *request, const struct json *body)
 {
     struct slice id = json_get_string(body, "user", SLICE(""));
     if (!publisher_is_up(daemon->publisher)) {
@@ -164,7 +165,7 @@ static void request_publish(struct daemon *daemon, struct control_request *reque
     if (user == NULL) {
         if (err.code == 0)
             error_set(&err, ERR_DATA, "nothing is kept of user \"%.*s\"", SLICE_ARG(id));
-        control_fail(request, &err);
+        request_fail(request, &err);
         return;
     }
     line_queue(daemon->line, user, CAUSE_FORCED);
@@ -178,7 +179,7 @@ static void deferred_done(const struct error *err, void *arg)
     finish(arg, err);
 }
 
-static void request_rollback(struct daemon *daemon, struct control_request *request,
+static void request_rollback(struct daemon *daemon, struct request *request,
                              const struct json *body)
 {
     int64_t number = json_get_int(body, "generation", 0);
@@ -190,20 +191,30 @@ static void request_rollback(struct daemon *daemon, struct control_request *requ
                       (uint64_t)number, deferred_done, defer(daemon, request));
 }
 
-void daemon_request(struct control_request *request, const struct json *body, void *arg)
+void daemon_request(struct request *request, const struct json *body, void *arg)
 {
     struct daemon *daemon = arg;
     struct slice command = json_get_string(body, "cmd", SLICE(""));
     if (slice_equal(command, SLICE("status"))) {
-        request_status(daemon, request);
+        request_figures(daemon, request, daemon_status);
     } else if (slice_equal(command, SLICE("metrics"))) {
         request_metrics(daemon, request);
+    } else if (slice_equal(command, SLICE("overview"))) {
+        request_figures(daemon, request, daemon_overview);
+    } else if (slice_equal(command, SLICE("arms"))) {
+        request_figures(daemon, request, daemon_arms);
     } else if (daemon->leaving) {
         answer_error(request, ERR_DOWN, "the daemon is stopping");
     } else if (slice_equal(command, SLICE("recommend"))) {
         request_recommend(daemon, request, body);
     } else if (slice_equal(command, SLICE("publish"))) {
         request_publish(daemon, request, body);
+    } else if (slice_equal(command, SLICE("explain"))) {
+        daemon_explain(daemon, request, body);
+    } else if (slice_equal(command, SLICE("whatif"))) {
+        daemon_whatif(daemon, request, body);
+    } else if (slice_equal(command, SLICE("similar"))) {
+        daemon_similar(daemon, request, body);
     } else if (slice_equal(command, SLICE("rollback"))) {
         request_rollback(daemon, request, body);
     } else if (slice_equal(command, SLICE("trained"))) {

@@ -1,4 +1,5 @@
 #include "daemon/settings_loading.h"
+#include "monitor/http_address.h"
 #include "publisher/address.h"
 
 #include <string.h>
@@ -124,15 +125,15 @@ static void check_experiment(struct loading *loading)
 
 static void check_http(struct loading *loading)
 {
-    struct address address;
+    struct http_address address;
     struct error err;
     const char *listen = loading->settings->http.listen;
     int line = line_of(loading, "http.listen");
     if (*listen == '\0')
         return;
-    if (address_parse_listen(&address, listen, &err) != 0)
+    if (http_address_parse(&address, listen, &err) != 0)
         complain(loading, line, "http.listen", "%s", err.text);
-    else if (!address_is_loopback(&address) && loading->settings->http.token[0] == '\0')
+    else if (!http_address_is_loopback(&address) && loading->settings->http.token[0] == '\0')
         complain(loading, line, "http.listen", "beyond this machine it needs http.token");
 }
 

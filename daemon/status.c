@@ -166,6 +166,7 @@ void daemon_status(struct daemon *daemon, struct json_writer *w)
 {
     json_text(w, "state", daemon->draining || daemon->leaving ? "draining" : "running");
     json_real6(w, "uptime_s", (double)(clock_monotonic_ns() - daemon->began_ns) * 1e-9);
+    json_text(w, "http", daemon->http != NULL ? http_listens(daemon->http) : NULL);
     json_begin_object(w, "kafka");
     json_bool(w, "up", daemon->kafka_up);
     json_text(w, "why", daemon->kafka_why);

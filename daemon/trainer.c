@@ -102,6 +102,14 @@ static void handle_closed(uv_handle_t *handle)
     freed(arg);
 }
 
+static bool any_failed(const struct trainer *trainer)
+{
+    bool any = false;
+    for (size_t i = 0; i < trainer->schedule_count; i++)
+        any |= trainer->schedules[i].failed;
+    return any;
+}
+
 static void failed(struct trainer *trainer, struct schedule *schedule)
 {
     trainer->figures.failures++;
@@ -125,6 +133,7 @@ static void ended(uv_process_t *process, int64_t status, int signal_number)
     bool ok = status == 0 && signal_number == 0;
     if (schedule != NULL)
         schedule->failed = !ok;
+    trainer->figures.failing = !ok || any_failed(trainer);
     if (ok) {
         trainer->written(trainer->arg);
         return;

@@ -25,6 +25,7 @@ struct trainer_series {
 struct trainer_figures {
     uint64_t runs, failures;
     bool running;
+    bool failing;  /* the last run of some series failed */
     double last_s; /* how long the last run took */
 };
 

@@ -133,6 +133,8 @@ void similar(struct scorer *scorer, uint32_t item, uint32_t n, struct similar *o
     scorer_parts(scorer, &parts);
     n = n < SIMILAR_MAX ? n : SIMILAR_MAX;
     *out = (struct similar){
+        .item = item,
+        .arm = parts.settings->arm_name,
         .has_factors = parts.columns->row_of[item] != ROW_NONE,
         .generation = parts.generation != NULL ? parts.generation->number : 0,
         .together_of = {.rho = 1, .horizon = PAIRS_EVER, .both = true},

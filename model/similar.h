@@ -27,6 +27,8 @@ struct similar_list {
 };
 
 struct similar {
+    uint32_t item;
+    struct slice arm; /* the scorer's: its generation, its third term */
     bool has_factors;
     uint64_t generation;
     struct together_choice together_of; /* as counted; rho means nothing here */

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Turns the dashboard's files into one C file (monitor/assets.h): embed.py OUTPUT CHART_JS
+"""Turns the dashboard's files and the API's description into one C file (monitor/assets.h): embed.py OUTPUT CHART_JS
 
 Every file of monitor/web/ and Chart.js get a path, a content type and an ETag. The same files make the same C file, byte
 for byte. tests/web/mock_daemon.py serves what assets() gives.
@@ -10,6 +10,8 @@ import pathlib
 import sys
 
 WEB = pathlib.Path(__file__).resolve().parents[1] / "monitor" / "web"
+OPENAPI = WEB.parents[1] / "docs" / "openapi.json"
+PATHS = {"index.html": "/", "openapi.json": "/api/openapi.json"}  # the others are under /assets/
 CHART_JS = pathlib.Path("/usr/share/javascript/chart.js/chart.min.js")  # Debian's libjs-chart.js
 BYTES_A_LINE = 32
 
@@ -19,6 +21,7 @@ CONTENT_TYPES = {
     ".js": "text/javascript; charset=utf-8",
     ".svg": "image/svg+xml",
     ".txt": "text/plain; charset=utf-8",
+    ".json": "application/json",
 }
 
 HEAD = """/* Made by scripts/embed.py from monitor/web/ and Chart.js; see monitor/assets.h. */
@@ -39,8 +42,8 @@ const struct asset *assets_find(struct slice path)
 def assets(chart_js=CHART_JS):
     """[(path, content type, bytes, etag)], by path."""
     out = []
-    for file in [*WEB.iterdir(), pathlib.Path(chart_js)]:
-        path = "/" if file.name == "index.html" else f"/assets/{file.name}"
+    for file in [*WEB.iterdir(), pathlib.Path(chart_js), OPENAPI]:
+        path = PATHS.get(file.name, f"/assets/{file.name}")
         content = file.read_bytes()
         etag = '"' + hashlib.sha256(content).hexdigest()[:32] + '"'
         out.append((path, CONTENT_TYPES[file.suffix], content, etag))

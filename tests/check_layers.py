@@ -28,6 +28,7 @@ LIBRARIES = {  # header of a library -> the files that may include it
     r"yaml\.h": r"daemon/yaml\.c",
     r"jansson\.h": r"base/json\.c",
     r"xxhash\.h": r"base/hash\.c",
+    r"microhttpd\.h": r"monitor/http\.c",
     r"zstd\.h": r"consumer/lines\.c",
 }
 

@@ -1,5 +1,6 @@
 // Fewer points than pixels: 720 steps in a chart 350 pixels wide are a smear. Steps are gathered into bins that lie fixed in
-// time, so a point does not move as the window does. The table beside each chart has every step.
+// time, so a point does not move as the window does; the last, which is not full yet, takes from the one before what it
+// lacks. The table beside each chart has every step.
 
 import { known } from "./format.js";
 
@@ -20,11 +21,12 @@ export function binOf(t) {
 export function thin(t, values, how) {
   const bin = binOf(t);
   if (!bin) return t.map((x, i) => ({ x, y: known(values[i]) ? values[i] : NaN }));
+  const full = Math.ceil(t.length / POINTS_MAX);
   const points = [];
   for (let from = 0, to; from < t.length; from = to) {
     const number = Math.floor(t[from] / bin);
     for (to = from + 1; to < t.length && Math.floor(t[to] / bin) === number; ) to++;
-    const inside = values.slice(from, to).filter(known);
+    const inside = values.slice(to === t.length ? to - full : from, to).filter(known);
     points.push({ x: t[to - 1], y: inside.length ? HOW[how](inside) : NaN });
   }
   return points;

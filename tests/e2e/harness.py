@@ -44,6 +44,7 @@ SETTINGS = {
         "threads": 1,
     },
     "lists": {"n": 20, "active": "0s"},
+    "impression": {"max": 2},
 }
 EVENT_TYPES = {
     "played": {"weight": 1.0, "cap": 3, "hides": True},
@@ -95,6 +96,7 @@ class Freshet:
             "events": self.event_types,  # beside max_age and its like
             "state": {"dir": str(self.state_dir)},
             "redis": {"address": redis_address, "prefix": self.prefix},
+            "http": {"listen": "127.0.0.1:0"},
         }
         self.settings = merged(merged(SETTINGS, own), settings or {})
         self.config = self.folder / "freshet.yaml"
@@ -125,8 +127,8 @@ class Freshet:
             max_age_ms=duration_ms(events["max_age"]),
             update=self.settings["model"]["update"],
             sgd_rate=self.settings["model"]["sgd_rate"],
-            impressions_max=self.settings.get("impression", {}).get("max", 0),
-            impressions_want_lists=self.settings.get("impression", {}).get("discount", 0) > 0,
+            impressions_max=self.settings["impression"]["max"],
+            impressions_want_lists=self.settings["impression"].get("discount", 0) > 0,
         )
 
     # ---- the daemon

@@ -42,6 +42,7 @@ class UsageTest(EndToEnd):
     def test_usage_errors_exit_64(self):
         for arguments in (
             [], ["frobnicate"], ["run"], ["status", "--nonsense"], ["replay", "--config", "x"],
+            ["explain", "u", "--config", "x"], ["whatif", "u", "i", "--config", "x"],
             ["rollback", "seven", "--config", "x"], ["publish", "--config", "x"],
         ):
             with self.subTest(arguments):
@@ -52,7 +53,7 @@ class UsageTest(EndToEnd):
     def test_every_subcommand_has_help(self):
         for command in (
             "run", "check", "broker", "replay", "items", "train", "rollback", "recommend",
-            "publish", "status", "dump", "eval", "tune",
+            "explain", "whatif", "similar", "publish", "status", "dump", "eval", "tune",
         ):
             with self.subTest(command):
                 done = freshet(command, "--help")
@@ -95,7 +96,10 @@ class SettingsTest(EndToEnd):
 
     def test_questions_without_a_daemon_exit_75(self):
         alone = self.settings("alone")
-        for question in (["status"], ["recommend", "u"], ["publish", "--all"], ["rollback", "1"]):
+        for question in (
+            ["status"], ["recommend", "u"], ["publish", "--all"], ["rollback", "1"],
+            ["explain", "u", "i"], ["whatif", "u", "+i"], ["similar", "i"],
+        ):
             with self.subTest(question):
                 done = alone.run(*question)
                 self.assertEqual((done.returncode, done.stdout), (75, ""))

@@ -7,8 +7,10 @@ script of what it answers.
 
 import os
 import re
+import threading
 import unittest
 
+from browser import DEADLINE_S
 from checks import DashboardChecks
 from mock_daemon import HOSTILE, STEPS, MockDaemon, busy, many, new, nulls, with_stopped_arm
 
@@ -27,9 +29,11 @@ window.clearTimeout = (id) => { window.timers.delete(id); clear(id); };
 """
 
 HIDE = """
-Object.defineProperty(document, "hidden", {configurable: true, get: () => arguments[0]});
+Object.defineProperty(document, "hidden", {configurable: true, get: () => true});
 document.dispatchEvent(new Event("visibilitychange"));
 """
+SHOW = HIDE.replace("=> true", "=> false")
+HIDE_IDLE = "if (window.timers.size !== 1) return null;" + HIDE + "return window.timers.size ? 'one left' : 'none left'"
 
 
 class OnTheMock(DashboardChecks):
@@ -96,7 +100,8 @@ class TestOnTheMock(OnTheMock, unittest.TestCase):
             self.assertIs(self.browser.run(drawn), pressed)
 
     def test_the_table_has_every_step(self):
-        self.show(busy)
+        frozen = busy()
+        self.show(lambda: frozen)  # so that it is not a new step that fills the table
         self.browser.run("document.querySelector('#chart-churn details').open = true")
         rows = "return document.querySelectorAll('#chart-churn tbody tr').length"
         self.browser.wait("all rows", lambda: self.browser.run(rows) == STEPS)
@@ -189,18 +194,39 @@ class TestOnTheMock(OnTheMock, unittest.TestCase):
         self.assertEqual(self.browser.overhang(), [0, []])
         self.assertEqual(self.browser.axe(), [])
 
-    def test_it_does_not_ask_while_nobody_looks(self):
+    def open_counting_timers(self):
         script = self.browser.command("Page.addScriptToEvaluateOnNewDocument", source=WATCH_TIMERS)["identifier"]
         self.addCleanup(self.browser.command, "Page.removeScriptToEvaluateOnNewDocument", identifier=script)
         self.show(busy)
-        waiting = lambda: self.browser.run("return window.timers.size")  # noqa: E731
-        self.browser.wait("its next question", lambda: waiting() == 1)
-        self.browser.run(HIDE, True)
-        self.browser.wait("no further question", lambda: waiting() == 0)
+
+    def timers(self):
+        return self.browser.run("return window.timers.size")
+
+    def test_it_does_not_ask_while_nobody_looks(self):
+        self.open_counting_timers()
+        left = self.browser.wait("its next question", lambda: self.browser.run(HIDE_IDLE))
+        self.assertEqual(left, "none left")
         asked = self.mock.asked
-        self.browser.run(HIDE, False)
+        self.browser.run(SHOW)
         self.browser.wait("a question at once", lambda: self.mock.asked > asked)
-        self.browser.wait("its next question", lambda: waiting() == 1)
+        self.browser.wait("its next question", lambda: self.timers() == 1)
+
+    def test_an_answer_that_comes_when_nobody_looks_any_more_is_the_last(self):
+        held, release = threading.Event(), threading.Event()
+        self.addCleanup(release.set)
+
+        def slow():
+            held.set()
+            release.wait(DEADLINE_S)
+            return {**busy(), "version": "after hiding"}
+
+        self.open_counting_timers()
+        self.mock.overview = slow
+        self.assertTrue(held.wait(DEADLINE_S))
+        self.browser.run(HIDE)
+        release.set()
+        self.wait_text("#daemon", "after hiding")
+        self.assertEqual(self.timers(), 0)
 
 
 @unittest.skipUnless(ADDRESS, "FRESHET_DASHBOARD_URL names no daemon")

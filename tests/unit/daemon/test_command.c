@@ -8,12 +8,14 @@
 
 #include <cmocka.h>
 
-static const char *config, *flag, *words[2];
+static const char *config, *flag, *n, *words[2];
 
 static int parse(int argc, const char **argv, struct error *err)
 {
-    static const struct option_row rows[] = {
-        {"config", "FILE", "the settings", &config}, {"all", NULL, "everybody", &flag}, {0}};
+    static const struct option_row rows[] = {{"config", "FILE", "the settings", &config},
+                                             {"all", NULL, "everybody", &flag},
+                                             {"n", "N", "how many", &n},
+                                             {0}};
     static const struct command_line line = {.synopsis = "thing USER --config FILE",
                                              .summary = "Does a thing.",
                                              .rows = rows,
@@ -21,7 +23,7 @@ static int parse(int argc, const char **argv, struct error *err)
                                              .positional_max = 2,
                                              .positional_min = 1};
     bool help;
-    config = flag = words[0] = words[1] = NULL;
+    config = flag = n = words[0] = words[1] = NULL;
     return command_parse(&line, argc, (char **)(uintptr_t)argv, &help, err);
 }
 
@@ -43,6 +45,18 @@ static void test_a_value_may_follow_an_equals_sign(void **state)
     const char *argv[] = {"thing", "u1", "--config=b.yaml"};
     assert_int_equal(parse(3, argv, &err), 0);
     assert_string_equal(config, "b.yaml");
+}
+
+static void test_a_letter_is_an_option_if_there_is_one_of_that_name(void **state)
+{
+    (void)state;
+    struct error err = {0};
+    const char *argv[] = {"thing", "u1", "-n", "5", "-x"};
+    assert_int_equal(parse(5, argv, &err), 0);
+    assert_string_equal(n, "5");
+    assert_string_equal(words[1], "-x"); /* an id may begin with a dash */
+    const char *no_value[] = {"thing", "u1", "-n"};
+    assert_int_equal(parse(3, no_value, &err), ERR_USAGE);
 }
 
 static void test_what_is_wrong_is_named(void **state)
@@ -81,6 +95,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_options_and_words_may_come_in_any_order),
         cmocka_unit_test(test_a_value_may_follow_an_equals_sign),
+        cmocka_unit_test(test_a_letter_is_an_option_if_there_is_one_of_that_name),
         cmocka_unit_test(test_what_is_wrong_is_named),
         cmocka_unit_test(test_numbers_are_whole_and_in_range),
     };

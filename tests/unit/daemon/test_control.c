@@ -26,25 +26,25 @@ struct server {
     uv_loop_t loop;
     struct control *control;
     uv_async_t done;
-    struct control_request *kept; /* answered when the next one comes */
+    struct request *kept; /* answered when the next one comes */
     char dir[64];
 };
 
-static void handle(struct control_request *request, const struct json *body, void *arg)
+static void handle(struct request *request, const struct json *body, void *arg)
 {
     struct server *server = arg;
     struct slice command = json_get_string(body, "cmd", SLICE(""));
     if (slice_equal(command, SLICE("echo"))) {
-        control_answer(request, SLICE("{\"ok\":true,\"echo\":1}"));
+        request_answer(request, SLICE("{\"ok\":true,\"echo\":1}"));
     } else if (slice_equal(command, SLICE("later"))) {
         server->kept = request;
     } else if (slice_equal(command, SLICE("now"))) {
-        control_answer(server->kept, SLICE("{\"ok\":true,\"late\":1}"));
-        control_answer(request, SLICE("{\"ok\":true}"));
+        request_answer(server->kept, SLICE("{\"ok\":true,\"late\":1}"));
+        request_answer(request, SLICE("{\"ok\":true}"));
     } else {
         struct error err = {0};
         error_set(&err, ERR_DATA, "no such thing");
-        control_fail(request, &err);
+        request_fail(request, &err);
     }
 }
 

@@ -783,7 +783,6 @@ static void test_scorer_notes_generation_arm_and_stream_time(void **state)
     assert_int_equal(world->slate.lists[0].generation, 7);
     assert_true(slice_equal(world->slate.lists[0].arm_name, SLICE("default")));
     assert_int_equal(world->slate.stream_ts_ms, world->now_ms);
-    assert_true(world->slate.oldest_score_ns > 0);
 }
 
 static void test_scorer_pins_the_user(void **state)

@@ -64,32 +64,6 @@ static void test_address_with_a_host_longer_than_any_name_is_refused(void **stat
     assert_int_equal(address_parse(&address, text, NULL), ERR_SETTINGS);
 }
 
-static void test_address_to_listen_on_may_have_any_port_and_is_no_socket(void **state)
-{
-    struct address address;
-    struct error err;
-    assert_int_equal(address_parse_listen(&address, "[::1]:0", NULL), 0);
-    assert_string_equal(address.host, "::1");
-    assert_string_equal(address.port, "0");
-    const char *const wrong[] = {"/run/http.sock", "localhost", ":80", "a:", "a:-1", "a:65536"};
-    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
-        if (address_parse_listen(&address, wrong[i], &err) != ERR_SETTINGS)
-            fail_msg("\"%s\" was taken", wrong[i]);
-}
-
-static void test_address_of_this_machine_alone_is_known(void **state)
-{
-    const char *const here[] = {"127.0.0.1:1", "127.255.0.9:1", "[::1]:1", "localhost:1"};
-    const char *const beyond[] = {"0.0.0.0:1", "128.0.0.1:1", "[::]:1", "127.example:1"};
-    struct address address;
-    for (size_t i = 0; i < 4; i++) {
-        assert_int_equal(address_parse(&address, here[i], NULL), 0);
-        assert_true(address_is_loopback(&address));
-        assert_int_equal(address_parse(&address, beyond[i], NULL), 0);
-        assert_false(address_is_loopback(&address));
-    }
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -99,8 +73,6 @@ int main(void)
         cmocka_unit_test(test_address_that_is_none_is_refused),
         cmocka_unit_test(test_address_longer_than_the_kernel_takes_is_refused),
         cmocka_unit_test(test_address_with_a_host_longer_than_any_name_is_refused),
-        cmocka_unit_test(test_address_to_listen_on_may_have_any_port_and_is_no_socket),
-        cmocka_unit_test(test_address_of_this_machine_alone_is_known),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
