@@ -21,7 +21,7 @@ DEPTH = 20
 WINDOW = 2048
 P = 0.9
 PROBE_ONE_IN = 64
-NEIGHBOURS = 10
+NEIGHBOURS, AMONG = 10, 1024
 CHR_MIN = 3
 VALUES = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 20, 50, 100, 500, 1000]
 WEIGHTS = {"view": 1, "buy": 2, "glance": 0}
@@ -81,7 +81,9 @@ class Generation:
 
     def diversity(self, items):
         rows = [self.row[item] for item in items if item in self.row]
-        pairs = [self.cosines(a)[b] for i, a in enumerate(rows) for b in rows[i + 1 :]]
+        lengths = numpy.linalg.norm(self.factors, axis=1)
+        cosine = lambda a, b: self.factors[a] @ self.factors[b] / (lengths[a] * lengths[b])  # noqa: E731
+        pairs = [cosine(a, b) for i, a in enumerate(rows) for b in rows[i + 1 :]]
         return 1 - mean(pairs) if pairs else None
 
 
@@ -378,7 +380,10 @@ class Shop:
         if s < 1:
             out["gap_closed"] = lifts[row] / (1 - s)
             out["gap_slack"] = 1 / (1 - s)
-        near = [other for other in numpy.argsort(-generation.cosines(row), kind="stable") if other != row]
+        n = len(generation.factors)
+        among = {k * n // AMONG for k in range(AMONG)} if n > AMONG else set(range(n))
+        cosines = generation.cosines(row)
+        near = sorted(among - {row}, key=lambda other: -cosines[other])
         out["neighbour_lift"] = mean([lifts[other] for other in near[:NEIGHBOURS]])
         return out
 
