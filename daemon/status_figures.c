@@ -67,8 +67,8 @@ static void write_durations(struct json_writer *w, const char *key, const struct
 static void write_response(struct json_writer *w, const struct response *response)
 {
     json_begin_object(w, "response");
-    write_durations(w, "record_to_list_ms", &response->record_ms);
-    write_durations(w, "event_to_list_ms", &response->ts_ms);
+    write_durations(w, "event_to_list_ms", &response->record_ms);
+    write_durations(w, "event_time_to_list_ms", &response->ts_ms);
     write_mean(w, "events_to_change", &response->to_change);
     json_begin_array(w, "changes");
     for (int events = 1; events <= RESPONSE_EVENTS_MAX; events++)

@@ -33,7 +33,7 @@ struct quality_window {
 /* novelty: of this list; NaN: not looked at, or nothing known. */
 void quality_add(struct quality *quality, const struct slate_list *list, double novelty);
 
-/* Costs a look at each place of the window: some 100 us. */
+/* Costs a look at each place of the window: up to a millisecond. */
 struct quality_window quality_window(const struct quality *quality);
 
 #endif

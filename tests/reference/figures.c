@@ -16,8 +16,9 @@
 #include <unistd.h>
 
 #define USERS 40
-#define ITEMS 120 /* of which the generations know the first ROWS */
-#define ROWS 90
+#define ITEMS 120 /* of which the generations know the first KNOWN */
+#define KNOWN 90
+#define ROWS 1490 /* with others that the shop never sees: more than a probe looks among */
 #define RANK 5
 #define STRIDE 16
 #define ARMS 3
@@ -206,18 +207,19 @@ static struct generation *make_generation(struct shop *shop, uint64_t number)
     struct generation *generation = mem_zalloc(sizeof *generation);
     *generation = (struct generation){
         .number = number,
-        .hyper = {.objective = OBJECTIVE_IALS, .rank = RANK, .w0 = 0.2, .lambda = 0.3, .alpha = 2},
+        .hyper = {.objective = OBJECTIVE_IALS, .rank = RANK, .w0 = 0.02, .lambda = 0.3, .alpha = 2},
         .weights = {.taste = 1, .trend = 0.2, .trend_half_life = 3, .rho = 1},
         .items = ROWS,
         .stride = STRIDE,
         .ids = mem_array(NULL, ROWS, sizeof(struct slice)),
         .Y = mem_try(ROWS * STRIDE, sizeof(float)),
-        .bytes = mem_alloc(ROWS * 5),
+        .bytes = mem_alloc(ROWS * 6),
     };
     for (uint32_t row = 0; row < ROWS; row++) {
-        char *id = (char *)generation->bytes + row * 5;
-        snprintf(id, 5, "i%03u", row % 1000);
-        generation->ids[row] = (struct slice){id, 4};
+        char *id = (char *)generation->bytes + row * 6;
+        int length = row < KNOWN ? snprintf(id, 6, "i%03u", row % KNOWN)
+                                 : snprintf(id, 6, "x%04u", row % ROWS);
+        generation->ids[row] = (struct slice){id, (uint32_t)length};
         for (uint32_t k = 0; k < RANK; k++)
             generation->Y[row * STRIDE + k] = (float)draw(shop, 2000) / 1000 - 0.6f;
     }
@@ -374,6 +376,15 @@ static void acknowledge(struct shop *shop, const struct slate_list *list)
                             held ? list->record->list_count : list->count, !held && list->changed);
 }
 
+/* "u12" -> 12 */
+static uint32_t number_of(struct slice user)
+{
+    uint32_t number = 0;
+    for (uint32_t i = 1; i < user.length; i++)
+        number = number * 10 + (uint32_t)(user.data[i] - '0');
+    return number;
+}
+
 static void settle(struct shop *shop, struct slate_list *list)
 {
     draw_fate(shop, list);
@@ -386,7 +397,7 @@ static void settle(struct shop *shop, struct slate_list *list)
     acknowledge(shop, list);
     if (list->user == NULL)
         return;
-    uint32_t user = (uint32_t)atoi(list->user_id.data + 1);
+    uint32_t user = number_of(list->user_id);
     memcpy(shop->said[user][1], shop->said[user][0], VERSION_TEXT_BYTES);
     version_format(shop->said[user][0], &list->version);
 }

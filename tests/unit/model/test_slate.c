@@ -39,6 +39,27 @@ static void test_version_compares_as_bytes_field_by_field(void **state)
         assert_true(order_of(&rising[i - 1], &rising[i]) < 0);
 }
 
+static void test_version_is_read_back_and_nothing_else_is(void **state)
+{
+    static const char good[] = "00000001.000a.00000000000000ff.00000003";
+    struct version version = {0}, before;
+    assert_true(version_parse(&version, slice_of(good)));
+    assert_int_equal(version.epoch, 1);
+    assert_int_equal(version.partition, 10);
+    assert_int_equal(version.next_offset, 255);
+    assert_int_equal(version.swap, 3);
+    before = version;
+    for (uint32_t i = 0; i < sizeof good - 1; i++) {
+        char bad[sizeof good];
+        memcpy(bad, good, sizeof good);
+        bad[i] = 'G';
+        assert_false(version_parse(&version, slice_of(bad)));
+        assert_false(version_parse(&version, (struct slice){good, i}));
+    }
+    assert_false(version_parse(&version, SLICE("00000001.000a.00000000000000ff.000000030")));
+    assert_memory_equal(&version, &before, sizeof version);
+}
+
 static void test_cause_names_are_what_lists_say(void **state)
 {
     assert_string_equal(slate_cause_name(CAUSE_EVENT), "event");
@@ -66,6 +87,7 @@ int main(void)
         cmocka_unit_test(test_version_is_fixed_width_hex),
         cmocka_unit_test(test_version_of_the_largest_numbers_fits),
         cmocka_unit_test(test_version_compares_as_bytes_field_by_field),
+        cmocka_unit_test(test_version_is_read_back_and_nothing_else_is),
         cmocka_unit_test(test_cause_names_are_what_lists_say),
         cmocka_unit_test(test_cleared_slate_is_empty_and_keeps_its_room),
     };

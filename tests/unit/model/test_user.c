@@ -325,6 +325,24 @@ static void test_wanting_a_list_leaves_a_record_that_others_hold_as_it_was(void 
     user_record_unref(record);
 }
 
+static void test_a_record_without_what_came_since_has_what_came_before(void **state)
+{
+    const struct user_record *record = NULL;
+    static const int64_t ts_ms[] = {50, 20, 40, 30}; /* offset 2 comes late */
+    for (int64_t offset = 0; offset < 4; offset++)
+        record = apply(record, ts_ms[offset], offset, (uint32_t)offset, 0, 0);
+    const struct user_record *before = user_without_since(record, 2);
+    assert_int_equal(before->interaction_count, 2);
+    assert_int_equal(user_interactions(before)[0].offset, 1); /* still by time */
+    assert_int_equal(user_interactions(before)[1].offset, 0);
+    assert_int_equal(before->seen_count, 0);
+    const struct user_record *nothing = user_without_since(record, -1);
+    assert_int_equal(nothing->interaction_count, 0);
+    user_record_unref(nothing);
+    user_record_unref(before);
+    user_record_unref(record);
+}
+
 static void test_a_swap_makes_every_list_owed(void **state)
 {
     const struct user_record *record = apply(NULL, 10, 0, 5, 1, 0);
@@ -468,6 +486,7 @@ int main(void)
         cmocka_unit_test(test_an_unknown_reference_retracts_nothing),
         cmocka_unit_test(test_a_new_user_is_owed_a_list_until_it_is_acknowledged),
         cmocka_unit_test(test_wanting_a_list_leaves_a_record_that_others_hold_as_it_was),
+        cmocka_unit_test(test_a_record_without_what_came_since_has_what_came_before),
         cmocka_unit_test(test_a_swap_makes_every_list_owed),
         cmocka_unit_test(test_a_forgotten_user_keeps_nothing_but_that_a_tombstone_is_wanted),
         cmocka_unit_test(test_a_forgotten_user_who_comes_back_begins_anew),
