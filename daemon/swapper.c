@@ -128,9 +128,10 @@ static void install(struct swapper *swapper)
 {
     struct scorers *scorers = swapper->parts.scorers;
     const struct generation *generation = swapper->candidate;
-    log_info("generation %" PRIu64 " is live: %zu items, ndcg@20 %.4f on the tail "
+    struct slice arm = scorers_name_of(scorers, swapper->series);
+    log_info("generation %" PRIu64 " is live (arm %.*s): %zu items, ndcg@20 %.4f on the tail "
              "(recent alone %.4f)",
-             swapper->number, generation->items, generation->figures.ndcg20,
+             swapper->number, SLICE_ARG(arm), generation->items, generation->figures.ndcg20,
              generation->figures.ndcg20_recent);
     if (swapper->series == scorers_series_of(scorers, scorers_control(scorers)))
         publisher_set_generation(swapper->parts.publisher, swapper->number);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 struct arm {
+    struct slice name;
     struct scorer *scorer;
     uint64_t series;
     bool shadow;
@@ -25,7 +26,8 @@ struct scorers *scorers_new(struct history *history, const struct arms *assignme
     scorers->count = (uint32_t)count;
     for (uint32_t i = 0; i < count; i++) {
         assert(arms[i].settings.arm == i);
-        scorers->arms[i] = (struct arm){.scorer = scorer_new(history, &arms[i].settings),
+        scorers->arms[i] = (struct arm){.name = arms[i].settings.arm_name,
+                                        .scorer = scorer_new(history, &arms[i].settings),
                                         .series = arms[i].series,
                                         .shadow = arms[i].settings.shadow};
         if (arms[i].control)
@@ -89,6 +91,14 @@ uint32_t scorers_swap_of(struct slice user, void *arg)
 {
     const struct scorers_swaps *swaps = arg;
     return swaps->of_arm[swaps->count > 1 ? arms_of(&swaps->assignment, user) : 0];
+}
+
+struct slice scorers_name_of(const struct scorers *scorers, uint64_t series)
+{
+    uint32_t i = 0;
+    while (i + 1 < scorers->count && scorers->arms[i].series != series)
+        i++;
+    return scorers->arms[i].name;
 }
 
 struct scorer *scorers_at(struct scorers *scorers, uint32_t arm)

@@ -33,6 +33,8 @@ void scorers_learned(struct scorers *scorers, const struct learned *learned);
 
 /* Which arm a user's published list is made by, and how. */
 uint32_t scorers_arm_of(const struct scorers *scorers, struct slice user);
+/* The first arm of a series: a name for it. */
+struct slice scorers_name_of(const struct scorers *scorers, uint64_t series);
 uint64_t scorers_series_of(const struct scorers *scorers, uint32_t arm);
 struct scorer *scorers_at(struct scorers *scorers, uint32_t arm);
 size_t scorers_count(const struct scorers *scorers);

@@ -139,6 +139,17 @@ static void observe_shadows(struct watch *watch, const struct hits_event *live, 
     }
 }
 
+/* A user who was counted in one arm of the experiment and is now in another is counted in neither
+ * any more: what he does says nothing of either alone. */
+static uint64_t trial_for(const struct watch *watch, const struct user_record *before, uint32_t arm)
+{
+    uint64_t trial = watch->arms[arm].trial, last = before != NULL ? before->trial.trial : 0;
+    for (size_t i = 0; i < watch->arm_count && last != trial; i++)
+        if (last != 0 && watch->arms[i].trial == last)
+            return 0;
+    return trial;
+}
+
 struct outcome watch_event(struct watch *watch, const struct event *event,
                            const struct user_record *before, uint32_t item, uint32_t arm)
 {
@@ -156,7 +167,7 @@ struct outcome watch_event(struct watch *watch, const struct event *event,
     if (arm >= watch->arm_count)
         return (struct outcome){0};
     hits_add(&watch->figures[arm]->hits, &hit);
-    uint64_t trial = found.is_new ? watch->arms[arm].trial : 0;
+    uint64_t trial = found.is_new ? trial_for(watch, before, arm) : 0;
     return (struct outcome){.trial = trial, .rank = trial != 0 ? found.rank : 0};
 }
 

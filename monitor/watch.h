@@ -36,7 +36,8 @@ void watch_set_chr_min(struct watch *watch, double chr_min);
 /* Before a batch is learned. */
 void watch_batch(struct watch *watch);
 
-/* Before an interaction is learned; `arm`: the user's. */
+/* Before an interaction is learned; `arm`: the user's. No outcome is counted of a user who was
+ * counted in another of the arms before. */
 struct outcome watch_event(struct watch *watch, const struct event *event,
                            const struct user_record *before, uint32_t item, uint32_t arm);
 
