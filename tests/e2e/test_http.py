@@ -308,6 +308,7 @@ class HttpTest(EndToEnd):
         for n in ("0", "1001", "-1", "x", "1.5", "", "9999999999", "3&n=3"):
             answer = self.ask(f"{path}?n={n}")
             self.assertEqual((answer.status, list(answer.json)), (400, ["error"]), n)
+        self.assertEqual(answer.json["error"], "a parameter is there twice")
 
     def test_lists_are_explained_for_the_arm_that_is_named(self):
         for path in ("/api/users/{user}/explain/{item}", "/api/users/{user}/whatif"):
