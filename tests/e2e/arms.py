@@ -105,7 +105,13 @@ class ArmsTest(EndToEnd):
         broker = services.Broker(broker_folder, BINARY, topics, PARTITIONS).start()
         self.addCleanup(broker.stop)
         self.kafka = broker
-        settings = merged({"experiment": EXPERIMENT}, settings or {})
+        # The embedded broker makes a fixed instance wait for its own old session.
+        own = {
+            "experiment": EXPERIMENT,
+            "consumer": {"instance": ""},
+            "kafka": {"session.timeout.ms": "6000"},
+        }
+        settings = merged(own, settings or {})
         freshet = ArmsFreshet(
             self.folder, name, broker.bootstrap, self.redis.address, settings, **options
         )
