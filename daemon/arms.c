@@ -159,6 +159,7 @@ int daemon_reload(struct daemon *daemon, struct buffer *complaints, struct error
         return err->code;
     if (!settings_may_reload(daemon->settings, settings, complaints)) {
         settings_free(settings);
+        settings_place_complaints(complaints, daemon->config);
         return error_set(err, ERR_SETTINGS, "%s: nothing is reloaded", daemon->config);
     }
     settings_free(daemon->next);
