@@ -339,7 +339,9 @@ static void sort_out(struct line *line, struct slate *slate)
     slate->to_send = 0;
     for (size_t i = 0; i < slate->count; i++) {
         struct slate_list list = slate->lists[i];
-        if (!list.shadow && !is_of_other_arms(line, &list))
+        bool is_stale = slate_list_is_stale(&list); /* one is sent while the next is scored */
+        list.changed |= is_stale;
+        if (!list.shadow && !is_stale && !is_of_other_arms(line, &list))
             list.hold =
                 budget_decide(&line->budgets[list.arm], &line->arms[list.arm].budget, &list);
         if (list.shadow || list.hold != HOLD_NOTHING)
