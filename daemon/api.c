@@ -297,12 +297,13 @@ static const struct route routes[] = {
     {"/api/overview", ACCESS_LOCAL, .command = "overview"},
     {"/api/arms", ACCESS_LOCAL, .command = "arms"},
     {"/api/items/{item}/similar", ACCESS_LOCAL, .command = "similar",
-     .parameters = {{"n", .number = true}, {"arm"}}},
+     .parameters = {{.name = "n", .number = true}, {.name = "arm"}}},
     {"/api/users/{user}/list", ACCESS_TOKEN, .command = "recommend", .post = true},
     {"/api/users/{user}/explain/{item}", ACCESS_TOKEN, .command = "explain",
-     .parameters = {{"arm"}}, .post = true},
+     .parameters = {{.name = "arm"}}, .post = true},
     {"/api/users/{user}/whatif", ACCESS_TOKEN, .command = "whatif",
-     .parameters = {{"item", .array = "items"}, {"type"}, {"arm"}}, .post = true},
+     .parameters = {{.name = "item", .array = "items"}, {.name = "type"}, {.name = "arm"}},
+     .post = true},
 };
 static const struct route others = {"", ACCESS_OPEN, .serve = serve_asset};
 
