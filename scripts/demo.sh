@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The main job on real events, from nothing: installs packages, builds, starts Redis and the embedded broker on free
-# loopback ports, replays eleven months of a gift wholesaler's purchases, and shows lists changing as customers buy.
+# loopback ports, replays eleven months of a gift wholesaler's purchases, and shows lists changing as customers buy, with
+# an experiment of two arms: half of the customers get lists that know what is bought together, half do without.
 # --keep leaves it running.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
@@ -40,6 +41,7 @@ broker_pid=$!
 wait_for 10 redis redis-cli -p "$redis_port" ping
 wait_for 10 broker test -s "$dir/broker"
 
+token=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
 cat >"$dir/freshet.yaml" <<YAML
 kafka:
   bootstrap.servers: $(cat "$dir/broker")
@@ -57,12 +59,26 @@ train:
   first_events: 5000
   min_events: 20000
   every: 30s
+model:
+  together_weight: 0    # for the sake of the experiment; the default is the arm's
+experiment: {id: demo}
+arms:
+  control: {control: true}
+  together:
+    share: 0.5
+    model: {together_weight: fitted}
+    guard: {hit20_drop: 0.1}
+http:
+  listen: 127.0.0.1:0
+  token: $token
 YAML
 "$freshet" run --config "$dir/freshet.yaml" 2>"$dir/freshet.log" &
 daemon_pid=$!
 wait_for 20 freshet "$freshet" status --config "$dir/freshet.yaml"
 has_partitions() { "$freshet" status --config "$dir/freshet.yaml" --json | grep -q '"partitions":\[{'; }
 wait_for 30 partitions has_partitions
+dashboard=http://$("$freshet" status --config "$dir/freshet.yaml" --json | sed -n 's/.*"http":"\([^"]*\)".*/\1/p')/
+say "dashboard: $dashboard"
 "$freshet" items "$top/data/online-retail-items.tsv.zst" --config "$dir/freshet.yaml" >/dev/null
 
 say "replaying Online Retail (316,075 purchases, December 2010 to October 2011)"
@@ -76,9 +92,13 @@ python3 "$top/scripts/demo_watch.py" "$freshet" "$dir/freshet.yaml" "$dir/produc
 if [ -n "$keep" ]; then
     cat <<TEXT
 
-It is still running. To look around:
+It is still running. The dashboard: $dashboard
+To look around:
   $freshet status    --config $dir/freshet.yaml
+  $freshet arms      --config $dir/freshet.yaml
+  $freshet top       --config $dir/freshet.yaml
   $freshet recommend 14911 --config $dir/freshet.yaml
+  curl -H 'Authorization: Bearer $token' ${dashboard}api/users/14911/list
   redis-cli -p $redis_port get rec:14911
   redis-cli -p $redis_port xrevrange rec:changes + - count 5
 To end it: kill $daemon_pid $broker_pid $redis_pid; rm -r $dir

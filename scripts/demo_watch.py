@@ -1,7 +1,7 @@
-"""Watches a running demo: rates, lag, a few customers' lists as they buy; ends when all is applied.
+"""Watches a running demo: rates, lag, the arms, a few customers' lists as they buy; ends when all is applied.
 
 Prints one line of figures every few seconds and the closing line of the demo, all as measured by the daemon
-(`freshet status --json`). The baseline "recent" uses the half-life that was best on the first half of the events.
+(`freshet status --json`, `freshet arms --json`). The baseline "recent" uses the half-life that was best on the first half of the events.
 """
 
 import json
@@ -54,6 +54,22 @@ def show_figures(figures, rate):
           f"recent {recent['hit@20'] or 0:.3f})", flush=True)
 
 
+def arms():
+    """The arms' hit rates with their intervals, in words."""
+    text = ask("arms", "--json")
+    return ", ".join(map(arm_words, json.loads(text)["arms"])) if text else ""
+
+
+def arm_words(arm):
+    mean, low, high = (arm["hit20"][key] for key in ("mean", "low", "high"))
+    if mean is None:
+        return f"{arm['name']} -"
+    interval = f" [{low:.3f} {high:.3f}]" if low is not None else ""
+    p = (arm["uplift"] or {}).get("p")
+    sure = f" p {p:.3f}" if p is not None and low is not None else ""
+    return f"{arm['name']} {mean:.3f}{interval}{sure}" + (" (stopped)" if arm["state"] == "stopped" else "")
+
+
 def produced():
     """How many events the replay says it delivered, once it is done."""
     try:
@@ -77,6 +93,7 @@ def main():
             half_life = best_recent(figures)
         if now_s - last_s >= 3.0:
             show_figures(figures, (applied - last_events) / (now_s - last_s))
+            print(f"      hit@20 by arm: {arms()}", flush=True)
             show_customer(CUSTOMERS[turn % len(CUSTOMERS)], shown)
             last_s, last_events, turn = now_s, applied, turn + 1
         if produced() == applied and figures["owed"] == 0:
@@ -87,8 +104,8 @@ def main():
     print(f"demo: {figures['records']['applied']} events, {figures['lists']['stored']} lists, "
           f"{figures['generation']['swaps']} generations, event-to-list p50 {latency['p50']:.1f} ms "
           f"p99 {latency['p99']:.1f} ms, hit@20 {new['freshet']['hit@20']:.4f} "
-          f"(popular {new['popular']['hit@20']:.4f}, recent {new['recent'][half_life]['hit@20']:.4f})",
-          flush=True)
+          f"(popular {new['popular']['hit@20']:.4f}, recent {new['recent'][half_life]['hit@20']:.4f}); "
+          f"arms: {arms()}", flush=True)
     if produced() != figures["records"]["applied"]:
         print(f"demo: {produced()} events produced, {figures['records']['applied']} applied", file=sys.stderr)
         return 1
