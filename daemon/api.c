@@ -305,7 +305,7 @@ static const struct route routes[] = {
      .parameters = {{.name = "item", .array = "items"}, {.name = "type"}, {.name = "arm"}},
      .post = true},
 };
-static const struct route others = {"", ACCESS_OPEN, .serve = serve_asset};
+static const struct route others = {"", ACCESS_LOCAL, .serve = serve_asset};
 
 static bool leads_to(const struct route *route, const struct http_target *target)
 {

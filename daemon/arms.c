@@ -59,6 +59,8 @@ static void tell_watch(struct daemon *daemon)
                                      .shadow = daemon->settings->arms[i].shadow};
     watch_set_arms(daemon->watch, arms, daemon->settings->arm_count);
     watch_set_chr_min(daemon->watch, daemon->settings->monitor.chr_min);
+    watch_set_span(daemon->watch, daemon->settings->experiment.start_ms,
+                   daemon->settings->experiment.end_ms);
 }
 
 void daemon_tell_trainer(struct daemon *daemon)

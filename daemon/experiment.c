@@ -28,7 +28,7 @@ struct experiment {
     void *arg;
     struct arms assignment; /* in force, like the next three */
     enum experiment_phase phase;
-    uint64_t trials[ARMS_MAX];
+    uint64_t trials[ARMS_MAX];         /* 0: a shadow's; counted in while it runs, shown after */
     uint64_t fingerprint;              /* of settings, phase and who is stopped */
     struct arm_state states[ARMS_MAX]; /* by arm of the settings; decided */
     struct scoreboard scoreboard;
@@ -82,7 +82,7 @@ static void assign(struct experiment *experiment)
 static uint64_t trial_of(const struct experiment *experiment, uint32_t arm)
 {
     const struct settings *settings = experiment->settings;
-    if (experiment->phase != EXPERIMENT_RUNNING || settings->arms[arm].shadow)
+    if (settings->arms[arm].shadow)
         return 0;
     struct buffer text = {0};
     buffer_printf(&text, "%s\n%s", settings->experiment.id, settings->arms[arm].name);
@@ -374,7 +374,7 @@ const char *experiment_why_stopped(const struct experiment *experiment, uint32_t
 
 uint64_t experiment_trial(const struct experiment *experiment, uint32_t arm)
 {
-    return experiment->trials[arm];
+    return experiment->phase == EXPERIMENT_RUNNING ? experiment->trials[arm] : 0;
 }
 
 const struct scoreboard *experiment_scoreboard(const struct experiment *experiment)

@@ -10,7 +10,8 @@
 #include "model/trial.h"
 #include "monitor/sequential.h"
 
-#define SAMPLE_RATIO_LEVEL 0.001 /* an alarm below it: so rare by chance that it is never ignored */
+#define SAMPLE_RATIO_LEVEL 0.001 /* an alarm below it: so rare by chance that it is never ignored \
+                                  */
 
 struct scoreboard_arm {
     /* given */
