@@ -169,7 +169,11 @@ static void write_health(struct daemon *daemon, struct json_writer *w, uint32_t 
     bool stored = !settling_failed(line_settling(daemon->line));
     json_begin_object(w, "health");
     begin_part(w, "kafka", daemon->kafka_up, daemon->kafka_why);
-    json_int(w, "lag", consumer_lag(daemon->consumer));
+    int64_t lag = consumer_lag(daemon->consumer);
+    if (lag >= 0)
+        json_int(w, "lag", lag);
+    else
+        json_text(w, "lag", NULL);
     json_end_object(w);
     begin_part(w, "redis", publisher_is_up(daemon->publisher), daemon->redis_why);
     json_end_object(w);

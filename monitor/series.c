@@ -102,7 +102,7 @@ static void take_rates(struct series *series, const struct series_now *now, floa
     double lists = (double)(now->lists - series->last_lists);
     row[SERIES_EVENTS_PER_S] = known ? (float)(events / seconds) : NAN;
     row[SERIES_LISTS_PER_S] = known ? (float)(lists / seconds) : NAN;
-    row[SERIES_LAG] = (float)now->lag;
+    row[SERIES_LAG] = now->lag >= 0 ? (float)now->lag : NAN;
     series->last_events = now->events;
     series->last_lists = now->lists;
     series->last_ms = now->wall_ms;
