@@ -47,7 +47,7 @@ def show_figures(figures, rate):
     new = figures["accuracy"]["new"]
     recent = new["recent"][best_recent(figures)]
     print(f"{figures['records']['applied']:7d} events {rate:6.0f}/s  lag {figures['kafka']['lag']:5d}  "
-          f"{figures['lists']['stored']:7d} lists  generation {figures['generation']['number']}"
+          f"{figures['lists']['stored']:7d} lists  generation {figures['generation']['number'] or 'none yet'}"
           f"{' (training)' if figures['trainer']['running'] else ''}  "
           f"event to list p50 {latency['p50'] or 0:.1f} p99 {latency['p99'] or 0:.1f} ms  "
           f"hit@20 {new['freshet']['hit@20'] or 0:.3f} (popular {new['popular']['hit@20'] or 0:.3f}, "
@@ -66,7 +66,8 @@ def arm_words(arm):
         return f"{arm['name']} -"
     interval = f" [{low:.3f} {high:.3f}]" if low is not None else ""
     p = (arm["uplift"] or {}).get("p")
-    sure = f" p {p:.3f}" if p is not None and low is not None else ""
+    known = p is not None and low is not None
+    sure = (" p < 0.001" if p < 0.001 else f" p {p:.3f}") if known else ""
     return f"{arm['name']} {mean:.3f}{interval}{sure}" + (" (stopped)" if arm["state"] == "stopped" else "")
 
 

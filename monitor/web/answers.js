@@ -3,12 +3,13 @@
 
 import { el, redraw, status } from "./dom.js";
 import * as format from "./format.js";
-import { contenders, differs } from "./overview.js";
+import { contenders, differs, recentMean } from "./overview.js";
 
 const BEHIND_S = 10; // lag that takes longer than this to work off is worth saying
 const CHURN_RATIO = 2; // churn now against the median of the window
 const CHURN_FLOOR = 0.02; // below it nobody notices
-const RECENT_STEPS = 6;
+export const GOOD_STEPS = 60; // 5 min: a hit rate of one step is mostly noise
+const STABLE_STEPS = 12; // 1 min
 const STEPS_MIN = 24; // fewer make no median to compare with
 
 const answer = (level, verdict, figure, unit, rows) => ({ level, verdict, figure, unit, rows });
@@ -28,7 +29,7 @@ function fresh(o) {
     ["99th percentile", format.milliseconds(o.latency.p99)],
     ["lag, records", format.count(o.health.kafka.lag)],
     ["lists owed", format.count(o.totals.owed)],
-    ["gap closed by an event", format.percent(format.latest(o.series.gap_closed))],
+    ["gap closed by an event", format.percent(format.median(o.series.gap_closed.filter(format.known).slice(-GOOD_STEPS)))],
   ]);
 }
 
@@ -42,30 +43,32 @@ function goodVerdict(hit, baselines) {
 }
 
 function good(o) {
-  const { hit20, hit20_popular, hit20_recent } = o.series;
-  const baselines = [["recent", format.latest(hit20_recent)], ["popular", format.latest(hit20_popular)]];
-  return answer(...goodVerdict(format.latest(hit20), baselines), format.percent(format.latest(hit20)), "hit rate @20, new items", [
+  const { hit20, hit20_popular, hit20_recent, events_per_s } = o.series;
+  const now = (series) => recentMean(series, GOOD_STEPS, events_per_s);
+  const baselines = [["recent", now(hit20_recent)], ["popular", now(hit20_popular)]];
+  return answer(...goodVerdict(now(hit20), baselines), format.percent(now(hit20)), "hit rate @20, items new to their user, last 5 min", [
     ...baselines.map(([name, value]) => [`${name} items instead`, format.percent(value)]),
     ["NDCG@20 of the generation", format.distance(o.generation.ndcg20)],
     ["generation's age", format.duration(o.generation.age_s)],
   ]);
 }
 
-function stableVerdict(churn) {
+function stableVerdict(churn, now) {
   const values = churn.filter(format.known);
   if (!values.length) return ["unknown", "Not known yet"];
   const usual = format.median(values);
-  const now = format.median(values.slice(-RECENT_STEPS));
   const up = values.length >= STEPS_MIN && now > CHURN_FLOOR && now > usual * CHURN_RATIO;
-  return up ? ["warn", `Churn is ${format.number(now / usual)}× the usual`] : ["good", "Steady"];
+  return up ? ["warn", `Churn is ${format.number(now / usual)}× the usual`] : ["good", "As usual"];
 }
 
 function stable(o) {
-  const { churn_rbo, churn_jaccard, drift } = o.series;
+  const { churn_rbo, churn_jaccard, drift, lists_per_s, events_per_s } = o.series;
+  const now = (series, weights) => recentMean(series, STABLE_STEPS, weights);
+  const churn = now(churn_rbo, lists_per_s);
   const { held, lists } = o.totals;
-  return answer(...stableVerdict(churn_rbo), format.distance(format.latest(churn_rbo)), "churn of a rewrite, 1 − RBO", [
-    ["1 − Jaccard@20", format.distance(format.latest(churn_jaccard))],
-    ["user drift", format.distance(format.latest(drift))],
+  return answer(...stableVerdict(churn_rbo, churn), format.distance(churn), "churn of a rewrite, 1 − RBO, last minute", [
+    ["1 − Jaccard@20", format.distance(now(churn_jaccard, lists_per_s))],
+    ["user drift", format.distance(now(drift, events_per_s))],
     ["rewrites held back", format.percent(held + lists > 0 ? held / (held + lists) : null)],
     ["lists written", format.count(lists)],
   ]);

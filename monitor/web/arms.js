@@ -61,7 +61,7 @@ function columns(experiment, scale) {
     ["p, always valid", "number", (arm) => [arm.uplift ? format.probability(arm.uplift.p) : format.NONE]],
     ["Churn", "number", (arm) => [format.distance(arm.churn_rbo), small(`${format.distance(arm.churn_jaccard)} Jaccard`)]],
     ["Lists", "number", (arm) => [format.count(arm.lists), small(`${format.count(arm.held)} held`)]],
-    ["Gen.", "number", (arm) => [format.count(arm.generation)]],
+    ["Gen.", "number", (arm) => [arm.generation > 0 ? format.count(arm.generation) : "none yet"]],
   ];
 }
 

@@ -181,7 +181,7 @@ export class TimeChart extends Panel {
     const { t, lines, generations, title } = this;
     const values = lines.map((line) => `${line.name} ${this.show(format.latest(line.values))}`).join(", ");
     const inside = generations.filter((generation) => generation.t >= t[0]);
-    const swaps = inside.map((generation) => `${generation.number} at ${format.hourMinute(generation.t)}`).join(", ");
+    const swaps = inside.map((generation) => `${generation.name} at ${format.hourMinute(generation.t)}`).join(", ");
     const words = t.length ? `${title} from ${format.hourMinute(t[0])} to ${format.hourMinute(t.at(-1))}. Latest: ${values}.` : `${title}: no data yet`;
     this.canvas.setAttribute("aria-label", words + (swaps ? ` New generations: ${swaps}.` : ""));
     this.headings = ["Time", ...lines.map((line) => line.name), "Generation"];
@@ -190,7 +190,7 @@ export class TimeChart extends Panel {
   /** Newest first. */
   rows() {
     const { t, lines, generations } = this;
-    const swap = (i) => generations.filter((g) => g.t <= t[i] && (i === 0 ? g.t === t[0] : g.t > t[i - 1])).map((g) => g.number);
+    const swap = (i) => generations.filter((g) => g.t <= t[i] && (i === 0 ? g.t === t[0] : g.t > t[i - 1])).map((g) => g.name);
     return t.map((at, i) => [format.clock(at), ...lines.map((line) => this.show(line.values[i])), swap(i).join(", ")]).reverse();
   }
 

@@ -1,13 +1,13 @@
 // The dashboard: asks the daemon for /api/overview and shows it. Everything it knows is in that one answer.
 
 import { ArmChart, TimeChart } from "./charts.js";
-import { showAnswers } from "./answers.js";
+import { GOOD_STEPS, showAnswers } from "./answers.js";
 import { experimentWords, showArms } from "./arms.js";
 import { byId, el, redraw, say } from "./dom.js";
 import * as format from "./format.js";
 import { showHealth, showTotals } from "./health.js";
 import { showNotices } from "./notices.js";
-import { whole } from "./overview.js";
+import { recentMean, whole } from "./overview.js";
 
 const POLL_MS = 2000;
 const ANSWER_MS = 5000;
@@ -19,7 +19,7 @@ const TIME_CHARTS = [
   { id: "latency", title: "Event to list", hint: "from Kafka's timestamp to Redis' answer", show: format.milliseconds, how: "worst",
     lines: [["median", "event_to_list_p50_ms"], ["99th percentile", "event_to_list_p99_ms"]] },
   { id: "lag", title: "Lag", hint: "records not yet taken", show: format.count, how: "worst", lines: [["lag", "lag"]] },
-  { id: "hits", title: "Hit rate @20", hint: "beside lists of popular and recent items", show: format.percent,
+  { id: "hits", title: "Hit rate @20", hint: "of items new to their user, beside lists of popular and recent items", show: format.percent,
     lines: [["freshet", "hit20"], ["recent", "hit20_recent"], ["popular", "hit20_popular"]] },
   { id: "churn", title: "Churn", hint: "distance of a list to the one before", show: format.distance,
     lines: [["1 − RBO", "churn_rbo"], ["1 − Jaccard@20", "churn_jaccard"]] },
@@ -28,13 +28,13 @@ const TIME_CHARTS = [
 ];
 
 const ARM_SERIES = [
-  { id: "arm-hits", title: "Hit rate @20 by arm", hint: "over time", show: format.percent, zero: false, key: "hit20" },
-  { id: "arm-churn", title: "Churn by arm", hint: "1 − RBO, over time", show: format.distance, key: "churn_rbo" },
+  { id: "arm-hits", title: "Hit rate @20 over time", hint: "by arm, of items new to their user", show: format.percent, zero: false, key: "hit20" },
+  { id: "arm-churn", title: "Churn over time", hint: "by arm, 1 − RBO", show: format.distance, key: "churn_rbo" },
 ];
 
 const charts = TIME_CHARTS.map((spec) => ({ spec, chart: new TimeChart(byId("charts"), spec) }));
 const intervals = new ArmChart(byId("arm-charts"), {
-  id: "arm-intervals", title: "Hit rate @20 by arm", hint: "since the arm began, with its interval; trends as of now", show: format.percent,
+  id: "arm-intervals", title: "Hit rate @20 by arm", hint: "since the arm began, with its interval; trends of the last 5 min", show: format.percent,
 });
 const armCharts = ARM_SERIES.map((spec) => ({ spec, chart: new TimeChart(byId("arm-charts"), spec) }));
 
@@ -64,7 +64,8 @@ function showCharts() {
     chart.update(series.t, spec.lines.map(([name, key], tone) => line(name, series[key], tone)), generations);
   for (const { spec, chart } of armCharts)
     chart.update(series.t, arms.map((arm, tone) => line(arm.name, arm.series[spec.key], tone)), generations);
-  intervals.update(arms, [["recent items", format.latest(series.hit20_recent)], ["popular items", format.latest(series.hit20_popular)]]);
+  const trend = (values) => recentMean(values, GOOD_STEPS, series.events_per_s);
+  intervals.update(arms, [["recent items", trend(series.hit20_recent)], ["popular items", trend(series.hit20_popular)]]);
   const t = series.t;
   say(byId("span"), t.length > 1 ? `the last ${format.duration((t[t.length - 1] - t[0]) / 1000)}` : "");
 }

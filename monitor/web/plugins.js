@@ -35,11 +35,13 @@ export const marks = {
     const { ctx, chartArea, scales, generations = [] } = chart;
     ctx.font = `10px ${chart.options.font.family}`;
     let taken = -Infinity;
+    let labelled = null; // arms that are trained otherwise have the same numbers, a little later
     for (const { number, t } of generations) {
       if (!(t >= scales.x.min && t <= scales.x.max)) continue;
       const x = scales.x.getPixelForValue(t);
       vertical(ctx, x, chartArea, colour, [3, 3]);
-      taken = markLabel(ctx, `g${number}`, x, chartArea.top - 2, taken, colour);
+      if (number !== labelled) taken = markLabel(ctx, `g${number}`, x, chartArea.top - 2, taken, colour);
+      labelled = number;
     }
   },
 };

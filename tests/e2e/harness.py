@@ -267,6 +267,17 @@ class EndToEnd(unittest.TestCase):
             cls.addClassCleanup(cls.kafka.stop)
             cls.kafka.start()
 
+    @classmethod
+    def start_broker(cls, name, *daemons):
+        """An embedded broker with the topics of these; the process and its address."""
+        topics = ",".join(f"{d}-events,{d}-items,{d}-events.dead" for d in daemons)
+        command = [BINARY, "broker", "--topics", topics, "--partitions", str(PARTITIONS)]
+        log = pathlib.Path(cls.folder) / f"{name}.log"
+        broker = services.spawn(command, log, stdout=subprocess.PIPE)
+        cls.addClassCleanup(broker.stdout.close)
+        cls.addClassCleanup(services.stop, broker)
+        return broker, broker.stdout.readline().decode().strip()
+
     def freshet(self, name, settings=None, **options):
         """A freshet with topics of its own; ended with the test, and heard if that failed."""
         freshet = Freshet(

@@ -3,10 +3,8 @@
 
 import http.client
 import json
-import pathlib
 import re
 import socket
-import subprocess
 import threading
 import urllib.parse
 
@@ -104,17 +102,6 @@ class HttpTest(EndToEnd):
         cls.users = sorted(dump.users)
         cls.user = max(cls.users, key=lambda name: len(dump.users[name]["interactions"]))
         cls.item = dump.users[cls.user]["interactions"][0]["item"]
-
-    @classmethod
-    def start_broker(cls, name, *daemons):
-        """An embedded broker with the topics of these; the process and its address."""
-        topics = ",".join(f"{d}-events,{d}-items,{d}-events.dead" for d in daemons)
-        command = [BINARY, "broker", "--topics", topics, "--partitions", "3"]
-        log = pathlib.Path(cls.folder) / f"{name}.log"
-        broker = services.spawn(command, log, stdout=subprocess.PIPE)
-        cls.addClassCleanup(broker.stdout.close)
-        cls.addClassCleanup(services.stop, broker)
-        return broker, broker.stdout.readline().decode().strip()
 
     @classmethod
     def new(cls, name, address, settings=None):

@@ -78,7 +78,7 @@ class TestOnTheMock(OnTheMock, unittest.TestCase):
         label = lambda: self.browser.attribute("#chart-throughput canvas", "aria-label")  # noqa: E731
         first = label()
         self.assertRegex(first, r"Throughput from \d\d:\d\d to \d\d:\d\d\. Latest: events [\d,]+, lists [\d,]+\.")
-        self.assertRegex(first, r"New generations: \d+ at \d\d:\d\d, 7 at \d\d:\d\d")
+        self.assertRegex(first, r"New generations: \d+ \(control\) at \d\d:\d\d, 7 \(control\) at \d\d:\d\d")
         self.browser.wait("a new step", lambda: label() != first)
 
     def test_generations_are_drawn_where_they_came(self):
@@ -89,6 +89,23 @@ class TestOnTheMock(OnTheMock, unittest.TestCase):
             return [at(x), at(x - 4)]"""
         mark, beside = self.browser.run(drawn)
         self.assertGreater(mark, beside + 50)
+
+    def test_what_is_good_is_of_minutes_and_not_of_the_last_step(self):
+        last_step_is_bad = busy()
+        for name in ("hit20", "churn_rbo"):
+            last_step_is_bad["series"][name][-1] = 0
+        self.show(lambda: last_step_is_bad)
+        figures = self.browser.texts(".figure strong")
+        self.assertRegex(figures[1], r"^(29|3\d)\.\d%$")
+        self.assertRegex(figures[2], r"^0\.0[4-9]\d$")
+
+    def test_a_hit_rate_is_weighted_by_its_events(self):
+        overview = busy()
+        steps = len(overview["series"]["t"])
+        overview["series"]["hit20"] = [0.5, 0.1] * (steps // 2)
+        overview["series"]["events_per_s"] = [300, 100] * (steps // 2)
+        self.show(lambda: overview)
+        self.assertEqual(self.browser.texts(".figure strong")[1], "40.0%")
 
     def test_a_line_can_be_switched_off_and_on(self):
         self.show(busy)
@@ -178,6 +195,7 @@ class TestOnTheMock(OnTheMock, unittest.TestCase):
                 self.show(overview)
                 self.assertEqual(self.browser.complaints(), [])
                 self.assertEqual(self.browser.texts(".figure strong"), ["–"] * 4)
+                self.assertRegex(self.browser.text("#health"), r"Generation\s+○ none yet")
                 self.assertNotRegex(self.browser.text("body"), re.compile("nan|null|undefined|infinity", re.I))
                 self.assertEqual(self.browser.axe(), [])
 
