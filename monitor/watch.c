@@ -164,8 +164,7 @@ struct outcome watch_event(struct watch *watch, const struct event *event,
     if (arm >= watch->arm_count)
         return (struct outcome){0};
     hits_add(&watch->figures[arm]->hits, &hit);
-    bool counts =
-        found.is_new && event->ts_ms >= watch->start_ms && event->ts_ms < watch->end_ms;
+    bool counts = found.is_new && event->ts_ms >= watch->start_ms && event->ts_ms < watch->end_ms;
     uint64_t trial = counts ? watch->arms[arm].trial : 0;
     return (struct outcome){.trial = trial, .rank = trial != 0 ? found.rank : 0};
 }
