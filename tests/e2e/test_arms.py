@@ -76,8 +76,6 @@ class Reloading(ArmsTest):
         )
         line = self.line_of(elsewhere, "prefix:")
         self.check_refused(freshet, elsewhere, f"{file}:{line}: redis.prefix: needs a restart")
-        freshet.config.write_text("arms: [")
-        freshet.reload()
         self.assert_arms_are(self.lists(freshet), freshet.assignment())
 
     def test_a_larger_share_moves_as_many_users_as_it_must(self):

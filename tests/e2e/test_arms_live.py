@@ -12,6 +12,7 @@ from arms import REPLAYED, TRAINED, ArmsTest
 from harness import EVENTS_FILE, main, merged
 
 WIDE = {"arms": {"control": {"control": True}, "wide": {"share": 0.5, "lists": {"n": 7}}}}
+FEW = 8  # events at once: nearly each has a list of its own
 # An arm whose lists are of no use to anybody.
 USELESS = {"share": 0.5, "lists": {"n": 1}}
 
@@ -90,10 +91,10 @@ class Guards(ArmsTest):
         bad = merged(USELESS, {"guard": {"hit20_drop": 0.1}})
         freshet = self.freshet("worse", merged(TRAINED, {
             "experiment": {"scale": 0.1},
+            "consumer": {"batch_events": FEW},
             "arms": {"control": {"control": True}, "bad": bad, "good": {"share": 0.1}},
         })).start()
-        freshet.ask("replay", EVENTS_FILE, "--limit", 20_000)
-        freshet.wait_drained(20_000)
+        self.replay(freshet, 12_000)
         freshet.wait_logged("arm bad is stopped")
         self.assertEqual(freshet.arm("good")["state"], "running")
         freshet.quiet()
@@ -112,6 +113,7 @@ class Guards(ArmsTest):
 
     def test_an_arm_that_churns_is_stopped_by_itself(self):
         freshet = self.freshet("churning", merged(TRAINED, {
+            "consumer": {"batch_events": FEW},
             "arms": {"control": {"control": True}, "bad": {"share": 0.5, "guard": {"churn": 0.0001}}},
         })).start()
         self.replay(freshet)
@@ -281,10 +283,10 @@ class Shaping(ArmsTest):
 
     def test_a_list_that_hardly_differs_is_held_back(self):
         freshet = self.freshet("held", merged(TRAINED, {
-            **WIDE, "publish": {"min_change": 0.999}, "train": {"first_events": 1_000_000},
+            **WIDE, "consumer": {"batch_events": FEW}, "publish": {"min_change": 0.999}, "train": {"first_events": 1_000_000},
         })).start()
         self.replay(freshet)
-        self.assertGreater(freshet.overview()["totals"]["held"], 1000)
+        self.assertGreater(freshet.overview()["totals"]["held"], 100)
         held = freshet.status()["churn"]["held"]["min_change"]
         before, dump = self.lists(freshet), freshet.dump()
         name = max(before, key=lambda name: len(before[name]["items"]))
