@@ -176,11 +176,7 @@ struct outcome watch_event(struct watch *watch, const struct event *event,
         return (struct outcome){0};
     hits_add(&watch->figures[arm]->hits, &hit);
     bool counts = found.is_new && event->ts_ms >= watch->start_ms && event->ts_ms < watch->end_ms;
-<<<<<<< HEAD
     uint64_t trial = counts ? trial_for(watch, before, arm) : 0;
-=======
-    uint64_t trial = counts ? watch->arms[arm].trial : 0;
->>>>>>> wt-e2e
     return (struct outcome){.trial = trial, .rank = trial != 0 ? found.rank : 0};
 }
 

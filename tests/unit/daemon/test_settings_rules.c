@@ -159,8 +159,8 @@ static void test_http_listens_at_an_address_or_not_at_all(void **state)
                                                 "listen on is IPV4:PORT, localhost:PORT or "
                                                 "[IPV6]:PORT\n");
     assert_complaints("http: {listen: 127.0.0.1:65536}\n",
-                      "FILE:1: http.listen: \"127.0.0.1:65536\": the port must be a number from 0 "
-                      "to 65535\n");
+                      "FILE:1: http.listen: \"127.0.0.1:65536\": an address to listen on is "
+                      "IPV4:PORT, localhost:PORT or [IPV6]:PORT\n");
     assert_complaints("http: {listen: /run/http.sock}\n",
                       "FILE:1: http.listen: \"/run/http.sock\": an address to listen on is "
                       "IPV4:PORT, localhost:PORT or [IPV6]:PORT\n");
