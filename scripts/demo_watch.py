@@ -54,21 +54,26 @@ def show_figures(figures, rate):
           f"recent {recent['hit@20'] or 0:.3f})", flush=True)
 
 
-def arms():
-    """The arms' hit rates with their intervals, in words."""
+def arms(brief=False):
+    """The arms' hit rates in words; with their intervals unless it is to be brief."""
     text = ask("arms", "--json")
-    return ", ".join(map(arm_words, json.loads(text)["arms"])) if text else ""
+    return ", ".join(arm_words(arm, brief) for arm in json.loads(text)["arms"]) if text else ""
 
 
-def arm_words(arm):
+def arm_words(arm, brief):
     mean, low, high = (arm["hit20"][key] for key in ("mean", "low", "high"))
     if mean is None:
-        return f"{arm['name']} -"
-    interval = f" [{low:.3f} {high:.3f}]" if low is not None else ""
+        return f"{arm['name']} not known yet"
+    interval = f" [{low:.3f} {high:.3f}]" if low is not None and not brief else ""
+    return f"{arm['name']} {mean:.3f}{interval}{sure_words(arm)}" + (" stopped" if arm["state"] == "stopped" else "")
+
+
+def sure_words(arm):
+    """The p-value, which holds at any time, once there are users enough for one."""
     p = (arm["uplift"] or {}).get("p")
-    known = p is not None and low is not None
-    sure = (" p < 0.001" if p < 0.001 else f" p {p:.3f}") if known else ""
-    return f"{arm['name']} {mean:.3f}{interval}{sure}" + (" (stopped)" if arm["state"] == "stopped" else "")
+    if p is None or arm["hit20"]["low"] is None:
+        return ""
+    return " (p < 0.001)" if p < 0.001 else f" (p {p:.3f})"
 
 
 def produced():
@@ -106,7 +111,7 @@ def main():
           f"{figures['generation']['swaps']} generations, event-to-list p50 {latency['p50']:.1f} ms "
           f"p99 {latency['p99']:.1f} ms, hit@20 {new['freshet']['hit@20']:.4f} "
           f"(popular {new['popular']['hit@20']:.4f}, recent {new['recent'][half_life]['hit@20']:.4f}); "
-          f"arms: {arms()}", flush=True)
+          f"{arms(brief=True)}", flush=True)
     if produced() != figures["records"]["applied"]:
         print(f"demo: {produced()} events produced, {figures['records']['applied']} applied", file=sys.stderr)
         return 1

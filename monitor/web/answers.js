@@ -46,7 +46,7 @@ function good(o) {
   const { hit20, hit20_popular, hit20_recent, events_per_s } = o.series;
   const now = (series) => recentMean(series, GOOD_STEPS, events_per_s);
   const baselines = [["recent", now(hit20_recent)], ["popular", now(hit20_popular)]];
-  return answer(...goodVerdict(now(hit20), baselines), format.percent(now(hit20)), "hit rate @20, items new to their user, last 5 min", [
+  return answer(...goodVerdict(now(hit20), baselines), format.percent(now(hit20)), "hit rate @20, new to their user, 5 min", [
     ...baselines.map(([name, value]) => [`${name} items instead`, format.percent(value)]),
     ["NDCG@20 of the generation", format.distance(o.generation.ndcg20)],
     ["generation's age", format.duration(o.generation.age_s)],
@@ -66,7 +66,7 @@ function stable(o) {
   const now = (series, weights) => recentMean(series, STABLE_STEPS, weights);
   const churn = now(churn_rbo, lists_per_s);
   const { held, lists } = o.totals;
-  return answer(...stableVerdict(churn_rbo, churn), format.distance(churn), "churn of a rewrite, 1 − RBO, last minute", [
+  return answer(...stableVerdict(churn_rbo, churn), format.distance(churn), "churn of a rewrite, 1 − RBO, 1 min", [
     ["1 − Jaccard@20", format.distance(now(churn_jaccard, lists_per_s))],
     ["user drift", format.distance(now(drift, events_per_s))],
     ["rewrites held back", format.percent(held + lists > 0 ? held / (held + lists) : null)],

@@ -103,7 +103,7 @@ export class TimeChart extends Panel {
       scales: {
         x: { ...scale, type: "linear", grid: { display: false, drawBorder: false }, afterBuildTicks: (axis) => (axis.ticks = timeTicks(axis.min, axis.max)),
           ticks: { ...scale.ticks, callback: timeLabel, maxRotation: 0, autoSkip: false } },
-        y: { ...scale, beginAtZero: this.zero, afterFit: (axis) => (axis.width = AXIS_WIDTH), ticks: { ...scale.ticks, maxTicksLimit: 5, callback: this.show } },
+        y: { ...scale, beginAtZero: this.zero, afterFit: (axis) => (axis.width = AXIS_WIDTH), ticks: { ...scale.ticks, maxTicksLimit: 5, precision: this.show === format.count ? 0 : undefined, callback: this.show } },
       },
       plugins: {
         legend: { display: false },

@@ -34,7 +34,7 @@ const ARM_SERIES = [
 
 const charts = TIME_CHARTS.map((spec) => ({ spec, chart: new TimeChart(byId("charts"), spec) }));
 const intervals = new ArmChart(byId("arm-charts"), {
-  id: "arm-intervals", title: "Hit rate @20 by arm", hint: "since the arm began, with its interval; trends of the last 5 min", show: format.percent,
+  id: "arm-intervals", title: "Hit rate @20 by arm", hint: "since it began, with interval; trends of 5 min", show: format.percent,
 });
 const armCharts = ARM_SERIES.map((spec) => ({ spec, chart: new TimeChart(byId("arm-charts"), spec) }));
 
