@@ -7,7 +7,7 @@ import html
 import re
 import sys
 
-FIRST, LAST, COLUMNS, LINE_PX, CHAR_PX = 10, 9, 168, 17, 7.3
+FIRST, LAST, COLUMNS, LINE_PX, CHAR_PX = 10, 9, 188, 17, 7.3
 
 
 def main():
