@@ -15,20 +15,10 @@ import exported  # noqa: E402
 FIRST = 10_000  # before the first training; the rest before the second
 REPLAYED = 40_000  # enough for intervals around the rates of two arms
 
-<<<<<<< HEAD
 SETTINGS = {
     "train": {"first_events": 3000},
     "experiment": {"id": "metrics", "salt": "m"},
     "arms": {"control": {"control": True}, "hasty": {"share": 0.5, "model": {"trend_weight": 0.5}}},
-=======
-# What takes an experiment with many users, or a second generation.
-WITHOUT_SERIES = {
-    "freshet_experiment_info", "freshet_experiment_running",
-    "freshet_experiment_sample_ratio_p_value",
-    "freshet_arm_hit_bound_ratio", "freshet_arm_uplift_ratio",
-    "freshet_arm_uplift_bound_ratio", "freshet_arm_uplift_p_value",
-    "freshet_generation_foldin_distance",
->>>>>>> wt-e2e
 }
 ARMS = ("control", "hasty")
 SERIES_OF_AN_ARM = 82
