@@ -175,7 +175,7 @@ class Figures:
     def response(self):
         changes = [sum(min(n, 16) == events for n in self.changes) for events in range(1, 17)]
         out = {name: self.mean_of(self.probes[name]) for name in ("gap_closed", "neighbour_lift", "drift")}
-        if self.probes["gap_closed"]:  # a score is exact to 1e-5; 1 / (1 - s) makes more of it
+        if self.probes["gap_closed"]:  # each of two scores is exact to 1e-5, and what the mean makes of that
             slack = 1e-6 + 1e-5 * mean(self.probes["gap_slack"])
             out["gap_closed"]["mean"] = (out["gap_closed"]["mean"], slack)
         return out | {"events_to_change": self.mean_of(self.changes), "changes": changes}
@@ -379,7 +379,7 @@ class Shop:
         s = 0 if before is None else generation.factors[row] @ before
         if s < 1:
             out["gap_closed"] = lifts[row] / (1 - s)
-            out["gap_slack"] = 1 / (1 - s)
+            out["gap_slack"] = 1 / (1 - s) + abs(1 - s - lifts[row]) / (1 - s) ** 2
         n = len(generation.factors)
         among = {k * n // AMONG for k in range(AMONG)} if n > AMONG else set(range(n))
         cosines = generation.cosines(row)
