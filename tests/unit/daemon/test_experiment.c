@@ -537,6 +537,12 @@ static void test_shares_changed_while_it_was_down_void_the_ratio(void **state)
     look_until_noted(bench);
     restart(bench, UNTIMED "arms:\n  control: {control: true}\n  fast: {share: 0.4}\n");
     assert_true(board(bench)->ratio_void);
+    experiment_apply(bench->experiment);
+    restart(bench, UNTIMED ARMS); /* and stays so */
+    assert_true(board(bench)->ratio_void);
+    experiment_apply(bench->experiment);
+    restart(bench, UNTIMED ARMS);
+    assert_true(board(bench)->ratio_void);
 }
 
 /* -- stopping ---------------------------------------------------------------------------------- */

@@ -16,8 +16,10 @@ static struct trial_sums users_with(uint64_t users, uint32_t events, uint32_t hi
 {
     struct trial_sums sums = {0};
     for (uint64_t i = 0; i < users; i++) {
-        struct trial_counts counts = {
-            .events = events, .hits10 = hits / 2, .hits20 = hits + 2 * (i % 2), .rr = 0.3 * hits};
+        struct trial_counts counts = {.events = events,
+                                      .hits10 = hits / 2,
+                                      .hits20 = hits + 2 * (i % 2),
+                                      .rr = 0.3 * hits + 0.1 * (double)(i % 3)};
         trial_add(&sums, &counts);
     }
     return sums;
@@ -94,18 +96,24 @@ static void test_an_uplift_is_that_over_control_wherever_control_stands(void **s
     struct uplift mrr20 = sequential_uplift(&mrr20_test, &ranks, &control_ranks, test);
     assert_same(&board.arms[0].uplift, &uplift, 5);
     assert_same(&board.arms[0].mrr20_uplift, &mrr20, 5);
+    assert_true(board.arms[0].hit20_test.evidence == hit20_test.evidence);
+    assert_true(board.arms[0].mrr20_test.evidence == mrr20_test.evidence);
+    assert_true(hit20_test.evidence != mrr20_test.evidence);
     assert_true(fabs(uplift.mean - 0.1) < 1e-12 && uplift.p < 0.05);
 }
 
 static void test_of_control_and_a_shadow_no_uplift_is_said(void **state)
 {
     struct scoreboard board = board_of(3000, 5);
+    board.arms[2].sums = users_with(3000, 10, 6); /* of which it should have none */
     scoreboard_make(&board, test);
     for (uint32_t i = 0; i < 3; i += 2) {
         const struct uplift *uplift = &board.arms[i].uplift;
         assert_true(isnan(uplift->mean) && isnan(uplift->low) && isnan(uplift->relative));
         assert_true(uplift->p == 1 && board.arms[i].mrr20_uplift.p == 1);
     }
+    board.arms[2].sums = (struct trial_sums){0};
+    scoreboard_make(&board, test);
     assert_true(isnan(board.arms[2].hit20.mean) && isnan(board.arms[2].hit10));
 }
 
