@@ -306,7 +306,8 @@ static void tell_ratio(struct experiment *experiment)
 static void look(uv_timer_t *timer)
 {
     struct experiment *experiment = timer->data;
-    bool changes = experiment->phase != phase_now(experiment);
+    /* Never back by itself: after a rebalance the latest partition may be another one's. */
+    bool changes = experiment->phase < phase_now(experiment);
     gather(experiment);
     tell_ratio(experiment);
     for (uint32_t i = 0; i < experiment->settings->arm_count; i++)
