@@ -58,13 +58,13 @@ STATIONS = [
     ("together", r"model/together"),
     ("training", r"model/(als|train|tail|corpus)"),
     ("servants", r"base/|model/blas"),
-    ("scorer", r"model/(scorer|slate|taste|columns|generation|items)"),
+    ("scorer", r"model/(scorer|finishing|arms|slate|taste|columns|generation|items)"),
     ("consumer", r"consumer/"),
     ("pairs", r"model/pairs"),
     ("sums", r"model/(sums|decay)"),
     ("history", r"model/(history|user)"),
     ("state", r"model/state"),
-    ("monitor", r"monitor/"),
+    ("monitor", r"monitor/|model/(overlap|probe|shift|variety)"),  # what is made for figures alone
     ("publisher", r"publisher/"),
     ("daemon", r"daemon/"),
 ]

@@ -1,12 +1,12 @@
 #!/bin/sh
-# bench/run.sh WORK [--json] [options of the work: --help]      WORK: topn foldin als lists sgd ingest line growth quality
+# bench/run.sh WORK [--json] [options of the work: --help]      WORK: topn foldin als lists sgd ingest line growth quality scrape
 #
 # Measures one piece of work against its peers in one run, alternating, CPU time, median and spread; growth draws plots,
 # quality judges lists. Builds what it needs in build-bench/ and installs the peers from PyPI into an environment of its own;
 # neither building nor testing freshet needs it.
 set -eu
 cd "$(dirname "$0")/.."
-works="topn foldin als lists sgd ingest line growth quality"
+works="topn foldin als lists sgd ingest line growth quality scrape"
 work=${1:-}
 case " $works " in
 *" ${work:-none} "*) shift ;;

@@ -11,14 +11,22 @@
 
 enum access { ACCESS_OPEN, ACCESS_LOCAL, ACCESS_TOKEN };
 
+#define ROUTE_PARAMETERS_MAX 3
+#define NUMBER_DIGITS_MAX 9
+
+struct parameter { /* of a query or a form */
+    const char *name;
+    const char *array; /* it may come any number of times: an array of this name; NULL: once */
+    bool number;       /* a whole one, from 0 */
+};
+
 struct route {
     const char *path; /* "{name}" stands for one segment */
     enum access access;
     void (*serve)(struct daemon *daemon, struct http_request *request);
-    const char *command;   /* or this, with the segments by their names */
-    const char *parameter; /* that the command takes, any number of times, as an array ... */
-    const char *array;     /* ... of this name; NULL: it takes none */
-    bool post;             /* as well as GET */
+    const char *command; /* or this, with the segments by their names */
+    struct parameter parameters[ROUTE_PARAMETERS_MAX]; /* that it takes besides; then NULL names */
+    bool post;                                         /* as well as GET */
 };
 
 static void refuse(struct http_request *request, int status, const char *text)
@@ -162,15 +170,41 @@ static bool is_name(struct slice segment)
     return segment.length > 2 && segment.data[0] == '{';
 }
 
-static void write_parameters(struct json_writer *w, const struct route *route,
-                             const struct http_target *target)
+static bool is_called(const struct http_parameter *given, const struct parameter *parameter)
 {
-    if (route->array == NULL)
-        return;
-    json_begin_array(w, route->array);
-    for (size_t i = 0; i < target->parameter_count; i++)
-        json_string(w, NULL, target->parameters[i].value);
-    json_end_array(w);
+    return slice_equal(given->name, slice_of(parameter->name));
+}
+
+/* Its value; -1 if it is no whole number of at most NUMBER_DIGITS_MAX digits. */
+static int64_t number_of(struct slice text)
+{
+    int64_t number = 0;
+    if (text.length == 0 || text.length > NUMBER_DIGITS_MAX)
+        return -1;
+    for (uint32_t i = 0; i < text.length; i++) {
+        if (text.data[i] < '0' || text.data[i] > '9')
+            return -1;
+        number = number * 10 + (text.data[i] - '0');
+    }
+    return number;
+}
+
+static void write_parameter(struct json_writer *w, const struct parameter *parameter,
+                            const struct http_target *target)
+{
+    if (parameter->array != NULL)
+        json_begin_array(w, parameter->array);
+    for (size_t i = 0; i < target->parameter_count; i++) {
+        const struct http_parameter *given = &target->parameters[i];
+        if (!is_called(given, parameter))
+            continue;
+        if (parameter->number)
+            json_int(w, parameter->name, number_of(given->value));
+        else
+            json_string(w, parameter->array == NULL ? parameter->name : NULL, given->value);
+    }
+    if (parameter->array != NULL)
+        json_end_array(w);
 }
 
 /* {"cmd":"explain","user":"u1","item":"i9"} */
@@ -188,8 +222,36 @@ static void write_command(struct buffer *out, const struct route *route,
         json_key(&w, (struct slice){name.data + 1, name.length - 2});
         json_string(&w, NULL, target->segments[i]);
     }
-    write_parameters(&w, route, target);
+    for (size_t i = 0; i < ROUTE_PARAMETERS_MAX && route->parameters[i].name != NULL; i++)
+        write_parameter(&w, &route->parameters[i], target);
     json_end_object(&w);
+}
+
+static const struct parameter *find_parameter(const struct route *route,
+                                              const struct http_parameter *given)
+{
+    for (size_t i = 0; i < ROUTE_PARAMETERS_MAX && route->parameters[i].name != NULL; i++)
+        if (is_called(given, &route->parameters[i]))
+            return &route->parameters[i];
+    return NULL;
+}
+
+/* What is wrong with the i-th of those given; NULL: nothing. */
+static const char *check_parameter(const struct route *route, const struct http_target *target,
+                                   size_t i)
+{
+    const struct http_parameter *given = &target->parameters[i];
+    const struct parameter *parameter = find_parameter(route, given);
+    if (parameter == NULL)
+        return "this path does not take such a parameter";
+    if (!utf8_is_valid(given->value))
+        return "a parameter is not UTF-8";
+    if (parameter->number && number_of(given->value) < 0)
+        return "a parameter that is a whole number is none here";
+    while (parameter->array == NULL && i-- > 0)
+        if (is_called(&target->parameters[i], parameter))
+            return "a parameter is there twice";
+    return NULL;
 }
 
 /* What is wrong with what the command is given; NULL: nothing. */
@@ -198,14 +260,10 @@ static const char *check_given(const struct route *route, const struct http_targ
     for (size_t i = 0; i < target->segment_count; i++)
         if (!utf8_is_valid(target->segments[i]))
             return "the path is not UTF-8";
-    for (size_t i = 0; i < target->parameter_count; i++) {
-        const struct http_parameter *given = &target->parameters[i];
-        if (route->parameter == NULL || !slice_equal(given->name, slice_of(route->parameter)))
-            return "this path does not take such a parameter";
-        if (!utf8_is_valid(given->value))
-            return "a parameter is not UTF-8";
-    }
-    return NULL;
+    const char *wrong = NULL;
+    for (size_t i = 0; i < target->parameter_count && wrong == NULL; i++)
+        wrong = check_parameter(route, target, i);
+    return wrong;
 }
 
 static void ask(struct daemon *daemon, const struct route *route, struct http_request *request)
@@ -238,13 +296,16 @@ static const struct route routes[] = {
     {"/metrics", ACCESS_LOCAL, .serve = serve_metrics},
     {"/api/overview", ACCESS_LOCAL, .command = "overview"},
     {"/api/arms", ACCESS_LOCAL, .command = "arms"},
-    {"/api/items/{item}/similar", ACCESS_LOCAL, .command = "similar"},
+    {"/api/items/{item}/similar", ACCESS_LOCAL, .command = "similar",
+     .parameters = {{.name = "n", .number = true}, {.name = "arm"}}},
     {"/api/users/{user}/list", ACCESS_TOKEN, .command = "recommend", .post = true},
-    {"/api/users/{user}/explain/{item}", ACCESS_TOKEN, .command = "explain", .post = true},
-    {"/api/users/{user}/whatif", ACCESS_TOKEN, .command = "whatif", .parameter = "item",
-     .array = "items", .post = true},
+    {"/api/users/{user}/explain/{item}", ACCESS_TOKEN, .command = "explain",
+     .parameters = {{.name = "arm"}}, .post = true},
+    {"/api/users/{user}/whatif", ACCESS_TOKEN, .command = "whatif",
+     .parameters = {{.name = "item", .array = "items"}, {.name = "type"}, {.name = "arm"}},
+     .post = true},
 };
-static const struct route others = {"", ACCESS_OPEN, .serve = serve_asset};
+static const struct route others = {"", ACCESS_LOCAL, .serve = serve_asset};
 
 static bool leads_to(const struct route *route, const struct http_target *target)
 {

@@ -59,6 +59,8 @@ static void tell_watch(struct daemon *daemon)
                                      .shadow = daemon->settings->arms[i].shadow};
     watch_set_arms(daemon->watch, arms, daemon->settings->arm_count);
     watch_set_chr_min(daemon->watch, daemon->settings->monitor.chr_min);
+    watch_set_span(daemon->watch, daemon->settings->experiment.start_ms,
+                   daemon->settings->experiment.end_ms);
 }
 
 void daemon_tell_trainer(struct daemon *daemon)
@@ -159,6 +161,7 @@ int daemon_reload(struct daemon *daemon, struct buffer *complaints, struct error
         return err->code;
     if (!settings_may_reload(daemon->settings, settings, complaints)) {
         settings_free(settings);
+        settings_place_complaints(complaints, daemon->config);
         return error_set(err, ERR_SETTINGS, "%s: nothing is reloaded", daemon->config);
     }
     settings_free(daemon->next);

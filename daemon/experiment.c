@@ -11,7 +11,6 @@
 
 #define LOOK_MS 1000
 #define NOTE "experiment"
-#define SHARES_TEXT_MAX (ARMS_MAX * sizeof "10000")
 
 const char *const experiment_phase_names[] = {"waiting", "running", "ended"};
 
@@ -28,12 +27,13 @@ struct experiment {
     void *arg;
     struct arms assignment; /* in force, like the next three */
     enum experiment_phase phase;
-    uint64_t trials[ARMS_MAX];
+    uint64_t trials[ARMS_MAX];         /* 0: a shadow's; counted in while it runs, shown after */
     uint64_t fingerprint;              /* of settings, phase and who is stopped */
+    uint64_t noted_fingerprint;        /* of what the state was last run with */
     struct arm_state states[ARMS_MAX]; /* by arm of the settings; decided */
     struct scoreboard scoreboard;
-    bool counted;                 /* users were, under the experiment's id */
-    char shares[SHARES_TEXT_MAX]; /* in force: each arm's buckets */
+    bool counted;    /* users were, under the experiment's id */
+    uint64_t shares; /* under which they were: see shares_of; 0: the experiment has not run */
     bool ratio_told;
     uv_timer_t timer;
     void (*freed)(void *arg);
@@ -79,10 +79,11 @@ static void assign(struct experiment *experiment)
               settings->arm_count);
 }
 
+/* Its number whether it runs, is to run or has run; 0 for a shadow. */
 static uint64_t trial_of(const struct experiment *experiment, uint32_t arm)
 {
     const struct settings *settings = experiment->settings;
-    if (experiment->phase != EXPERIMENT_RUNNING || settings->arms[arm].shadow)
+    if (settings->arms[arm].shadow)
         return 0;
     struct buffer text = {0};
     buffer_printf(&text, "%s\n%s", settings->experiment.id, settings->arms[arm].name);
@@ -103,17 +104,29 @@ static uint64_t fingerprint_of(const struct experiment *experiment)
     return fingerprint;
 }
 
-/* Users who were counted under other shares are not spread as these are. */
+/* Which arms have users and how many buckets each; the same in any order. */
+static uint64_t shares_of(const struct experiment *experiment)
+{
+    uint64_t shares = 0;
+    for (uint32_t i = 0; i < experiment->settings->arm_count; i++) {
+        uint32_t owned = experiment->assignment.owned[i];
+        const char *name = experiment->settings->arms[i].name;
+        if (owned > 0)
+            shares += hash_stable_with(name, strlen(name), owned);
+    }
+    return shares;
+}
+
+/* Users who were counted under other shares are not spread as these are. While the experiment does
+ * not run, nobody is counted, and what was found stays true. */
 static void compare_shares(struct experiment *experiment)
 {
-    char shares[SHARES_TEXT_MAX];
-    int length = 0;
-    for (uint32_t i = 0; i < experiment->settings->arm_count; i++)
-        length += snprintf(shares + length, sizeof shares - (size_t)length, "%" PRIu32 " ",
-                           experiment->assignment.owned[i]);
-    bool others = experiment->shares[0] != '\0' && strcmp(shares, experiment->shares) != 0;
+    if (experiment->phase != EXPERIMENT_RUNNING)
+        return;
+    uint64_t shares = shares_of(experiment);
+    bool others = experiment->shares != 0 && experiment->shares != shares;
     experiment->scoreboard.ratio_void |= others && experiment->counted;
-    memcpy(experiment->shares, shares, sizeof shares);
+    experiment->shares = shares;
 }
 
 static void take_force(struct experiment *experiment)
@@ -128,6 +141,21 @@ static void take_force(struct experiment *experiment)
 
 /* -- the note ---------------------------------------------------------------------------------- */
 
+/* As text: JSON's numbers are too short for it. */
+static void write_hash(struct json_writer *w, const char *key, uint64_t hash)
+{
+    char text[17];
+    snprintf(text, sizeof text, "%016" PRIx64, hash);
+    json_text(w, key, text);
+}
+
+static uint64_t read_hash(const struct json *json, const char *key)
+{
+    char text[17];
+    snprintf(text, sizeof text, "%.*s", SLICE_ARG(json_get_string(json, key, SLICE("0"))));
+    return strtoull(text, NULL, 16);
+}
+
 static void write_note(const struct experiment *experiment)
 {
     struct buffer text = {0};
@@ -135,28 +163,27 @@ static void write_note(const struct experiment *experiment)
     const struct settings *settings = experiment->settings;
     json_begin_object(&w, NULL);
     json_text(&w, "id", settings->experiment.id);
-    char fingerprint[17];
-    snprintf(fingerprint, sizeof fingerprint, "%016llx",
-             (unsigned long long)experiment->fingerprint);
-    json_text(&w, "in_force", fingerprint);
+    write_hash(&w, "in_force", experiment->noted_fingerprint);
     json_int(&w, "phase", experiment->phase);
     json_begin_array(&w, "arms");
     for (uint32_t i = 0; i < settings->arm_count; i++) {
         const struct scoreboard_arm *arm = &experiment->scoreboard.arms[i];
         json_begin_object(&w, NULL);
         json_text(&w, "name", settings->arms[i].name);
-        json_text(&w, "stopped", experiment->states[i].stopped ? experiment->states[i].why : NULL);
+        json_bool(&w, "stopped", experiment->states[i].stopped);
+        json_text(&w, "why", experiment->states[i].why);
         json_real(&w, "hit20_evidence", arm->hit20_test.evidence);
         json_real(&w, "mrr20_evidence", arm->mrr20_test.evidence);
         json_end_object(&w);
     }
     json_end_array(&w);
     json_bool(&w, "counted", experiment->counted);
-    json_text(&w, "shares", experiment->shares);
+    write_hash(&w, "shares", experiment->shares);
     json_bool(&w, "ratio_void", experiment->scoreboard.ratio_void);
     json_real(&w, "ratio_evidence", experiment->scoreboard.ratio_test.evidence);
     json_end_object(&w);
-    history_set_note(experiment->history, NOTE, buffer_slice(&text));
+    if (!slice_equal(history_note(experiment->history, NOTE), buffer_slice(&text)))
+        history_set_note(experiment->history, NOTE, buffer_slice(&text));
     buffer_deinit(&text);
 }
 
@@ -166,9 +193,9 @@ static void read_arm(struct experiment *experiment, const struct json *noted)
     for (uint32_t i = 0; i < experiment->settings->arm_count; i++) {
         if (!slice_equal(name, slice_of(experiment->settings->arms[i].name)))
             continue;
-        struct slice why = json_get_string(noted, "stopped", SLICE(""));
-        experiment->states[i].stopped = why.length > 0;
-        snprintf(experiment->states[i].why, STOP_REASON_MAX, "%.*s", SLICE_ARG(why));
+        experiment->states[i].stopped = json_get_bool(noted, "stopped", false);
+        snprintf(experiment->states[i].why, STOP_REASON_MAX, "%.*s",
+                 SLICE_ARG(json_get_string(noted, "why", SLICE(""))));
         struct scoreboard_arm *arm = &experiment->scoreboard.arms[i];
         arm->hit20_test.evidence = json_get_number(noted, "hit20_evidence", 0);
         arm->mrr20_test.evidence = json_get_number(noted, "mrr20_evidence", 0);
@@ -200,8 +227,7 @@ static void read_note(struct experiment *experiment)
     for (size_t i = 0; i < json_count(arms); i++)
         read_arm(experiment, json_at(arms, i));
     experiment->counted = json_get_bool(json, "counted", false);
-    snprintf(experiment->shares, sizeof experiment->shares, "%.*s",
-             SLICE_ARG(json_get_string(json, "shares", SLICE(""))));
+    experiment->shares = read_hash(json, "shares");
     experiment->scoreboard.ratio_void = json_get_bool(json, "ratio_void", false);
     experiment->scoreboard.ratio_test.evidence = json_get_number(json, "ratio_evidence", 0);
     json_free(json);
@@ -287,6 +313,7 @@ static void look(uv_timer_t *timer)
         if (has_users(experiment, i) && !experiment->settings->arms[i].control &&
             !experiment->settings->arms[i].shadow)
             changes |= guard(experiment, i);
+    write_note(experiment);
     if (changes)
         experiment->change(experiment->arg);
 }
@@ -297,6 +324,7 @@ void experiment_apply(struct experiment *experiment)
 {
     take_force(experiment);
     gather(experiment);
+    experiment->noted_fingerprint = experiment->fingerprint;
     write_note(experiment);
 }
 
@@ -309,17 +337,13 @@ void experiment_set(struct experiment *experiment, const struct settings *settin
 
 void experiment_begin(struct experiment *experiment)
 {
-    char noted[17];
-    struct json *json = parse_note(experiment);
-    struct slice in_force = json_get_string(json, "in_force", SLICE(""));
-    snprintf(noted, sizeof noted, "%016llx", (unsigned long long)experiment->fingerprint);
-    bool same = slice_equal(in_force, slice_of(noted));
-    json_free(json);
     bool is_first = history_note(experiment->history, NOTE).length == 0;
-    if (is_first)
+    if (is_first) {
+        experiment->noted_fingerprint = experiment->fingerprint;
         write_note(experiment);
-    else if (!same)
+    } else if (experiment->noted_fingerprint != experiment->fingerprint) {
         experiment->change(experiment->arg);
+    }
     uv_timer_start(&experiment->timer, look, LOOK_MS, LOOK_MS);
 }
 
@@ -374,7 +398,7 @@ const char *experiment_why_stopped(const struct experiment *experiment, uint32_t
 
 uint64_t experiment_trial(const struct experiment *experiment, uint32_t arm)
 {
-    return experiment->trials[arm];
+    return experiment->phase == EXPERIMENT_RUNNING ? experiment->trials[arm] : 0;
 }
 
 const struct scoreboard *experiment_scoreboard(const struct experiment *experiment)
@@ -394,6 +418,9 @@ struct experiment *experiment_new(uv_loop_t *loop, const struct settings *settin
     uv_timer_init(loop, &experiment->timer);
     experiment->timer.data = experiment;
     read_note(experiment);
+    struct json *json = parse_note(experiment);
+    experiment->noted_fingerprint = read_hash(json, "in_force");
+    json_free(json);
     take_force(experiment);
     return experiment;
 }

@@ -52,7 +52,8 @@ const char *experiment_why_stopped(const struct experiment *experiment, uint32_t
  * running. */
 uint64_t experiment_trial(const struct experiment *experiment, uint32_t arm);
 
-/* Users, hits, intervals and tests of all arms, as of the last look. */
+/* Users, hits, intervals and tests of all arms, as of the last look; they stay when the experiment
+ * has ended. What the tests remember is noted in the state with every look. */
 const struct scoreboard *experiment_scoreboard(const struct experiment *experiment);
 
 #endif

@@ -326,13 +326,22 @@ static void sent(struct slate *slate, void *arg)
     line_wake(line);
 }
 
+/* The list in Redis is from before the arms changed, maybe another arm's: it must not stay. */
+static bool is_of_other_arms(const struct line *line, const struct slate_list *list)
+{
+    return list->record != NULL &&
+           list->record->acked_swap < history_meta(line->history)->arms_swap;
+}
+
 /* What is not for Redis goes to the end: shadows, and what the budget holds back. */
 static void sort_out(struct line *line, struct slate *slate)
 {
     slate->to_send = 0;
     for (size_t i = 0; i < slate->count; i++) {
         struct slate_list list = slate->lists[i];
-        if (!list.shadow)
+        bool is_stale = slate_list_is_stale(&list); /* one is sent while the next is scored */
+        list.changed |= is_stale;
+        if (!list.shadow && !is_stale && !is_of_other_arms(line, &list))
             list.hold =
                 budget_decide(&line->budgets[list.arm], &line->arms[list.arm].budget, &list);
         if (list.shadow || list.hold != HOLD_NOTHING)

@@ -153,6 +153,14 @@ static void add_live_generation(const struct daemon *daemon, struct exposition *
                    weights->together);
 }
 
+/* Of control's last swap; NaN before there was one with users to look at. */
+static double foldin_distance(const struct daemon *daemon)
+{
+    uint32_t control = scorers_control(daemon->scorers);
+    const struct shift_figures *shift = &watch_figures(daemon->watch, control)->shift;
+    return shift->users > 0 ? shift->score_distance : NAN;
+}
+
 static void add_generation(struct daemon *daemon, struct exposition *e)
 {
     const struct state_meta *meta = history_meta(daemon->history);
@@ -162,6 +170,7 @@ static void add_generation(struct daemon *daemon, struct exposition *e)
     exposition_add(e, "freshet_generation_newest_number", NULL, (double)series.newest_generation);
     exposition_add(e, "freshet_generation_swaps_total", NULL, meta->swap);
     exposition_add(e, "freshet_generation_refusals_in_a_row", NULL, series.gate_refusals);
+    exposition_add(e, "freshet_generation_foldin_distance", NULL, foldin_distance(daemon));
     if (generation != NULL)
         add_live_generation(daemon, e, generation);
 }
@@ -207,8 +216,15 @@ static void take_churn(const struct churn *churn, struct arm_metrics *arm)
             (struct metric_sum){sums->net_rewrites, sums->net_jaccard};
     }
     arm->lists += churn->first;
-    arm->held[HELD_CHANGE] = churn->held[HOLD_MIN_CHANGE];
-    arm->held[HELD_CHURN] = churn->held[HOLD_CHURN_LIMIT];
+    for (int hold = 0; hold < HOLD_COUNT; hold++)
+        arm->held[hold] = churn->held[hold];
+}
+
+static void take_hits(const struct hits *hits, struct arm_metrics *arm)
+{
+    for (int a = ATTRIBUTION_NONE; a < ATTRIBUTION_COUNT; a++)
+        arm->attributed[a] = hits->attribution[a];
+    arm->chr = hits->chosen;
 }
 
 static void take_response(const struct response *response, struct arm_metrics *arm)
@@ -256,10 +272,10 @@ static void add_arm(struct daemon *daemon, struct exposition *e, uint32_t i)
         .share = board->shadow ? daemon->settings->arms[i].share : board->share,
         .stopped = experiment_why_stopped(daemon->experiment, i) != NULL,
         .generation = generation != NULL ? generation->number : 0,
-        .attributed_hits = figures->hits.attribution[ATTRIBUTION_HIT],
     };
     take_trial(board, &arm);
     take_churn(&figures->churn, &arm);
+    take_hits(&figures->hits, &arm);
     take_response(&figures->response, &arm);
     take_quality(&figures->quality, items_count(history_items(daemon->history)), &arm);
     metrics_add_arm(e, &arm);
@@ -275,6 +291,8 @@ static void add_arms(struct daemon *daemon, struct exposition *e)
            });
     for (uint32_t i = 0; i < daemon->settings->arm_count; i++)
         add_arm(daemon, e, i);
+    metrics_add_hits(e, &watch_figures(daemon->watch, WATCH_ALL)->hits,
+                     daemon->settings->events.names, daemon->settings->events.type_count);
 }
 
 void daemon_metrics(struct daemon *daemon, struct buffer *out)

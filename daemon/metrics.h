@@ -8,8 +8,9 @@
 #ifndef FRESHET_DAEMON_METRICS_H
 #define FRESHET_DAEMON_METRICS_H
 
-#include "model/slate.h"
 #include "monitor/exposition.h"
+#include "monitor/hits.h"
+#include "publisher/budget.h"
 
 extern const struct metric_row metrics_rows[];
 extern const size_t metrics_row_count;
@@ -34,7 +35,6 @@ struct experiment_metrics {
 };
 
 enum churn_kind { CHURN_RBO, CHURN_JACCARD, CHURN_NET_RBO, CHURN_NET_JACCARD, CHURN_KINDS };
-enum held_reason { HELD_CHANGE, HELD_CHURN, HELD_DEBOUNCE, HELD_REASONS };
 
 struct arm_metrics { /* of one arm; numbers that are not known are NaN */
     const char *name;
@@ -50,8 +50,9 @@ struct arm_metrics { /* of one arm; numbers that are not known are NaN */
     double uplift, uplift_low, uplift_high, uplift_p; /* hit@20 less control's; NaN for control */
 
     /* since the process began */
-    uint64_t lists, held[HELD_REASONS];
-    uint64_t impressions, attributed_hits;
+    uint64_t lists, held[HOLD_COUNT];
+    uint64_t attributed[ATTRIBUTION_COUNT]; /* events, by the list they name */
+    struct accuracy_count chr;              /* cHR: new items, values from monitor.chr_min */
     struct metric_sum churn[CAUSE_COUNT][CHURN_KINDS];
     struct metric_sum first_change;   /* events until the user's list first changed */
     struct metric_sum gap_closed;     /* (s' - s) / (1 - s) */
@@ -64,5 +65,10 @@ struct arm_metrics { /* of one arm; numbers that are not known are NaN */
 
 void metrics_add_experiment(struct exposition *e, const struct experiment_metrics *experiment);
 void metrics_add_arm(struct exposition *e, const struct arm_metrics *arm);
+
+/* Hits by event type and by slice of values (rHR), of all published arms together: by arm they
+ * would be too many. At most 6 EVENT_TYPES_MAX + 3 HITS_VALUES series. types: [count], names. */
+void metrics_add_hits(struct exposition *e, const struct hits *hits, char *const *types,
+                      size_t count);
 
 #endif

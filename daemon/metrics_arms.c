@@ -1,7 +1,7 @@
 /* Arms and their lists: from plain figures to series. */
 #include "daemon/metrics.h"
 
-#include <math.h>
+#include <stdio.h>
 
 static void add_arm_value(struct exposition *e, const char *name, const struct arm_metrics *arm,
                           double value)
@@ -66,11 +66,19 @@ static void add_churn(struct exposition *e, const struct arm_metrics *arm)
 
 static void add_held(struct exposition *e, const struct arm_metrics *arm)
 {
-    static const char *const reasons[HELD_REASONS] = {
-        [HELD_CHANGE] = "change", [HELD_CHURN] = "churn", [HELD_DEBOUNCE] = "debounce"};
-    for (int reason = 0; reason < HELD_REASONS; reason++)
-        add_arm_labelled(e, "freshet_lists_held_total", arm, "reason", reasons[reason],
-                         (double)arm->held[reason]);
+    for (int hold = HOLD_NOTHING + 1; hold < HOLD_COUNT; hold++)
+        add_arm_labelled(e, "freshet_lists_held_total", arm, "reason", hold_name((enum hold)hold),
+                         (double)arm->held[hold]);
+}
+
+static void add_arm_hits(struct exposition *e, const struct arm_metrics *arm)
+{
+    for (int a = ATTRIBUTION_NONE; a < ATTRIBUTION_COUNT; a++)
+        add_arm_labelled(e, "freshet_attributed_events_total", arm, "outcome", attribution_names[a],
+                         (double)arm->attributed[a]);
+    add_arm_value(e, "freshet_chr_events_total", arm, (double)arm->chr.events);
+    add_arm_labelled(e, "freshet_chr_hits_total", arm, "k", "10", (double)arm->chr.hits10);
+    add_arm_labelled(e, "freshet_chr_hits_total", arm, "k", "20", (double)arm->chr.hits20);
 }
 
 static void add_responsiveness(struct exposition *e, const struct arm_metrics *arm)
@@ -98,10 +106,48 @@ void metrics_add_arm(struct exposition *e, const struct arm_metrics *arm)
     add_arm_value(e, "freshet_arm_generation_number", arm, (double)arm->generation);
     add_trial(e, arm);
     add_arm_value(e, "freshet_arm_lists_total", arm, (double)arm->lists);
-    add_arm_value(e, "freshet_impressions_total", arm, (double)arm->impressions);
-    add_arm_value(e, "freshet_attributed_hits_total", arm, (double)arm->attributed_hits);
+    add_arm_hits(e, arm);
     add_held(e, arm);
     add_churn(e, arm);
     add_responsiveness(e, arm);
     add_quality(e, arm);
+}
+
+/* -- by event type and by value -----------------------------------------------------------------
+ */
+
+static void add_type(struct exposition *e, const char *type, const char *scope,
+                     const struct accuracy_count *count)
+{
+    exposition_add(e, "freshet_type_events_total", METRIC_LABELS({"type", type}, {"scope", scope}),
+                   (double)count->events);
+    exposition_add(e, "freshet_type_hits_total",
+                   METRIC_LABELS({"type", type}, {"scope", scope}, {"k", "10"}),
+                   (double)count->hits10);
+    exposition_add(e, "freshet_type_hits_total",
+                   METRIC_LABELS({"type", type}, {"scope", scope}, {"k", "20"}),
+                   (double)count->hits20);
+}
+
+static void add_value(struct exposition *e, double value, const struct accuracy_count *count)
+{
+    char from[16];
+    snprintf(from, sizeof from, "%g", value);
+    exposition_add(e, "freshet_rhr_events_total", METRIC_LABELS({"from", from}),
+                   (double)count->events);
+    exposition_add(e, "freshet_rhr_hits_total", METRIC_LABELS({"from", from}, {"k", "10"}),
+                   (double)count->hits10);
+    exposition_add(e, "freshet_rhr_hits_total", METRIC_LABELS({"from", from}, {"k", "20"}),
+                   (double)count->hits20);
+}
+
+void metrics_add_hits(struct exposition *e, const struct hits *hits, char *const *types,
+                      size_t count)
+{
+    for (size_t type = 0; type < count; type++) {
+        add_type(e, types[type], "all", &hits->types[type][ACCURACY_ALL]);
+        add_type(e, types[type], "new", &hits->types[type][ACCURACY_NEW]);
+    }
+    for (int slice = 0; slice < HITS_VALUES; slice++)
+        add_value(e, hits_value_from[slice], &hits->values[slice]);
 }

@@ -167,13 +167,10 @@ static void write_trainer(struct daemon *daemon, struct json_writer *w, uint32_t
 static void write_health(struct daemon *daemon, struct json_writer *w, uint32_t refusals)
 {
     bool stored = !settling_failed(line_settling(daemon->line));
+    int64_t lag = consumer_lag(daemon->consumer);
     json_begin_object(w, "health");
     begin_part(w, "kafka", daemon->kafka_up, daemon->kafka_why);
-    int64_t lag = consumer_lag(daemon->consumer);
-    if (lag >= 0)
-        json_int(w, "lag", lag);
-    else
-        json_text(w, "lag", NULL);
+    json_real6(w, "lag", lag >= 0 ? (double)lag : NAN);
     json_end_object(w);
     begin_part(w, "redis", publisher_is_up(daemon->publisher), daemon->redis_why);
     json_end_object(w);

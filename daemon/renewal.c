@@ -76,6 +76,17 @@ static void finish(struct renewal *renewal)
     tell_queued(renewal);
 }
 
+/* Of a run for all that are owed: why this one is. Which cause it is decides whether the list may
+ * be held back, and whether shadow arms look at it. */
+static enum slate_cause cause_of(const struct renewal *renewal, const struct user_record *record)
+{
+    if (renewal->all)
+        return renewal->cause;
+    if (record->acked_swap < history_meta(renewal->history)->arms_swap)
+        return CAUSE_ARMS;
+    return record->wanted_offset > record->acked_offset ? CAUSE_EVENT : CAUSE_GENERATION;
+}
+
 static void queue_one(struct renewal *renewal, const struct owed_user *owed)
 {
     struct error err = {0};
@@ -84,7 +95,7 @@ static void queue_one(struct renewal *renewal, const struct owed_user *owed)
     if (user == NULL)
         return; /* gone since the scan, or of a partition that was revoked */
     if (renewal->all || user_is_owed(user->record, line_swap_of(renewal->line, user->id)))
-        line_queue(renewal->line, user, renewal->cause);
+        line_queue(renewal->line, user, cause_of(renewal, user->record));
 }
 
 static double pace_of(const struct renewal *renewal)

@@ -132,6 +132,11 @@ void settings_free(struct settings *settings);
 bool settings_may_reload(const struct settings *old, const struct settings *now,
                          struct buffer *complaints);
 
+/* Puts "FILE:LINE: " before each line of `complaints`, which begins with a key: where the file at
+ * `path` has it, or what it would stand under (a key that was taken away), or line 1. A file that
+ * cannot be read: they stay as they are. */
+void settings_place_complaints(struct buffer *complaints, const char *path);
+
 /* Which series of generations an arm is scored with: 0 where its training settings are the base's,
  * else their fingerprint (hash_stable), the same for arms that train alike and on every machine. */
 uint64_t settings_series_key(const struct settings *arm, const struct settings *base);

@@ -113,10 +113,41 @@ static void release(struct waiting *waiting, bool everybody)
     for (size_t i = 0; i < waiting->patient_count; i++) {
         struct queue *queue = &waiting->patients[i].queue;
         while (queue->length > 0 && (everybody || queue->first->due_ms <= now)) {
+            queue->first->due_ms = 0;
             push(&waiting->queues[FRESH], pop(queue));
             waiting->patient_users--;
         }
     }
+}
+
+/* Takes one out of the midst. */
+static bool take_out(struct queue *queue, struct user *user)
+{
+    struct user *before = NULL, *at = queue->first;
+    for (; at != NULL && at != user; at = at->queue_next)
+        before = at;
+    if (at == NULL)
+        return false;
+    if (before == NULL)
+        queue->first = user->queue_next;
+    else
+        before->queue_next = user->queue_next;
+    if (queue->last == user)
+        queue->last = before;
+    queue->length--;
+    return true;
+}
+
+/* One who was made to wait no longer is. */
+static void release_one(struct waiting *waiting, struct user *user)
+{
+    for (size_t i = 0; i < waiting->patient_count; i++)
+        if (take_out(&waiting->patients[i].queue, user)) {
+            user->due_ms = 0;
+            waiting->patient_users--;
+            push(&waiting->queues[FRESH], user);
+            return;
+        }
 }
 
 static void release_due(uv_timer_t *timer)
@@ -152,8 +183,11 @@ static bool make_wait(struct waiting *waiting, struct user *user, int64_t delay_
 bool waiting_add(struct waiting *waiting, struct user *user, enum slate_cause cause,
                  int64_t delay_ms)
 {
-    if (user->queued)
+    if (user->queued) {
+        if (delay_ms == 0 && user->due_ms != 0)
+            release_one(waiting, user);
         return true;
+    }
     size_t length = waiting->queues[FRESH].length + waiting->queues[RENEWAL].length;
     if (length + waiting->patient_users >= WAITING_MAX)
         return false;

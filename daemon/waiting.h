@@ -22,7 +22,8 @@ struct waiting *waiting_new(uv_loop_t *loop, struct history *history, void (*due
                             void *arg);
 void waiting_free(struct waiting *waiting, void (*freed)(void *arg), void *arg);
 
-/* False if there is no room; the state knows that the user is owed. */
+/* False if there is no room; the state knows that the user is owed. Without a delay, whoever was
+ * made to wait before no longer is. */
 bool waiting_add(struct waiting *waiting, struct user *user, enum slate_cause cause,
                  int64_t delay_ms);
 struct user *waiting_next(struct waiting *waiting); /* NULL: nobody, now */

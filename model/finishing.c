@@ -341,6 +341,10 @@ static void compare(struct finishing *finishing, const uint32_t *hidden, size_t 
     change->jaccard =
         (float)overlap_jaccard_distance(last, record->list_count, now, list->count, OVERLAP_K);
     change->rbo = (float)(1 - overlap_rbo(last, record->list_count, now, list->count, OVERLAP_P));
+    change->net_jaccard = change->jaccard;
+    change->net_rbo = change->rbo;
+    if (change->gone == 0 && k == OVERLAP_K)
+        return;
     change->net_jaccard = (float)overlap_jaccard_distance(old, allowed, now, list->count, k);
     change->net_rbo = (float)(1 - overlap_rbo(old, allowed, now, list->count, OVERLAP_P));
 }

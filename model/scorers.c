@@ -132,8 +132,13 @@ void scorers_add_popular(struct scorers *scorers, struct slate *slate)
     scorer_add_popular(scorers->arms[scorers->control].scorer, slate);
 }
 
+/* An arm without a list in the slate has nothing to prepare for. */
 void scorers_run(struct scorers *scorers, struct slate *slate)
 {
+    bool has_lists[ARMS_MAX] = {false};
+    for (size_t i = 0; i < slate->count; i++)
+        has_lists[slate->lists[i].arm] = true;
     for (uint32_t i = 0; i < scorers->count; i++)
-        scorer_run(scorers->arms[i].scorer, slate);
+        if (has_lists[i])
+            scorer_run(scorers->arms[i].scorer, slate);
 }

@@ -1,4 +1,5 @@
 #include "model/slate.h"
+#include "model/history.h"
 #include "model/user.h"
 
 #include <assert.h>
@@ -54,6 +55,14 @@ const char *slate_cause_name(enum slate_cause cause)
     static const char *const names[CAUSE_COUNT] = {"event", "generation", "arms", "sweep",
                                                    "forced"};
     return (unsigned)cause < CAUSE_COUNT ? names[cause] : "unknown";
+}
+
+bool slate_list_is_stale(const struct slate_list *list)
+{
+    if (list->user == NULL || list->record == NULL)
+        return false;
+    const struct user_record *now = list->user->record, *then = list->record;
+    return now->acked_offset != then->acked_offset || now->acked_swap != then->acked_swap;
 }
 
 void slate_clear(struct slate *slate)

@@ -121,6 +121,10 @@ struct slate {
     int64_t oldest_score_ns; /* clock_monotonic_ns when scoring began */
 };
 
+/* Whether Redis has acknowledged another list of the user since this one was scored, so that
+ * `changed` and `change` compare it with one that is gone. Loop thread. */
+bool slate_list_is_stale(const struct slate_list *list);
+
 /* Zero-initialise. slate_clear empties the slate for the next batch, slate_deinit also gives its
  * memory back. Loop thread, because they let go of users' records. */
 void slate_clear(struct slate *slate);

@@ -24,8 +24,8 @@
 
 #include "monitor/baselines.h"
 
-#define ACCURACY_ITEMS_PER_EVENT 64
-#define ACCURACY_RENEWAL_EVENTS 64
+#define ACCURACY_ITEMS_PER_EVENT 16
+#define ACCURACY_RENEWAL_EVENTS 256
 #define ACCURACY_RANK_MAX 20
 
 struct accuracy_count {

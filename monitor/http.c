@@ -117,13 +117,25 @@ static bool same_token(const char *token, struct slice given)
     return different == 0 && length > 0;
 }
 
+/* Browsers ask for a name and a password: any name, and the token. */
+static bool has_token_as_password(const struct http *http, struct MHD_Connection *connection)
+{
+    char *password = NULL;
+    char *name = MHD_basic_auth_get_username_password(connection, &password);
+    bool same = password != NULL && same_token(http->token, slice_of(password));
+    MHD_free(name);
+    MHD_free(password);
+    return same;
+}
+
 static bool has_token(const struct http *http, struct MHD_Connection *connection)
 {
     struct slice value;
     const struct slice scheme = SLICE("Bearer ");
-    if (!find_header(connection, "Authorization", &value) || value.length < scheme.length ||
-        strncasecmp(value.data, scheme.data, scheme.length) != 0)
+    if (!find_header(connection, "Authorization", &value))
         return false;
+    if (value.length < scheme.length || strncasecmp(value.data, scheme.data, scheme.length) != 0)
+        return has_token_as_password(http, connection);
     return same_token(http->token,
                       (struct slice){value.data + scheme.length, value.length - scheme.length});
 }
@@ -179,6 +191,8 @@ static void set_response(struct exchange *exchange, const struct http_answer *an
     header(response, "ETag", answer->etag);
     header(response, "Allow", answer->allow);
     header(response, "WWW-Authenticate", answer->status == 401 ? "Bearer" : NULL);
+    header(response, "WWW-Authenticate",
+           answer->status == 401 ? "Basic realm=\"freshet: any name, and the token\"" : NULL);
 }
 
 static void wake(struct exchange *exchange)

@@ -16,7 +16,8 @@
  *
  * An address that others reach (or one that is `exposed`) needs a token: without one http_open
  * refuses. Which paths want it is the handler's business; it is told whether the address is local
- * and whether "Authorization: Bearer TOKEN" came with the right one (compared in constant time). */
+ * and whether "Authorization: Bearer TOKEN" came with the right one (compared in constant time), or
+ * "Basic" with it as the password, which is how a browser can send it. */
 #ifndef FRESHET_MONITOR_HTTP_H
 #define FRESHET_MONITOR_HTTP_H
 

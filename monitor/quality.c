@@ -45,9 +45,29 @@ struct tally {
     uint32_t item, lists;
 };
 
-static struct tally *slot_of(struct tally *slots, uint32_t item)
+/* A slot for each item where there are few items, else by open addressing. */
+struct tallies {
+    struct tally *slots;
+    bool direct;
+};
+
+static void tallies_init(struct tallies *tallies, const uint32_t *places, uint32_t count)
 {
+    uint32_t most = 0;
+    for (uint32_t i = 0; i < count; i++)
+        if (places[i] != QUALITY_NO_ITEM && places[i] > most)
+            most = places[i];
+    tallies->direct = most < SLOTS;
+    tallies->slots =
+        mem_zalloc((tallies->direct ? (size_t)most + 1 : SLOTS) * sizeof *tallies->slots);
+}
+
+static struct tally *slot_of(struct tallies *tallies, uint32_t item)
+{
+    struct tally *slots = tallies->slots;
     uint32_t at = item * 2654435769u >> 15; /* Fibonacci hashing to 17 bits */
+    if (tallies->direct)
+        return &slots[item];
     while (slots[at].lists > 0 && slots[at].item != item)
         at = (at + 1) % SLOTS;
     return &slots[at];
@@ -57,12 +77,13 @@ struct quality_window quality_window(const struct quality *quality)
 {
     struct quality_window window = {.lists = least(quality->lists, QUALITY_WINDOW),
                                     .top_item = QUALITY_NO_ITEM};
-    struct tally *slots = mem_zalloc(SLOTS * sizeof *slots);
+    struct tallies tallies;
     const uint32_t *places = quality->window[0];
+    tallies_init(&tallies, places, window.lists * LIST_DEPTH);
     for (uint32_t i = 0; i < window.lists * LIST_DEPTH; i++) {
         if (places[i] == QUALITY_NO_ITEM)
             continue;
-        struct tally *tally = slot_of(slots, places[i]);
+        struct tally *tally = slot_of(&tallies, places[i]);
         tally->item = places[i];
         window.items += tally->lists == 0;
         tally->lists++;
@@ -71,6 +92,6 @@ struct quality_window quality_window(const struct quality *quality)
         window.top_item = is_top ? tally->item : window.top_item;
         window.top_lists = is_top ? tally->lists : window.top_lists;
     }
-    free(slots);
+    free(tallies.slots);
     return window;
 }

@@ -78,9 +78,13 @@ static void look_at_ratio(struct scoreboard *scoreboard)
         arms += shares[i] > 0;
     }
     scoreboard->sample_ratio_p = NAN;
-    if (arms > 1 && !scoreboard->ratio_void)
+    if (scoreboard->ratio_void)
+        return;
+    if (arms > 1)
         scoreboard->sample_ratio_p =
             sequential_ratio(&scoreboard->ratio_test, users, shares, scoreboard->count);
+    else if (scoreboard->ratio_test.evidence > 0) /* the experiment is over */
+        scoreboard->sample_ratio_p = sequential_p(&scoreboard->ratio_test);
 }
 
 void scoreboard_make(struct scoreboard *scoreboard, struct sequential_test test)

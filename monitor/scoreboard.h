@@ -10,7 +10,8 @@
 #include "model/trial.h"
 #include "monitor/sequential.h"
 
-#define SAMPLE_RATIO_LEVEL 0.001 /* an alarm below it: so rare by chance that it is never ignored */
+#define SAMPLE_RATIO_LEVEL 0.001 /* an alarm below it: so rare by chance that it is never ignored \
+                                  */
 
 struct scoreboard_arm {
     /* given */
@@ -30,7 +31,8 @@ struct scoreboard {
     uint32_t count;
     bool ratio_void; /* given: the shares were others before, so that the next two say nothing */
     struct sequential ratio_test;
-    double sample_ratio_p; /* NaN: nothing to compare */
+    double sample_ratio_p; /* NaN: nothing to compare. Once all users are in one arm again: as it
+                              was */
 };
 
 /* Fills in what is made. */

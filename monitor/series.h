@@ -41,7 +41,7 @@ struct series_now { /* what the watch does not know */
     int64_t wall_ms;
     uint64_t events; /* learned so far, this run */
     uint64_t lists;  /* that Redis has taken so far */
-    int64_t lag;     /* below 0: not known */
+    int64_t lag;     /* -1: not known */
 };
 void series_take(struct series *series, const struct watch *watch, const struct series_now *now);
 

@@ -18,6 +18,7 @@ struct watch {
     struct watch_figures *all; /* owned */
     struct accuracy accuracy;
     double chr_min;
+    int64_t start_ms, end_ms; /* of what counts in trials */
 };
 
 /* -- arms -------------------------------------------------------------------------------------- */
@@ -94,6 +95,7 @@ struct watch *watch_new(struct history *history, const struct watch_arm *arms, s
     struct watch *watch = mem_zalloc(sizeof *watch);
     watch->history = history;
     watch->chr_min = 1;
+    watch_set_span(watch, INT64_MIN, INT64_MAX);
     watch->all = mem_zalloc(sizeof *watch->all);
     watch_set_arms(watch, arms, count);
     return watch;
@@ -107,6 +109,12 @@ void watch_free(struct watch *watch)
     free(watch->all);
     accuracy_deinit(&watch->accuracy);
     free(watch);
+}
+
+void watch_set_span(struct watch *watch, int64_t start_ms, int64_t end_ms)
+{
+    watch->start_ms = start_ms;
+    watch->end_ms = end_ms;
 }
 
 void watch_set_chr_min(struct watch *watch, double chr_min)
@@ -167,7 +175,8 @@ struct outcome watch_event(struct watch *watch, const struct event *event,
     if (arm >= watch->arm_count)
         return (struct outcome){0};
     hits_add(&watch->figures[arm]->hits, &hit);
-    uint64_t trial = found.is_new ? trial_for(watch, before, arm) : 0;
+    bool counts = found.is_new && event->ts_ms >= watch->start_ms && event->ts_ms < watch->end_ms;
+    uint64_t trial = counts ? trial_for(watch, before, arm) : 0;
     return (struct outcome){.trial = trial, .rank = trial != 0 ? found.rank : 0};
 }
 

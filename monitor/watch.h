@@ -31,6 +31,10 @@ void watch_free(struct watch *watch);
 void watch_set_arms(struct watch *watch, const struct watch_arm *arms, size_t count);
 
 /* The least value of an event whose hit counts in cHR; 1 at first. */
+/* Events count in trials from `start_ms` to before `end_ms` of their own time; INT64_MIN and
+ * INT64_MAX: always. */
+void watch_set_span(struct watch *watch, int64_t start_ms, int64_t end_ms);
+
 void watch_set_chr_min(struct watch *watch, double chr_min);
 
 /* Before a batch is learned. */

@@ -21,7 +21,7 @@ enum hold budget_decide(struct budget *budget, const struct budget_settings *set
     double with = budget->mean + (distance - budget->mean) / BUDGET_REWRITES;
     bool too_small = distance < settings->min_change;
     bool too_much = settings->churn_limit > 0 && with > settings->churn_limit;
-    if (list->change.gone > 0 || (!too_small && !too_much)) {
+    if (list->change.gone > 0 || list->explored_count > 0 || (!too_small && !too_much)) {
         budget->mean = with;
         return HOLD_NOTHING;
     }

@@ -5,8 +5,12 @@
  * rewrites above `churn_limit`; a list that is held back counts 0 in that mean, so the budget fills
  * up again. The mean is exponential, over the last BUDGET_REWRITES or so. The list in Redis stays,
  * and counts as acknowledged. Never held back: a first list, a tombstone, one that takes away an
- * item the user may no longer get, and what is not caused by an event or a generation (a sweep
- * renews the expiry, too). One thread. */
+ * item the user may no longer get, one that explores (it differs little, so that min_change would
+ * hold nearly all of them back, and which depends on the item, which propensities do not know), and
+ * what is not caused by an event or a generation (a sweep renews the expiry, too).
+ *
+ * What is decided is only right if the list in Redis is still the one that the list was compared
+ * with: slate_list_is_stale. One thread. */
 #ifndef FRESHET_PUBLISHER_BUDGET_H
 #define FRESHET_PUBLISHER_BUDGET_H
 

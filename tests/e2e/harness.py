@@ -26,6 +26,9 @@ COMMAND_S = 120
 DRAIN_S = 240  # for what takes seconds: sanitizers and two busy cores are slow
 LOG_LINES_SHOWN = 60
 
+# What an arm says of itself; all else under its name stands in place of the file's.
+ARM_KEYS = ("share", "control", "shadow", "guard")
+
 DURATION_MS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
 # Every limit is small enough to bite on the recorded events, and none is left to a default.
@@ -100,13 +103,29 @@ class Freshet:
         }
         self.settings = merged(merged(SETTINGS, own), settings or {})
         self.config = self.folder / "freshet.yaml"
-        self.config.write_text(write_yaml(self.settings) + "\n")
+        self.write(self.settings)
         self.process = None
 
-    def rules(self):
-        """The same settings as the oracle wants them."""
-        types = {}
-        for name, row in self.event_types.items():
+    def write(self, settings):
+        """Other settings in the file; read when it starts, or at SIGHUP."""
+        self.settings = settings
+        self.config.write_text(write_yaml(settings) + "\n")
+
+    def arms(self):
+        """{name: what stands under it}, all arms in the order of the settings."""
+        return self.settings.get("arms") or {"default": {"control": True}}
+
+    def settings_of(self, arm):
+        """The settings as if the file had been written with the arm's overrides in it."""
+        own = {key: value for key, value in self.arms().get(arm, {}).items() if key not in ARM_KEYS}
+        return merged(self.settings, own)
+
+    def rules(self, arm=None):
+        """The same settings as the oracle wants them; those of an arm."""
+        settings, types = self.settings_of(arm), {}
+        for name, row in settings["events"].items():
+            if not isinstance(row, dict):
+                continue
             types[name] = oracle.EventType(
                 weight=row.get("weight", 1.0),
                 half_life_ms=duration_ms(row["half_life"]) if "half_life" in row else 0,
@@ -114,21 +133,24 @@ class Freshet:
                 value=row.get("value", "none"),
                 hides=row.get("hides", True),
             )
-        history = self.settings["history"]
-        events = self.settings["events"]
+        history = settings["history"]
+        events = settings["events"]
         return oracle.Rules(
             types=types,
             history_max=history["max"],
             seen_max=history["seen_max"],
             dedup_window=history["dedup_window"],
-            n=self.settings["lists"]["n"],
+            n=settings["lists"]["n"],
+            exclude_categories=tuple(settings["lists"].get("exclude_categories", ())),
             # What a partition's tables hold at the least (pairs_share of model/pairs.h).
             neighbours_max=2 * history["neighbours"] // (PARTITIONS + 1),
             max_age_ms=duration_ms(events["max_age"]),
-            update=self.settings["model"]["update"],
-            sgd_rate=self.settings["model"]["sgd_rate"],
-            impressions_max=self.settings["impression"]["max"],
-            impressions_want_lists=self.settings["impression"].get("discount", 0) > 0,
+            update=settings["model"]["update"],
+            sgd_rate=settings["model"]["sgd_rate"],
+            impressions_max=settings["impression"]["max"],
+            impressions_want_lists=any(
+                self.settings_of(name)["impression"].get("discount", 0) > 0 for name in self.arms()
+            ),
         )
 
     # ---- the daemon
@@ -289,18 +311,24 @@ class EndToEnd(unittest.TestCase):
         self.assert_nothing_wrong(oracle.dump_differences(dump, state, freshet.topic))
         return state
 
-    def assert_lists_are_recomputed(self, freshet, dump):
-        """Every user's list in Redis is the one that follows from the dump and the generation."""
-        generation = oracle.live_generation(dump, freshet.state_dir)
-        model = oracle.Model(dump, generation, freshet.rules())
+    def assert_lists_are_recomputed(self, freshet, dump, arm_of=lambda name: None, series=None):
+        """Every user's list in Redis is the one that follows from the dump, the user's arm and that
+        arm's generation.
+
+        arm_of: a user's arm, or None where there are none. series: {arm: key of its generations}."""
         names = sorted(dump.users)
         lists = self.redis.get_all([freshet.prefix + name for name in names])
-        wrong = []
+        models, wrong = {}, []
         for name, text in zip(names, lists):
-            wrong += self._list_differences(model, freshet, name, text)
+            arm = arm_of(name)
+            if arm not in models:
+                key = (series or {}).get(arm, 0)
+                generation = oracle.live_generation(dump, freshet.state_dir, key)
+                models[arm] = oracle.Model(dump, generation, freshet.rules(arm))
+            wrong += self._list_differences(models[arm], freshet, name, text, arm)
         self.assert_nothing_wrong(wrong)
 
-    def _list_differences(self, model, freshet, name, text):
+    def _list_differences(self, model, freshet, name, text, arm):
         if text is None:
             return [f"list of {name}: not in Redis"]
         published, user = json.loads(text), model.dump.users[name]
@@ -308,8 +336,8 @@ class EndToEnd(unittest.TestCase):
         want = {
             "v": model.version(user["partition"], freshet.topic),
             "user": name,
-            "arm": "default",
-            "gen": model.dump.state["generation"],
+            "arm": arm or "default",
+            "gen": model.hyper["number"] if model.hyper else 0,
             "ts": model.dump.now,
             "cause": "forced",
         }

@@ -766,11 +766,13 @@ def close(a, b, floor=SCORE_FLOOR):
     return abs(a - b) <= SCORE_TOLERANCE * max(abs(a), abs(b)) + floor
 
 
-def live_generation(dump, state_dir):
-    """The generation that the dump says is live, or None."""
-    number = dump.state["generation"]
-    if not number:
+def live_generation(dump, state_dir, key=0):
+    """The generation of a series that the dump says is live, or None."""
+    named = f"{key:016x}"
+    numbers = [series["generation"] for series in dump.state["series"] if series["key"] == named]
+    if not numbers or not numbers[0]:
         return None
-    generation = read_generation(state_dir / "generations" / f"{number:08d}.gen")
-    assert generation.manifest["number"] == number
+    folder = state_dir / "generations"
+    generation = read_generation((folder / named if key else folder) / f"{numbers[0]:08d}.gen")
+    assert generation.manifest["number"] == numbers[0]
     return generation

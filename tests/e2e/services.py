@@ -223,6 +223,31 @@ class Kafka:
         return sorted(records, key=lambda record: (record.partition, record.offset))
 
 
+class Broker(Kafka):
+    """The embedded broker instead, `freshet broker`: started at once, keeps a few megabytes."""
+
+    def __init__(self, folder, binary, topics, partitions):
+        self.folder = pathlib.Path(folder) / "broker"
+        self.folder.mkdir()
+        self.log = self.folder / "log"
+        self.process = None
+        self.command = [binary, "broker", "--topics", ",".join(topics), "--partitions", str(partitions)]
+        self.address = None
+
+    @property
+    def bootstrap(self):
+        return self.address
+
+    def start(self):
+        self.process = spawn(self.command, self.log, stdout=subprocess.PIPE)
+        self.address = self.process.stdout.readline().decode().strip()
+        self.process.stdout.close()
+        return self
+
+    def create_topic(self, topic, partitions, **config):
+        """They are there from the start."""
+
+
 class Redis:
     """A Redis that keeps nothing: killed, it comes back empty on the same port."""
 

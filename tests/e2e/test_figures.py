@@ -115,6 +115,30 @@ class FiguresTest(harness.EndToEnd):
         self.assertGreater(min(figures.attribution[name] for name in ("none", "hit", "mismatched", "foreign")), 0)
         self.assertGreater(status["churn"]["gone"], 0)
 
+    def test_a_swap_says_how_far_users_moved_and_probes_what_events_do(self):
+        freshet = self.freshet("swaps", {"train": {"first_events": 3000}})
+        freshet.start()
+        freshet.ask("replay", harness.EVENTS_FILE, "--limit", 6000)
+        freshet.wait_generation(1)
+        freshet.ask("replay", harness.EVENTS_FILE, "--limit", 9000)
+        last = freshet.wait_drained(15000)["generation"]["number"]
+        freshet.wait(lambda s: self.stored(freshet) == 15000, "all of it in the state, which training reads")
+        freshet.ask("train")
+        freshet.wait(lambda s: s["generation"]["number"] > last, "another generation")
+        arm = freshet.wait_drained(15000)["arms"][0]
+        self.assertEqual((arm["shift"]["from"], arm["shift"]["to"]), (last, last + 1))
+        self.assertGreater(arm["shift"]["users"], 0)
+        self.assertGreater(arm["shift"]["score_distance"], 0)
+        for name in ("gap_closed", "neighbour_lift", "drift"):
+            self.assertGreater(arm["response"][name]["count"], 0, name)
+        self.assertGreater(arm["churn"]["by_cause"]["generation"]["rewrites"], 0)
+        self.assertLess(arm["quality"]["fallback_share"], 1)
+
+    @staticmethod
+    def stored(freshet):
+        rows = freshet.dump().partitions
+        return sum(row["next_offset"] for (topic, _), row in rows.items() if topic == freshet.topic)
+
     @staticmethod
     def hit_differences(found, figures):
         for scope in ("all", "new"):

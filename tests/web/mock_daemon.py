@@ -140,7 +140,7 @@ def arm(name, share, hit, control_hit=None, half=0.006, p=None, **rest):
     out = {
         "name": name, "control": control_hit is None, "shadow": False, "share": share, "state": "running", "why": "",
         "generation": 7, "users": round(184_000 * share), "events": round(1_260_000 * share),
-        "hit20": estimate(hit, half), "hit10": {"mean": hit * 0.8}, "mrr20": estimate(hit * 0.34, half / 2),
+        "hit20": estimate(hit, half), "hit10": hit * 0.8, "mrr20": estimate(hit * 0.34, half / 2),
         "uplift": None, "churn_rbo": churn, "churn_jaccard": churn * 1.6, "lists": round(1_100_000 * share),
         "held": round(91_000 * share),
         "series": {
@@ -210,7 +210,7 @@ def new():
         },
         "arms": [{
             "name": "default", "control": True, "shadow": False, "share": 1, "state": "running", "why": "", "generation": None,
-            "users": 0, "events": 0, "hit20": nothing, "hit10": nothing, "mrr20": nothing, "uplift": None,
+            "users": 0, "events": 0, "hit20": nothing, "hit10": None, "mrr20": nothing, "uplift": None,
             "churn_rbo": None, "churn_jaccard": None, "lists": 0, "held": 0, "series": {"hit20": [], "churn_rbo": []},
         }],
     }

@@ -197,6 +197,11 @@ static void test_what_a_command_does_not_take_is_refused(void **state)
     expect(400, "right", false, "/api/users/u/whatif?items=i", BEARER);
     expect(400, "right", false, "/api/users/%ff/list", BEARER);
     expect(400, "right", false, "/api/users/u/whatif?item=%ff", BEARER);
+    expect(400, "right", false, "/api/users/u/whatif?item=i&arm=a&arm=b", BEARER);
+    expect(400, "right", false, "/api/users/u/explain/i?type=click", BEARER);
+    expect(400, "right", false, "/api/items/i/similar?n=ten", "");
+    expect(400, "right", false, "/api/items/i/similar?n=", "");
+    expect(400, "right", false, "/api/items/i/similar?n=1&n=2", "");
 }
 
 int main(void)

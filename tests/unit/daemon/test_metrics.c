@@ -86,7 +86,9 @@ static struct arm_metrics whole_arm(const char *name)
         .uplift_high = 0.04,
         .uplift_p = 1,
         .lists = 110,
-        .held = {1, 2, 3},
+        .held = {[HOLD_MIN_CHANGE] = 1, [HOLD_CHURN_LIMIT] = 2},
+        .attributed = {[ATTRIBUTION_STALE] = 7},
+        .chr = {.events = 40, .hits10 = 3, .hits20 = 4},
         .coverage = 0.5,
         .top_item_share = 0.25,
         .fallback_share = 0.125,
@@ -95,6 +97,21 @@ static struct arm_metrics whole_arm(const char *name)
     arm.churn[CAUSE_GENERATION][CHURN_NET_RBO] = (struct metric_sum){4, 1.25};
     arm.gap_closed = (struct metric_sum){8, 3.5};
     return arm;
+}
+
+/* As many as there can be. */
+static void write_hits(struct exposition *e)
+{
+    static struct hits hits;
+    static char names[EVENT_TYPES_MAX][16];
+    char *types[EVENT_TYPES_MAX];
+    for (int type = 0; type < EVENT_TYPES_MAX; type++) {
+        snprintf(names[type], sizeof names[type], "type %d", type);
+        types[type] = names[type];
+    }
+    hits.types[3][ACCURACY_NEW] = (struct accuracy_count){.events = 9, .hits10 = 1, .hits20 = 2};
+    hits.values[HITS_VALUES - 1] = (struct accuracy_count){.events = 6, .hits10 = 4, .hits20 = 5};
+    metrics_add_hits(e, &hits, types, EVENT_TYPES_MAX);
 }
 
 static void write_arms(struct buffer *out)
@@ -106,6 +123,7 @@ static void write_arms(struct buffer *out)
     metrics_add_experiment(&e, &experiment);
     metrics_add_arm(&e, &control);
     metrics_add_arm(&e, &fast);
+    write_hits(&e);
     metrics_add_process(&e, 1700000000);
     assert_int_equal(e.left_out, 0);
     exposition_write(&e, out);
@@ -126,12 +144,27 @@ static void test_metrics_of_arms_are_in_the_table(void **state)
     assert_has(&text, "\nfreshet_experiment_info{experiment=\"spring\"} 1\n");
     assert_has(&text, "\nfreshet_arm_hits_total{arm=\"control\",k=\"20\"} 9\n");
     assert_has(&text, "\nfreshet_arm_uplift_bound_ratio{arm=\"control\",bound=\"low\"} -0.02\n");
-    assert_has(&text, "\nfreshet_lists_held_total{arm=\"control\",reason=\"churn\"} 2\n");
+    assert_has(&text, "\nfreshet_lists_held_total{arm=\"control\",reason=\"churn_limit\"} 2\n");
     assert_has(&text,
                "\nfreshet_list_churn_net_rbo_sum{arm=\"control\",cause=\"generation\"} 1.25\n");
     assert_has(&text,
                "\nfreshet_list_churn_net_rbo_count{arm=\"control\",cause=\"generation\"} 4\n");
     assert_has(&text, "\nfreshet_response_gap_closed_ratio_sum{arm=\"fast \\\"trend\\\"\"} 3.5\n");
+    buffer_deinit(&text);
+}
+
+static void test_metrics_of_hits_are_by_type_and_value(void **state)
+{
+    struct buffer text = {0};
+    write_arms(&text);
+    assert_has(&text, "\nfreshet_type_events_total{type=\"type 3\",scope=\"new\"} 9\n");
+    assert_has(&text, "\nfreshet_type_events_total{type=\"type 3\",scope=\"all\"} 0\n");
+    assert_has(&text, "\nfreshet_type_hits_total{type=\"type 3\",scope=\"new\",k=\"20\"} 2\n");
+    assert_has(&text, "\nfreshet_rhr_events_total{from=\"1000\"} 6\n");
+    assert_has(&text, "\nfreshet_rhr_hits_total{from=\"1000\",k=\"10\"} 4\n");
+    assert_has(&text, "\nfreshet_chr_events_total{arm=\"control\"} 40\n");
+    assert_has(&text, "\nfreshet_chr_hits_total{arm=\"control\",k=\"10\"} 3\n");
+    assert_has(&text, "\nfreshet_attributed_events_total{arm=\"control\",outcome=\"stale\"} 7\n");
     buffer_deinit(&text);
 }
 
@@ -222,6 +255,7 @@ int main(void)
         cmocka_unit_test(test_metrics_names_are_there_once),
         cmocka_unit_test(test_metrics_labels_are_names),
         cmocka_unit_test(test_metrics_of_arms_are_in_the_table),
+        cmocka_unit_test(test_metrics_of_hits_are_by_type_and_value),
         cmocka_unit_test(test_metrics_leave_out_what_is_not_known_of_an_arm),
         cmocka_unit_test(test_metrics_of_arms_please_promtool),
         cmocka_unit_test(test_metrics_of_the_process_are_likely),

@@ -1,4 +1,4 @@
-#include "model/slate.h"
+#include "model/history.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -81,6 +81,23 @@ static void test_cleared_slate_is_empty_and_keeps_its_room(void **state)
     assert_null(slate.lists);
 }
 
+static void test_a_list_is_stale_once_another_is_acknowledged(void **state)
+{
+    struct user_record then = {.acked_offset = 5, .acked_swap = 1}, now = then;
+    struct user user = {.record = &now};
+    struct slate_list list = {.user = &user, .record = &then};
+    assert_false(slate_list_is_stale(&list));
+    now.wanted_offset = 9; /* an event came, but no list */
+    assert_false(slate_list_is_stale(&list));
+    now.acked_offset = 6;
+    assert_true(slate_list_is_stale(&list));
+    now = then;
+    now.acked_swap = 2;
+    assert_true(slate_list_is_stale(&list));
+    list = (struct slate_list){0}; /* the popular list */
+    assert_false(slate_list_is_stale(&list));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -90,6 +107,7 @@ int main(void)
         cmocka_unit_test(test_version_is_read_back_and_nothing_else_is),
         cmocka_unit_test(test_cause_names_are_what_lists_say),
         cmocka_unit_test(test_cleared_slate_is_empty_and_keeps_its_room),
+        cmocka_unit_test(test_a_list_is_stale_once_another_is_acknowledged),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -414,6 +414,12 @@ static void test_a_token_is_the_right_one_or_none(void **state)
         GET_WITH("/echo", "Authorization: Bearer " TOKEN "\r\nAuthorization: Bearer x"),
         GET_WITH("/echo", "Authorization: Bearer x\r\nAuthorization: Bearer " TOKEN)};
     expect(GET_WITH("/echo", "Authorization: Bearer " TOKEN), 200, "\"token\":true");
+    /* As a browser sends it: "anybody:TOKEN" in base64; and the other way round. */
+    expect(GET_WITH("/echo", "Authorization: Basic YW55Ym9keTpjb3JyZWN0IGhvcnNl"), 200,
+           "\"token\":true");
+    expect(GET_WITH("/echo", "Authorization: Basic Y29ycmVjdCBob3JzZTphbnlib2R5"), 200,
+           "\"token\":false");
+    expect(GET_WITH("/echo", "Authorization: Basic !"), 200, "\"token\":false");
     expect(GET_WITH("/echo", "authorization: bearer " TOKEN), 200, "\"token\":true");
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
         expect(wrong[i], 200, "\"token\":false");

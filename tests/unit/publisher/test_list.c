@@ -60,6 +60,30 @@ static void test_list_of_a_forgotten_user_is_a_tombstone(void **state)
                           "\"forgotten\":true,\"items\":[]}");
 }
 
+static void test_list_says_what_was_explored_where_and_how_likely(void **state)
+{
+    struct slate_list list = list_of("u1");
+    struct slate_explored explored[] = {{.at = 0, .propensity = 0.0125},
+                                        {.at = 1, .propensity = 1}};
+    list.explored = explored;
+    list.explored_count = 2;
+    assert_written(&list, "{\"v\":\"00000001.0003.0000000000001267.00000002\",\"user\":\"u1\","
+                          "\"arm\":\"default\",\"gen\":7,\"ts\":1700000000000,\"cause\":\"event\","
+                          "\"items\":[[\"i9\",0.91],[\"i4\",-0.5]],"
+                          "\"explored\":[[1,\"i9\",0.0125],[2,\"i4\",1]]}");
+}
+
+static void test_list_says_its_own_arm_generation_and_cause(void **state)
+{
+    struct slate_list list = list_of("u1");
+    list.arm_name = SLICE("fa\"st");
+    list.generation = 9007199254740993; /* more than a double holds */
+    list.cause = CAUSE_ARMS;
+    assert_written(&list, "{\"v\":\"00000001.0003.0000000000001267.00000002\",\"user\":\"u1\","
+                          "\"arm\":\"fa\\\"st\",\"gen\":9007199254740993,\"ts\":1700000000000,"
+                          "\"cause\":\"arms\",\"items\":[[\"i9\",0.91],[\"i4\",-0.5]]}");
+}
+
 static void test_popular_list_has_no_user(void **state)
 {
     struct slate_list list = list_of("");
@@ -179,6 +203,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_list_is_the_json_that_the_readme_shows),
         cmocka_unit_test(test_list_of_a_forgotten_user_is_a_tombstone),
+        cmocka_unit_test(test_list_says_what_was_explored_where_and_how_likely),
+        cmocka_unit_test(test_list_says_its_own_arm_generation_and_cause),
         cmocka_unit_test(test_popular_list_has_no_user),
         cmocka_unit_test(test_list_without_items_is_an_empty_array),
         cmocka_unit_test(test_list_with_awkward_ids_reads_back_the_same),

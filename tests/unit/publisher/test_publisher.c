@@ -332,6 +332,50 @@ static void test_publisher_sends_a_slate_larger_than_the_cap_in_portions(void **
     assert_answer(&client->server, "GET rec:u0", STORED_U0);
 }
 
+static void test_publisher_sends_no_list_beyond_what_is_to_send(void **state)
+{
+    struct client *client = *state;
+    open_and_wait(client);
+    fill(client, 5, 5);
+    client->slate.to_send = 2;
+    for (int i = 2; i < 5; i++) {
+        client->lists[i].outcome = SLATE_HELD;
+        client->lists[i].changed = true;
+    }
+    send_slate(client);
+    assert_int_equal(client->slate.count, 5); /* the others come back as they were */
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(client->lists[i].outcome, i < 2 ? SLATE_STORED : SLATE_HELD);
+    assert_int_equal(ask_number(&client->server, "EXISTS rec:u0 rec:u1"), 2);
+    assert_int_equal(ask_number(&client->server, "EXISTS rec:u2 rec:u3 rec:u4"), 0);
+    assert_int_equal(ask_number(&client->server, "EXISTS rec:changes"), 0);
+}
+
+static void test_publisher_hands_a_slate_back_of_which_nothing_is_to_send(void **state)
+{
+    struct client *client = *state;
+    open_and_wait(client);
+    fill(client, 3, 5);
+    client->slate.to_send = 0;
+    for (int i = 0; i < 3; i++)
+        client->lists[i].outcome = SLATE_HELD;
+    send_slate(client);
+    assert_outcomes(client, SLATE_HELD);
+    assert_int_equal(ask_number(&client->server, "EXISTS rec:u0"), 0);
+}
+
+static void test_publisher_leaves_what_is_held_back_when_it_is_not_up(void **state)
+{
+    struct client *client = *state;
+    open_publisher(client);
+    fill(client, 2, 5);
+    client->slate.to_send = 1;
+    client->lists[1].outcome = SLATE_HELD;
+    send_slate(client);
+    assert_int_equal(client->lists[0].outcome, SLATE_UNSENT);
+    assert_int_equal(client->lists[1].outcome, SLATE_HELD);
+}
+
 static void test_publisher_sends_with_room_for_one_command(void **state)
 {
     struct client *client = *state;
@@ -813,6 +857,9 @@ int main(void)
         TEST(test_publisher_leaves_a_fenced_tombstone_of_a_forgotten_user),
         TEST(test_publisher_writes_the_popular_list_and_no_change_of_it),
         TEST(test_publisher_sends_a_slate_larger_than_the_cap_in_portions),
+        TEST(test_publisher_sends_no_list_beyond_what_is_to_send),
+        TEST(test_publisher_hands_a_slate_back_of_which_nothing_is_to_send),
+        TEST(test_publisher_leaves_what_is_held_back_when_it_is_not_up),
         TEST(test_publisher_sends_with_room_for_one_command),
         TEST(test_publisher_hands_an_empty_slate_back_from_the_loop),
         TEST(test_publisher_hands_a_slate_back_unsent_when_it_is_not_up),
