@@ -19,10 +19,12 @@ HAS_HTTP = "\nhttp:" in exported.freshet("check", "--defaults")
 WITHOUT_SERIES = {
     "freshet_experiment_info", "freshet_experiment_running",
     "freshet_experiment_sample_ratio_p_value",
-    "freshet_arm_hit_bound_ratio", "freshet_arm_uplift_ratio",
+    "freshet_arm_uplift_ratio",
     "freshet_arm_uplift_bound_ratio", "freshet_arm_uplift_p_value",
     "freshet_generation_foldin_distance",
 }
+# Users here are barely enough for them, or not yet when the daemon last looked.
+MAYBE = {"freshet_arm_hit_bound_ratio"}
 
 
 class MetricsTest(EndToEnd):
@@ -77,7 +79,7 @@ class MetricsTest(EndToEnd):
 
     def test_every_row_of_the_table_has_a_series(self):
         shown = {line.split()[2] for line in self.text.splitlines() if line.startswith("# TYPE")}
-        self.assertEqual(set(exported.families()) - shown, WITHOUT_SERIES)
+        self.assertEqual(set(exported.families()) - shown - MAYBE, WITHOUT_SERIES)
 
     def test_no_series_is_there_twice(self):
         names = [(name, tuple(labels.items())) for name, labels, _ in self.samples]
