@@ -10,8 +10,9 @@
 #include "model/trial.h"
 #include "monitor/sequential.h"
 
-#define SAMPLE_RATIO_LEVEL 0.001 /* an alarm below it: so rare by chance that it is never ignored \
-                                  */
+#define SAMPLE_RATIO_LEVEL                                                 \
+    0.001 /* an alarm below it: so rare by chance that it is never ignored \
+           */
 
 struct scoreboard_arm {
     /* given */
