@@ -31,6 +31,14 @@ static void write_interval(char cell[CELL_MAX], const struct json *estimate)
         snprintf(cell, CELL_MAX, "%.4f (%.4f to %.4f)", mean, low, high);
 }
 
+static void write_p(char cell[CELL_MAX], double p)
+{
+    if (p < 0.0001)
+        snprintf(cell, CELL_MAX, "<0.0001");
+    else
+        write_number(cell, 4, p);
+}
+
 static void write_arm(struct buffer *out, const struct json *arm)
 {
     char hit20[CELL_MAX], uplift[CELL_MAX], p[CELL_MAX], churn[CELL_MAX], users[CELL_MAX];
@@ -41,7 +49,7 @@ static void write_arm(struct buffer *out, const struct json *arm)
                                                              : "";
     write_interval(hit20, json_get(arm, "hit20"));
     write_interval(uplift, over);
-    write_number(p, 4, number(over, "p"));
+    write_p(p, number(over, "p"));
     write_number(churn, 3, number(arm, "churn_rbo"));
     write_number(users, 0, number(arm, "users"));
     buffer_printf(
