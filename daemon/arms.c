@@ -50,11 +50,22 @@ void daemon_line_arms(const struct settings *settings, struct line_arm *arms)
     }
 }
 
+/* Whether nobody gets its lists now. */
+static bool is_paused(const struct daemon *daemon, uint32_t arm)
+{
+    return experiment_phase(daemon->experiment) != EXPERIMENT_RUNNING ||
+           experiment_why_stopped(daemon->experiment, arm) != NULL;
+}
+
 static void tell_watch(struct daemon *daemon)
 {
     struct watch_arm arms[ARMS_MAX];
+    size_t trials;
+    const uint64_t *known = experiment_trials(daemon->experiment, &trials);
+    watch_set_trials(daemon->watch, known, trials);
     for (uint32_t i = 0; i < daemon->settings->arm_count; i++)
-        arms[i] = (struct watch_arm){.name = name_of(daemon, &daemon->settings->arms[i]),
+        arms[i] = (struct watch_arm){.paused = is_paused(daemon, i),
+                                     .name = name_of(daemon, &daemon->settings->arms[i]),
                                      .trial = experiment_trial(daemon->experiment, i),
                                      .shadow = daemon->settings->arms[i].shadow};
     watch_set_arms(daemon->watch, arms, daemon->settings->arm_count);

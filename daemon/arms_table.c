@@ -71,9 +71,11 @@ static void write_experiment(struct buffer *out, const struct json *experiment)
 {
     struct slice id = json_get_string(experiment, "id", SLICE(""));
     double p = number(experiment, "sample_ratio_p");
-    buffer_printf(out, "experiment %.*s%s, intervals and p-values at level %g, valid at any time\n",
+    buffer_printf(out,
+                  "experiment %.*s %.*s, intervals and p-values at level %g, valid at any time\n",
+                  SLICE_ARG(id.length > 0 ? id : SLICE("(no id)")),
                   SLICE_ARG(json_get_string(experiment, "state", SLICE("?"))),
-                  id.length > 0 ? "" : " (without an id)", json_get_number(experiment, "level", 0));
+                  json_get_number(experiment, "level", 0));
     if (json_get_bool(experiment, "sample_ratio_alarm", false))
         buffer_printf(out, "ALARM: users are not in the proportion of the shares (p = %.2g)\n", p);
 }

@@ -27,9 +27,11 @@ struct experiment {
     void *arg;
     struct arms assignment; /* in force, like the next three */
     enum experiment_phase phase;
-    uint64_t trials[ARMS_MAX];         /* 0: a shadow's; counted in while it runs, shown after */
-    uint64_t fingerprint;              /* of settings, phase and who is stopped */
-    uint64_t noted_fingerprint;        /* of what the state was last run with */
+    uint64_t trials[ARMS_MAX];  /* 0: a shadow's; counted in while it runs, shown after */
+    uint64_t fingerprint;       /* of settings, phase and who is stopped */
+    uint64_t noted_fingerprint; /* of what the state was last run with */
+    uint64_t known[TRIALS_MAX]; /* [known_count] trials of all arms that the experiment ever had */
+    size_t known_count;
     struct arm_state states[ARMS_MAX]; /* by arm of the settings; decided */
     struct scoreboard scoreboard;
     bool counted;    /* users were, under the experiment's id */
@@ -129,13 +131,26 @@ static void compare_shares(struct experiment *experiment)
     experiment->shares = shares;
 }
 
+static void know_trial(struct experiment *experiment, uint64_t trial)
+{
+    for (size_t i = 0; i < experiment->known_count; i++)
+        if (experiment->known[i] == trial)
+            return;
+    if (trial != 0)
+        experiment->known[experiment->known_count++ % TRIALS_MAX] = trial;
+    if (experiment->known_count > TRIALS_MAX)
+        experiment->known_count = TRIALS_MAX;
+}
+
 static void take_force(struct experiment *experiment)
 {
     experiment->phase = phase_now(experiment);
     assign(experiment);
     compare_shares(experiment);
-    for (uint32_t i = 0; i < experiment->settings->arm_count; i++)
+    for (uint32_t i = 0; i < experiment->settings->arm_count; i++) {
         experiment->trials[i] = trial_of(experiment, i);
+        know_trial(experiment, experiment->trials[i]);
+    }
     experiment->fingerprint = fingerprint_of(experiment);
 }
 
@@ -154,6 +169,14 @@ static uint64_t read_hash(const struct json *json, const char *key)
     char text[17];
     snprintf(text, sizeof text, "%.*s", SLICE_ARG(json_get_string(json, key, SLICE("0"))));
     return strtoull(text, NULL, 16);
+}
+
+static const struct settings_arm *control_of(const struct settings *settings)
+{
+    uint32_t i = 0;
+    while (!settings->arms[i].control)
+        i++;
+    return &settings->arms[i];
 }
 
 static void write_note(const struct experiment *experiment)
@@ -177,6 +200,12 @@ static void write_note(const struct experiment *experiment)
         json_end_object(&w);
     }
     json_end_array(&w);
+    json_begin_array(&w, "trials");
+    for (size_t i = 0; i < experiment->known_count; i++)
+        write_hash(&w, NULL, experiment->known[i]);
+    json_end_array(&w);
+    json_text(&w, "control", control_of(settings)->name);
+    json_real(&w, "scale", settings->experiment.scale);
     json_bool(&w, "counted", experiment->counted);
     write_hash(&w, "shares", experiment->shares);
     json_bool(&w, "ratio_void", experiment->scoreboard.ratio_void);
@@ -187,7 +216,27 @@ static void write_note(const struct experiment *experiment)
     buffer_deinit(&text);
 }
 
-static void read_arm(struct experiment *experiment, const struct json *noted)
+/* Evidence against another control, or by another test, is none of this one's. */
+static bool is_same_test(const struct experiment *experiment, const struct json *json)
+{
+    const struct settings *settings = experiment->settings;
+    struct slice control = json_get_string(json, "control", SLICE(""));
+    return slice_equal(control, slice_of(control_of(settings)->name)) &&
+           json_get_number(json, "scale", 0) == settings->experiment.scale;
+}
+
+static void read_trials(struct experiment *experiment, const struct json *trials)
+{
+    experiment->known_count = 0;
+    for (size_t i = 0; i < json_count(trials) && i < TRIALS_MAX; i++) {
+        char text[17];
+        snprintf(text, sizeof text, "%.*s",
+                 SLICE_ARG(json_to_string(json_at(trials, i), SLICE("0"))));
+        experiment->known[experiment->known_count++] = strtoull(text, NULL, 16);
+    }
+}
+
+static void read_arm(struct experiment *experiment, const struct json *noted, bool same_test)
 {
     struct slice name = json_get_string(noted, "name", SLICE(""));
     for (uint32_t i = 0; i < experiment->settings->arm_count; i++) {
@@ -197,6 +246,8 @@ static void read_arm(struct experiment *experiment, const struct json *noted)
         snprintf(experiment->states[i].why, STOP_REASON_MAX, "%.*s",
                  SLICE_ARG(json_get_string(noted, "why", SLICE(""))));
         struct scoreboard_arm *arm = &experiment->scoreboard.arms[i];
+        if (!same_test)
+            continue;
         arm->hit20_test.evidence = json_get_number(noted, "hit20_evidence", 0);
         arm->mrr20_test.evidence = json_get_number(noted, "mrr20_evidence", 0);
     }
@@ -225,7 +276,8 @@ static void read_note(struct experiment *experiment)
     experiment->phase = (enum experiment_phase)json_get_int(
         json, "phase", starts_later ? EXPERIMENT_WAITING : EXPERIMENT_RUNNING);
     for (size_t i = 0; i < json_count(arms); i++)
-        read_arm(experiment, json_at(arms, i));
+        read_arm(experiment, json_at(arms, i), is_same_test(experiment, json));
+    read_trials(experiment, json_get(json, "trials"));
     experiment->counted = json_get_bool(json, "counted", false);
     experiment->shares = read_hash(json, "shares");
     experiment->scoreboard.ratio_void = json_get_bool(json, "ratio_void", false);
@@ -377,9 +429,23 @@ int experiment_resume(struct experiment *experiment, const char *name, struct er
     uint32_t arm;
     if (find_arm(experiment, name, &arm, err) != 0)
         return err->code;
+    if (!experiment->states[arm].stopped)
+        return 0;
+    double drop = experiment->settings->arms[arm].guard_hit20_drop;
+    if (drop > 0 && scoreboard_is_worse(&experiment->scoreboard, arm, drop, test_of(experiment)))
+        return error_set(err, ERR_USAGE,
+                         "guard.hit20_drop would stop arm \"%s\" at once: change the guard first",
+                         name);
+    watch_forget_churn(experiment->watch, arm);
     experiment->states[arm].stopped = false;
     experiment->change(experiment->arg);
     return 0;
+}
+
+const uint64_t *experiment_trials(const struct experiment *experiment, size_t *count)
+{
+    *count = experiment->known_count;
+    return experiment->known;
 }
 
 const struct arms *experiment_assignment(const struct experiment *experiment)
@@ -423,6 +489,7 @@ struct experiment *experiment_new(uv_loop_t *loop, const struct settings *settin
     experiment->noted_fingerprint = read_hash(json, "in_force");
     json_free(json);
     take_force(experiment);
+    gather(experiment);
     return experiment;
 }
 

@@ -38,7 +38,8 @@ void experiment_set(struct experiment *experiment, const struct settings *settin
 /* What was decided is in force from now on; while nothing is scored. */
 void experiment_apply(struct experiment *experiment);
 
-/* Stops an arm, or lets it go on. ERR_USAGE if there is none such, or it is control. */
+/* Stops an arm, or lets it go on. ERR_USAGE if there is none such, it is control, or its guard
+ * would stop it again at once. */
 int experiment_stop(struct experiment *experiment, const char *arm, const char *why,
                     struct error *err);
 int experiment_resume(struct experiment *experiment, const char *arm, struct error *err);
@@ -51,6 +52,9 @@ const char *experiment_why_stopped(const struct experiment *experiment, uint32_t
 /* The number that stands for the arm's trial; 0 for a shadow, and while the experiment is not
  * running. */
 uint64_t experiment_trial(const struct experiment *experiment, uint32_t arm);
+
+/* The trials of all arms that the experiment ever had: [*count]. */
+const uint64_t *experiment_trials(const struct experiment *experiment, size_t *count);
 
 /* Users, hits, intervals and tests of all arms, as of the last look; they stay when the experiment
  * has ended. What the tests remember is noted in the state with every look. */

@@ -430,6 +430,9 @@ void line_set_scorers(struct line *line, struct scorers *scorers, const struct l
     line->scorers = scorers;
     memcpy(line->arms, arms, scorers_count(scorers) * sizeof *arms);
     memset(line->budgets, 0, sizeof line->budgets);
+    line->popular_stale = true;
+    if (line->waiting != NULL) /* not at first; else for a time that the old settings said */
+        waiting_release(line->waiting);
 }
 
 void line_stop(struct line *line, void (*stopped)(void *arg), void *arg)

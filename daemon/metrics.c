@@ -248,7 +248,7 @@ static void take_quality(const struct quality *quality, uint32_t items, struct a
 
 static void take_trial(const struct scoreboard_arm *board, struct arm_metrics *arm)
 {
-    arm->users = board->shadow ? NAN : (double)board->sums.users;
+    arm->users = (double)board->sums.users;
     arm->events = board->sums.events;
     arm->hits10 = board->sums.hits10;
     arm->hits20 = board->sums.hits20;
@@ -273,6 +273,7 @@ static void add_arm(struct daemon *daemon, struct exposition *e, uint32_t i)
         .stopped = experiment_why_stopped(daemon->experiment, i) != NULL,
         .generation = generation != NULL ? generation->number : 0,
     };
+    arm.counted = !board->shadow && history_partitions(daemon->history, NULL, 0) > 0;
     take_trial(board, &arm);
     take_churn(&figures->churn, &arm);
     take_hits(&figures->hits, &arm);

@@ -43,6 +43,8 @@ struct arm_metrics { /* of one arm; numbers that are not known are NaN */
     uint64_t generation; /* that its lists are made of; 0: none yet */
 
     /* its trial: durable, over the whole experiment */
+    bool
+        counted; /* false: a shadow has none, and nothing is known before partitions are assigned */
     double users;
     uint64_t events, hits10, hits20;
     double reciprocal_ranks;

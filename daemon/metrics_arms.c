@@ -104,7 +104,8 @@ void metrics_add_arm(struct exposition *e, const struct arm_metrics *arm)
     add_arm_value(e, "freshet_arm_share_ratio", arm, arm->share);
     add_arm_value(e, "freshet_arm_stopped", arm, arm->stopped);
     add_arm_value(e, "freshet_arm_generation_number", arm, (double)arm->generation);
-    add_trial(e, arm);
+    if (arm->counted)
+        add_trial(e, arm);
     add_arm_value(e, "freshet_arm_lists_total", arm, (double)arm->lists);
     add_arm_hits(e, arm);
     add_held(e, arm);

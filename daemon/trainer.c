@@ -76,6 +76,14 @@ static struct schedule *schedule_of(struct trainer *trainer, uint64_t key)
     return NULL;
 }
 
+static bool any_failed(const struct trainer *trainer)
+{
+    bool any = false;
+    for (size_t i = 0; i < trainer->schedule_count; i++)
+        any |= trainer->schedules[i].failed;
+    return any;
+}
+
 void trainer_set_series(struct trainer *trainer, const struct trainer_series *series, size_t count)
 {
     struct schedule schedules[ARMS_MAX];
@@ -86,6 +94,7 @@ void trainer_set_series(struct trainer *trainer, const struct trainer_series *se
     }
     memcpy(trainer->schedules, schedules, count * sizeof *schedules);
     trainer->schedule_count = count;
+    trainer->figures.failing = any_failed(trainer);
 }
 
 static void handle_closed(uv_handle_t *handle)
@@ -102,20 +111,12 @@ static void handle_closed(uv_handle_t *handle)
     freed(arg);
 }
 
-static bool any_failed(const struct trainer *trainer)
-{
-    bool any = false;
-    for (size_t i = 0; i < trainer->schedule_count; i++)
-        any |= trainer->schedules[i].failed;
-    return any;
-}
-
 static void failed(struct trainer *trainer, struct schedule *schedule)
 {
     trainer->figures.failures++;
     if (schedule == NULL) /* its arms are gone */
         return;
-    schedule->failed = true;
+    schedule->failed = trainer->figures.failing = true;
     schedule->retry_ns = clock_monotonic_ns() + (int64_t)RETRY_MS * 1000000;
 }
 
@@ -133,7 +134,7 @@ static void ended(uv_process_t *process, int64_t status, int signal_number)
     bool ok = status == 0 && signal_number == 0;
     if (schedule != NULL)
         schedule->failed = !ok;
-    trainer->figures.failing = !ok || any_failed(trainer);
+    trainer->figures.failing = any_failed(trainer);
     if (ok) {
         trainer->written(trainer->arg);
         return;

@@ -158,6 +158,11 @@ static void release_due(uv_timer_t *timer)
     waiting->due(waiting->arg);
 }
 
+void waiting_release(struct waiting *waiting)
+{
+    release(waiting, true);
+}
+
 void waiting_hurry(struct waiting *waiting)
 {
     waiting->hurry = true;

@@ -36,6 +36,9 @@ size_t waiting_renewals(const struct waiting *waiting); /* of those, not for an 
 /* A list that was asked for by waiting_next is sent, or its user waits again. */
 void waiting_resolve(struct waiting *waiting, enum slate_cause cause);
 
+/* Who was made to wait for later events no longer is; who comes may be again. */
+void waiting_release(struct waiting *waiting);
+
 /* From now on nobody is made to wait for later events. */
 void waiting_hurry(struct waiting *waiting);
 

@@ -15,6 +15,8 @@ struct watch {
     struct watch_figures *figures[ARMS_MAX]; /* owned */
     struct shadow *shadows[ARMS_MAX];        /* owned; NULL: the arm is published */
     size_t arm_count, shadow_count;
+    uint64_t trials[TRIALS_MAX]; /* [trial_count] of the experiment's arms, gone ones included */
+    size_t trial_count;
     struct watch_figures *all; /* owned */
     struct accuracy accuracy;
     double chr_min;
@@ -124,6 +126,18 @@ void watch_set_chr_min(struct watch *watch, double chr_min)
 
 /* -- events ------------------------------------------------------------------------------------ */
 
+void watch_set_trials(struct watch *watch, const uint64_t *trials, size_t count)
+{
+    watch->trial_count = count;
+    memcpy(watch->trials, trials, count * sizeof *trials);
+}
+
+void watch_forget_churn(struct watch *watch, uint32_t arm)
+{
+    if (arm < watch->arm_count)
+        watch->figures[arm]->churn.recent_count = 0;
+}
+
 void watch_batch(struct watch *watch)
 {
     accuracy_renew(&watch->accuracy, watch->history, items_count(history_items(watch->history)));
@@ -134,8 +148,9 @@ static void observe_shadows(struct watch *watch, const struct hits_event *live, 
 {
     uint64_t user = shadow_hash(live->event->user);
     for (size_t i = 0; i < watch->arm_count; i++) {
-        const struct shadow_list *list =
-            watch->shadows[i] != NULL ? shadow_find(watch->shadows[i], user) : NULL;
+        const struct shadow_list *list = watch->shadows[i] != NULL && !watch->arms[i].paused
+                                             ? shadow_find(watch->shadows[i], user)
+                                             : NULL;
         if (list == NULL)
             continue;
         struct hits_event event = *live;
@@ -154,6 +169,9 @@ static uint64_t trial_for(const struct watch *watch, const struct user_record *b
     uint64_t trial = watch->arms[arm].trial, last = before != NULL ? before->trial.trial : 0;
     for (size_t i = 0; i < watch->arm_count && last != trial; i++)
         if (last != 0 && watch->arms[i].trial == last)
+            return 0;
+    for (size_t i = 0; i < watch->trial_count && last != trial; i++)
+        if (last != 0 && watch->trials[i] == last)
             return 0;
     return trial;
 }

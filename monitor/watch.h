@@ -20,7 +20,8 @@ struct watch;
 struct watch_arm {
     struct slice name;
     uint64_t trial; /* of its events' outcomes; 0: none is counted */
-    bool shadow;    /* its lists are only measured */
+    bool shadow;    /* its lists are only measured, */
+    bool paused;    /* and just now not made */
 };
 
 /* arms: [count <= ARMS_MAX], copied, names borrowed for good. */
@@ -29,6 +30,13 @@ void watch_free(struct watch *watch);
 
 /* Other arms from now on; those of the same name keep their figures. */
 void watch_set_arms(struct watch *watch, const struct watch_arm *arms, size_t count);
+
+/* The trials of all arms that the experiment ever had: of a user who was counted in one of them and
+ * is in another arm now, no outcome is counted. [count <= TRIALS_MAX], copied. */
+void watch_set_trials(struct watch *watch, const uint64_t *trials, size_t count);
+
+/* The arm's recent churn begins anew. */
+void watch_forget_churn(struct watch *watch, uint32_t arm);
 
 /* The least value of an event whose hit counts in cHR; 1 at first. */
 /* Events count in trials from `start_ms` to before `end_ms` of their own time; INT64_MIN and

@@ -134,7 +134,8 @@ static void open_arms(struct shop *shop)
     for (uint32_t arm = 0; arm < ARMS; arm++) {
         arms[arm] =
             (struct scorers_arm){.settings = scorer_of(shop, arm), .control = shares[arm].control};
-        watched[arm] = (struct watch_arm){slice_of(arm_names[arm]), 100 + arm, shares[arm].shadow};
+        watched[arm] =
+            (struct watch_arm){slice_of(arm_names[arm]), 100 + arm, shares[arm].shadow, false};
     }
     shop->daemon.scorers = scorers_new(shop->daemon.history, &shop->assignment, arms, ARMS);
     shop->daemon.watch = watch_new(shop->daemon.history, watched, ARMS);

@@ -395,6 +395,44 @@ static void test_evidence_outlives_the_process(void **state)
     assert_true(board(bench)->ratio_test.evidence == ratio);
 }
 
+static void test_before_its_first_look_it_says_nothing_false(void **state)
+{
+    struct bench *bench = *state;
+    start(bench, UNTIMED ARMS);
+    assert_int_equal(board(bench)->count, 3);
+    assert_true(board(bench)->arms[0].control && board(bench)->arms[2].shadow);
+    assert_true(board(bench)->arms[0].share == 0.7 && isnan(board(bench)->arms[0].hit20.mean));
+    assert_true(board(bench)->arms[1].uplift.p == 1);
+    assert_false(scoreboard_ratio_alarm(board(bench)));
+}
+
+static void test_evidence_against_another_control_is_forgotten(void **state)
+{
+    struct bench *bench = *state;
+    start(bench, UNTIMED ARMS);
+    use(bench, &(struct behaviour){.percent = {30, 60}});
+    experiment_apply(bench->experiment);
+    assert_true(board(bench)->arms[1].uplift.p < 0.05);
+    other_settings(bench, UNTIMED "arms:\n  boss: {control: true}\n  fast: {share: 0.3}\n");
+    assert_true(board(bench)->arms[1].uplift.p == 1);
+}
+
+static void test_trials_of_arms_that_are_gone_are_known(void **state)
+{
+    struct bench *bench = *state;
+    size_t count;
+    start(bench, UNTIMED ARMS);
+    uint64_t gone = experiment_trial(bench->experiment, 1);
+    other_settings(bench, UNTIMED "arms:\n  control: {control: true}\n  slow: {share: 0.3}\n");
+    restart(bench, UNTIMED "arms:\n  control: {control: true}\n  slow: {share: 0.3}\n");
+    const uint64_t *known = experiment_trials(bench->experiment, &count);
+    bool found = false;
+    for (size_t i = 0; i < count; i++)
+        found |= known[i] == gone;
+    assert_int_equal(count, 3);
+    assert_true(found);
+}
+
 static void test_another_experiment_begins_anew(void **state)
 {
     struct bench *bench = *state;
@@ -635,6 +673,21 @@ static void test_a_guard_stops_an_arm_that_is_worse(void **state)
     assert_int_equal(owned(bench, 1), 0);
 }
 
+static void test_an_arm_that_would_be_stopped_at_once_does_not_go_on(void **state)
+{
+    struct bench *bench = *state;
+    struct error err = {0};
+    start(bench, UNTIMED "arms:\n  control: {control: true}\n"
+                         "  fast: {share: 0.3, guard: {hit20_drop: 0.1}}\n");
+    use(bench, &(struct behaviour){.percent = {50, 20}});
+    wait_for_change(bench);
+    int changes = (int)bench->changes;
+    assert_int_equal(experiment_resume(bench->experiment, "fast", &err), ERR_USAGE);
+    assert_non_null(strstr(err.text, "would stop arm \"fast\" at once"));
+    assert_non_null(experiment_why_stopped(bench->experiment, 1));
+    assert_int_equal(bench->changes, changes);
+}
+
 static void test_no_guard_no_stop(void **state)
 {
     struct bench *bench = *state;
@@ -659,6 +712,9 @@ int main(void)
         TEST(test_a_trial_is_named_by_experiment_and_arm),
         TEST(test_what_was_found_is_still_shown_when_it_has_ended),
         TEST(test_evidence_outlives_the_process),
+        TEST(test_trials_of_arms_that_are_gone_are_known),
+        TEST(test_evidence_against_another_control_is_forgotten),
+        TEST(test_before_its_first_look_it_says_nothing_false),
         TEST(test_another_experiment_begins_anew),
         TEST(test_other_shares_void_the_ratio),
         TEST(test_an_arm_of_another_name_voids_the_ratio),
@@ -672,6 +728,7 @@ int main(void)
         TEST(test_a_long_reason_is_cut_and_read_back),
         TEST(test_what_cannot_be_stopped_is_said),
         TEST(test_a_guard_stops_an_arm_that_is_worse),
+        TEST(test_an_arm_that_would_be_stopped_at_once_does_not_go_on),
         TEST(test_no_guard_no_stop),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -70,6 +70,7 @@ static void test_metrics_labels_are_names(void **state)
 static struct arm_metrics whole_arm(const char *name)
 {
     struct arm_metrics arm = {
+        .counted = true,
         .name = name,
         .share = 0.1,
         .generation = 3,

@@ -16,7 +16,8 @@ struct scene {
     struct series_now now;
 };
 
-static const struct watch_arm arms[] = {{SLICE("control"), 0, false}, {SLICE("fast"), 0, false}};
+static const struct watch_arm arms[] = {{SLICE("control"), 0, false, false},
+                                        {SLICE("fast"), 0, false, false}};
 
 static int begin(void **at)
 {
@@ -135,8 +136,8 @@ static void test_hits_are_those_of_the_interval(void **at)
 
 static void test_an_arm_has_nothing_where_it_was_not_there(void **at)
 {
-    static const struct watch_arm later[] = {{SLICE("control"), 0, false},
-                                             {SLICE("slow"), 0, false}};
+    static const struct watch_arm later[] = {{SLICE("control"), 0, false, false},
+                                             {SLICE("slow"), 0, false, false}};
     struct scene *scene = *at;
     list(scene, 1, 0.5f);
     pass(scene, 0, 0);
@@ -156,7 +157,7 @@ static void test_places_go_to_the_arms_that_are_there(void **at)
     char names[3 * ARMS_MAX][8];
     for (int i = 0; i < 3 * ARMS_MAX; i++) {
         snprintf(names[i], sizeof names[i], "a%d", i);
-        struct watch_arm two[] = {arms[0], {slice_of(names[i]), 0, false}};
+        struct watch_arm two[] = {arms[0], {slice_of(names[i]), 0, false, false}};
         watch_set_arms(scene->watch, two, 2);
         list(scene, 0, 0.5f);
         pass(scene, 0, 0);

@@ -15,8 +15,9 @@ struct scene {
     struct watch *watch;
 };
 
-static const struct watch_arm three[] = {
-    {SLICE("control"), 11, false}, {SLICE("fast"), 12, false}, {SLICE("ghost"), 0, true}};
+static const struct watch_arm three[] = {{SLICE("control"), 11, false, false},
+                                         {SLICE("fast"), 12, false, false},
+                                         {SLICE("ghost"), 0, true, false}};
 
 static int begin(void **at)
 {
@@ -179,8 +180,9 @@ static void test_recent_churn_waits_for_enough_lists_and_follows_the_last_of_the
 
 static void test_arms_of_the_same_name_keep_their_figures_wherever_they_stand(void **at)
 {
-    static const struct watch_arm other[] = {
-        {SLICE("slow"), 9, false}, {SLICE("ghost"), 0, true}, {SLICE("fast"), 8, false}};
+    static const struct watch_arm other[] = {{SLICE("slow"), 9, false, false},
+                                             {SLICE("ghost"), 0, true, false},
+                                             {SLICE("fast"), 8, false, false}};
     struct scene *scene = *at;
     struct slate_item items[3] = {0};
     struct slate_list list = a_list(1, items);
@@ -261,7 +263,7 @@ static void test_an_outcome_is_the_rank_of_an_item_that_is_new(void **at)
 
 static void test_no_trial_counts_while_there_is_none(void **at)
 {
-    static const struct watch_arm idle[] = {{SLICE("control"), 0, false}};
+    static const struct watch_arm idle[] = {{SLICE("control"), 0, false, false}};
     struct scene *scene = *at;
     watch_batch(scene->watch);
     watch_set_arms(scene->watch, idle, 1);
