@@ -468,6 +468,11 @@ uint64_t experiment_trial(const struct experiment *experiment, uint32_t arm)
     return experiment->phase == EXPERIMENT_RUNNING ? experiment->trials[arm] : 0;
 }
 
+void experiment_look(struct experiment *experiment)
+{
+    gather(experiment);
+}
+
 const struct scoreboard *experiment_scoreboard(const struct experiment *experiment)
 {
     return &experiment->scoreboard;

@@ -56,6 +56,9 @@ uint64_t experiment_trial(const struct experiment *experiment, uint32_t arm);
 /* The trials of all arms that the experiment ever had: [*count]. */
 const uint64_t *experiment_trials(const struct experiment *experiment, size_t *count);
 
+/* Looks now, not only once a second: for who is to be told. */
+void experiment_look(struct experiment *experiment);
+
 /* Users, hits, intervals and tests of all arms, as of the last look; they stay when the experiment
  * has ended. What the tests remember is noted in the state with every look. */
 const struct scoreboard *experiment_scoreboard(const struct experiment *experiment);

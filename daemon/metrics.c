@@ -284,6 +284,7 @@ static void add_arm(struct daemon *daemon, struct exposition *e, uint32_t i)
 
 static void add_arms(struct daemon *daemon, struct exposition *e)
 {
+    experiment_look(daemon->experiment);
     metrics_add_experiment(
         e, &(struct experiment_metrics){
                .id = daemon->settings->experiment.id,

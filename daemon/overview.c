@@ -135,6 +135,7 @@ static void write_experiment(struct daemon *daemon, struct json_writer *w)
 
 void daemon_arms(struct daemon *daemon, struct json_writer *w)
 {
+    experiment_look(daemon->experiment);
     write_experiment(daemon, w);
     json_begin_array(w, "arms");
     for (uint32_t i = 0; i < daemon->settings->arm_count; i++)

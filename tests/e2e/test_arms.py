@@ -93,7 +93,9 @@ class Reloading(ArmsTest):
         self.assertTrue(moved)
         for name in moved:
             self.assertEqual((old(name), new(name)), ("control", "wide"))
-        self.assertEqual({published["cause"] for published in after.values()}, {"arms"})
+        causes = {published["cause"] for published in after.values()}
+        self.assertIn("arms", causes)
+        self.assertLessEqual(causes, {"arms", "generation"})  # a training may have ended meanwhile
         self.assertEqual(status["lists"]["by_cause"]["arms"], len(before))
         self.assertTrue(all(after[name]["v"] > before[name]["v"] for name in before))
         rows = {arm["name"]: arm["share"] for arm in freshet.overview()["arms"]}
