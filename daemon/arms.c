@@ -4,6 +4,9 @@
 #include "base/log.h"
 #include "daemon/daemon.h"
 
+#include <errno.h>
+#include <sys/stat.h>
+
 static struct slice name_of(struct daemon *daemon, const struct settings_arm *arm)
 {
     return ids_text(&daemon->arm_names, ids_add(&daemon->arm_names, slice_of(arm->name)));
@@ -133,6 +136,7 @@ static void take_settings(struct daemon *daemon)
     log_set_level(daemon->settings->daemon.log_level);
     scorers_free(old);
     settings_free(settings_old);
+    swapper_look(daemon->swapper); /* an arm that comes back has generations on the disk */
     log_info("settings are reloaded: %u arms", daemon->settings->arm_count);
 }
 
@@ -182,15 +186,31 @@ static bool lists_stay(const struct settings *old, const struct settings *now)
 static void apply_quietly(void *arg)
 {
     struct daemon *daemon = arg;
-    if (daemon->next != NULL) /* else it was taken with a change of arms meanwhile */
+    bool taken = daemon->next == NULL; /* with a change of arms meanwhile */
+    uint64_t before = experiment_fingerprint(daemon->experiment);
+    if (!taken)
         apply(daemon);
     line_release(daemon->line);
+    if (experiment_fingerprint(daemon->experiment) != before) /* it began or ended just now */
+        change_arms(daemon);
+}
+
+/* Opening a pipe could hold the loop for as long as nobody writes to it. */
+static int check_is_file(const char *path, struct error *err)
+{
+    struct stat info;
+    if (stat(path, &info) != 0)
+        return error_set(err, ERR_SETTINGS, "%s: %s", path, strerror(errno));
+    if (!S_ISREG(info.st_mode))
+        return error_set(err, ERR_SETTINGS, "%s: is not a file that can be read again", path);
+    return 0;
 }
 
 int daemon_reload(struct daemon *daemon, struct buffer *complaints, struct error *err)
 {
     struct settings *settings;
-    if (settings_load(&settings, daemon->config, complaints, err) != 0)
+    if (check_is_file(daemon->config, err) != 0 ||
+        settings_load(&settings, daemon->config, complaints, err) != 0)
         return err->code;
     if (!settings_may_reload(daemon->settings, settings, complaints)) {
         settings_free(settings);

@@ -82,6 +82,16 @@ static int wait_for_first(struct replay *replay, struct error *err)
     return status;
 }
 
+/* What was taken before an error is sent all the same, and the error says how much that is. */
+static int flush_after(struct producer *producer, int status, struct error *err)
+{
+    struct error late = {0};
+    if (status >= 0)
+        return producer_flush(producer, FLUSH_MS, err);
+    producer_flush(producer, FLUSH_MS, &late);
+    return error_wrap(err, "after %" PRIu64 " records were sent", producer_delivered(producer));
+}
+
 static int replay_all(struct replay *replay, struct recording *recording, const char *path,
                       struct error *err)
 {
@@ -107,8 +117,7 @@ static int replay_all(struct replay *replay, struct recording *recording, const 
         snprintf(text, sizeof text, "%" PRIu64 " events", replay->sent);
         progress_draw(&replay->progress, recording_progress(recording), text);
     }
-    if (status >= 0)
-        status = producer_flush(replay->producer, FLUSH_MS, err);
+    status = flush_after(replay->producer, status, err);
     progress_end(&replay->progress);
     buffer_deinit(&json);
     return status;
@@ -219,7 +228,7 @@ static int send_items(struct producer *producer, struct item_file *file, uint64_
             return err->code;
         (*sent)++;
     }
-    return status < 0 ? status : producer_flush(producer, FLUSH_MS, err);
+    return flush_after(producer, status, err);
 }
 
 int cmd_items(int argc, char **argv)

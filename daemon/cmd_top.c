@@ -80,6 +80,18 @@ static void write_part(struct buffer *out, const struct json *health, const char
                   why.length > 0 ? ": " : "", SLICE_ARG(why));
 }
 
+/* "-" for what is not known yet. */
+static void write_figure(struct buffer *out, const char *label, const struct json *object,
+                         const char *key, int decimals)
+{
+    double value = json_get_number(object, key, NAN);
+    buffer_text(out, label);
+    if (isnan(value))
+        buffer_text(out, "-");
+    else
+        buffer_printf(out, "%.*f", decimals, value);
+}
+
 static void write_head(struct buffer *out, const struct json *o)
 {
     const struct json *health = json_get(o, "health"), *totals = json_get(o, "totals");
@@ -100,12 +112,13 @@ static void write_head(struct buffer *out, const struct json *o)
                   json_get_int(totals, "events", 0), json_get_int(totals, "lists", 0),
                   json_get_int(totals, "held", 0), json_get_int(totals, "owed", 0),
                   json_get_int(totals, "dead", 0), json_get_int(totals, "items", 0));
-    buffer_printf(out,
-                  "  event to list p50 %.1f ms, p90 %.1f ms, p99 %.1f ms; generation %" PRId64
-                  ", %.0f s old\n\n",
-                  json_get_number(latency, "p50", NAN), json_get_number(latency, "p90", NAN),
-                  json_get_number(latency, "p99", NAN), json_get_int(generation, "number", 0),
-                  json_get_number(generation, "age_s", NAN));
+    buffer_text(out, "  event to list");
+    write_figure(out, " p50 ", latency, "p50", 1);
+    write_figure(out, " ms, p90 ", latency, "p90", 1);
+    write_figure(out, " ms, p99 ", latency, "p99", 1);
+    buffer_printf(out, " ms; generation %" PRId64, json_get_int(generation, "number", 0));
+    write_figure(out, ", ", generation, "age_s", 0);
+    buffer_text(out, " s old\n\n");
 }
 
 static void write_all(struct buffer *out, const struct json *o)

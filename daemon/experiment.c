@@ -136,10 +136,12 @@ static void know_trial(struct experiment *experiment, uint64_t trial)
     for (size_t i = 0; i < experiment->known_count; i++)
         if (experiment->known[i] == trial)
             return;
-    if (trial != 0)
-        experiment->known[experiment->known_count++ % TRIALS_MAX] = trial;
-    if (experiment->known_count > TRIALS_MAX)
-        experiment->known_count = TRIALS_MAX;
+    if (trial == 0)
+        return;
+    if (experiment->known_count == TRIALS_MAX) /* the oldest goes */
+        memmove(experiment->known, experiment->known + 1,
+                --experiment->known_count * sizeof *experiment->known);
+    experiment->known[experiment->known_count++] = trial;
 }
 
 static void take_force(struct experiment *experiment)
@@ -164,11 +166,16 @@ static void write_hash(struct json_writer *w, const char *key, uint64_t hash)
     json_text(w, key, text);
 }
 
-static uint64_t read_hash(const struct json *json, const char *key)
+static uint64_t hash_from(struct slice hex)
 {
     char text[17];
-    snprintf(text, sizeof text, "%.*s", SLICE_ARG(json_get_string(json, key, SLICE("0"))));
+    snprintf(text, sizeof text, "%.*s", SLICE_ARG(hex));
     return strtoull(text, NULL, 16);
+}
+
+static uint64_t read_hash(const struct json *json, const char *key)
+{
+    return hash_from(json_get_string(json, key, SLICE("0")));
 }
 
 static const struct settings_arm *control_of(const struct settings *settings)
@@ -228,12 +235,9 @@ static bool is_same_test(const struct experiment *experiment, const struct json 
 static void read_trials(struct experiment *experiment, const struct json *trials)
 {
     experiment->known_count = 0;
-    for (size_t i = 0; i < json_count(trials) && i < TRIALS_MAX; i++) {
-        char text[17];
-        snprintf(text, sizeof text, "%.*s",
-                 SLICE_ARG(json_to_string(json_at(trials, i), SLICE("0"))));
-        experiment->known[experiment->known_count++] = strtoull(text, NULL, 16);
-    }
+    for (size_t i = 0; i < json_count(trials) && i < TRIALS_MAX; i++)
+        experiment->known[experiment->known_count++] =
+            hash_from(json_to_string(json_at(trials, i), SLICE("0")));
 }
 
 static void read_arm(struct experiment *experiment, const struct json *noted, bool same_test)
@@ -293,7 +297,7 @@ static struct sequential_test test_of(const struct experiment *experiment)
                                     experiment->settings->experiment.level};
 }
 
-static void gather(struct experiment *experiment)
+void experiment_look(struct experiment *experiment)
 {
     const struct settings *settings = experiment->settings;
     struct scoreboard *board = &experiment->scoreboard;
@@ -360,7 +364,7 @@ static void look(uv_timer_t *timer)
     struct experiment *experiment = timer->data;
     /* Never back by itself: after a rebalance the latest partition may be another one's. */
     bool changes = experiment->phase < phase_now(experiment);
-    gather(experiment);
+    experiment_look(experiment);
     tell_ratio(experiment);
     for (uint32_t i = 0; i < experiment->settings->arm_count; i++)
         if (has_users(experiment, i) && !experiment->settings->arms[i].control &&
@@ -376,7 +380,7 @@ static void look(uv_timer_t *timer)
 void experiment_apply(struct experiment *experiment)
 {
     take_force(experiment);
-    gather(experiment);
+    experiment_look(experiment);
     experiment->noted_fingerprint = experiment->fingerprint;
     write_note(experiment);
 }
@@ -448,6 +452,11 @@ const uint64_t *experiment_trials(const struct experiment *experiment, size_t *c
     return experiment->known;
 }
 
+uint64_t experiment_fingerprint(const struct experiment *experiment)
+{
+    return experiment->fingerprint;
+}
+
 const struct arms *experiment_assignment(const struct experiment *experiment)
 {
     return &experiment->assignment;
@@ -466,11 +475,6 @@ const char *experiment_why_stopped(const struct experiment *experiment, uint32_t
 uint64_t experiment_trial(const struct experiment *experiment, uint32_t arm)
 {
     return experiment->phase == EXPERIMENT_RUNNING ? experiment->trials[arm] : 0;
-}
-
-void experiment_look(struct experiment *experiment)
-{
-    gather(experiment);
 }
 
 const struct scoreboard *experiment_scoreboard(const struct experiment *experiment)
@@ -494,7 +498,7 @@ struct experiment *experiment_new(uv_loop_t *loop, const struct settings *settin
     experiment->noted_fingerprint = read_hash(json, "in_force");
     json_free(json);
     take_force(experiment);
-    gather(experiment);
+    experiment_look(experiment);
     return experiment;
 }
 

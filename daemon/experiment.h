@@ -44,6 +44,9 @@ int experiment_stop(struct experiment *experiment, const char *arm, const char *
                     struct error *err);
 int experiment_resume(struct experiment *experiment, const char *arm, struct error *err);
 
+/* Stands for all that is in force: another one, and lists are owed. */
+uint64_t experiment_fingerprint(const struct experiment *experiment);
+
 /* In force now; lives as long as the experiment. */
 const struct arms *experiment_assignment(const struct experiment *experiment);
 enum experiment_phase experiment_phase(const struct experiment *experiment);

@@ -1,6 +1,6 @@
 /* Which arm of an experiment a user is in: a function of the salt, the arms' shares and the user
- * id, and of nothing else. A client may repeat it: docs/ARMS.md has it in ten lines of Python, and
- * a test holds the two against each other.
+ * id, and of nothing else. A client may repeat it: docs/ARMS.md has it in a few lines of Python,
+ * and a test holds the two against each other.
  *
  *   bucket(user) = XXH3_64(user, seed = XXH3_64(salt)) mod ARM_BUCKETS
  *
