@@ -290,6 +290,11 @@ bool history_swap_is_announced(const struct history *history); /* one at a time 
 bool history_set_note(struct history *history, const char *name, struct slice text);
 struct slice history_note(const struct history *history, const char *name);
 
+/* Whether the state took another's place (model/anew.h) and has not read the log to its end since.
+ * _caught_up: it has; durable with the next commit. */
+bool history_is_catching_up(const struct history *history);
+void history_caught_up(struct history *history);
+
 /* `freshet dump`: reads the state and writes JSON lines (docs/ARCHITECTURE.md has their shape):
  * users, item sums, co-occurrence, trials, items, partitions, meta. From any process but the one
  * that writes the state. `user.data` NULL: everything; else the lines of that user alone. */

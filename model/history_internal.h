@@ -2,6 +2,7 @@
  *
  *   history.c             opening and closing
  *   history_meta.c        what there is one of: cluster, series of generations, swaps, notes
+ *   history_anew.c        a state that takes another's place
  *   history_partitions.c  partitions, their item sums, which are assigned
  *   history_load.c        state -> memory: items, types, meta, partitions, sums
  *   history_pairs.c       co-occurrence: its tables and their journal, both ways
@@ -209,11 +210,17 @@ int load_sums(struct state_view *view, struct slice topic, struct partition *par
               uint32_t items, struct error *err);
 bool partition_record_parse(struct partition_record *record, struct slice value);
 
+/* -- history_anew.c */
+/* A nonce and an epoch for a new state: the time, or one more than meta->epoch if that is later. */
+int meta_draw(struct state_meta *meta, struct error *err);
+
 /* -- history_meta.c */
+#define NOTE_PREFIX "note:" /* of a note's key */
 /* Of a state of format 2, too: what was its only series is the base's. */
 int load_meta(struct state_view *view, struct state_meta *meta, struct error *err);
 int load_notes(struct history *history, struct error *err);
-void save_meta(const struct history *history, struct state_commit *commit);
+void meta_save(const struct state_meta *meta, struct state_commit *commit);
+void save_meta(const struct history *history, struct state_commit *commit); /* and notes */
 void notes_deinit(struct history *history);
 const struct state_series *series_find(const struct state_meta *meta, uint64_t key);
 

@@ -1,4 +1,6 @@
+#include "base/file.h"
 #include "base/mem.h"
+#include "model/place.h"
 #include "model/state_internal.h"
 
 #include <errno.h>
@@ -94,7 +96,7 @@ static int upgrade(struct state *state, MDB_txn *txn, uint32_t format, struct er
         if (upgrades[from] == NULL)
             return error_set(err, ERR_SETTINGS,
                              "the state in %s has format %u, too old to be upgraded to %u: begin "
-                             "anew with an empty state.dir",
+                             "anew with `freshet reset`",
                              state->dir, format, STATE_FORMAT);
         int status = upgrades[from](state, txn, err);
         if (status != 0)
@@ -111,13 +113,15 @@ static int check_format(struct state *state, MDB_txn *txn, uint32_t format, stru
     if (order != BYTE_ORDER_MARK)
         return error_set(err, ERR_SETTINGS,
                          "the state in %s was written by a machine of another byte order, or is no "
-                         "state: begin anew with an empty state.dir",
+                         "state: begin anew with `freshet reset`",
                          state->dir);
     if (format > STATE_FORMAT)
-        return error_set(err, ERR_SETTINGS,
-                         "the state in %s has format %u and this freshet knows %u: run the newer "
-                         "freshet that wrote it, or begin anew with an empty state.dir",
-                         state->dir, format, STATE_FORMAT);
+        return error_set(
+            err, ERR_SETTINGS,
+            "the state in %s has format %u and this freshet knows %u: run the newer "
+            "freshet that wrote it, restore a backup of this one's (`freshet restore`), "
+            "or begin anew with `freshet reset`",
+            state->dir, format, STATE_FORMAT);
     if (format < STATE_FORMAT && state->lock_fd < 0)
         return error_set(err, ERR_SETTINGS,
                          "the state in %s has format %u and this freshet knows %u: start the "
@@ -213,18 +217,6 @@ static struct state *state_new(const struct state_settings *settings, int lock_f
     return state;
 }
 
-/* LMDB syncs the file's bytes, not the directory's entry for it. */
-static int sync_directory(struct state *state, struct error *err)
-{
-    int fd = open(state->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int status = fd >= 0 ? fsync(fd) : -1;
-    if (status != 0)
-        status = error_set(err, ERR_IO, "%s cannot be synced: %s", state->dir, strerror(errno));
-    if (fd >= 0)
-        close(fd);
-    return status;
-}
-
 int state_open_writer(struct state **opened, uv_loop_t *loop, const struct state_settings *settings,
                       struct error *err)
 {
@@ -232,9 +224,11 @@ int state_open_writer(struct state **opened, uv_loop_t *loop, const struct state
     if (lock_fd < 0)
         return lock_fd;
     struct state *state = state_new(settings, lock_fd);
-    int status = open_env(state, err);
+    int status = place_complete(settings->dir, err);
     if (status == 0)
-        status = sync_directory(state, err);
+        status = open_env(state, err);
+    if (status == 0)
+        status = file_sync_dir(state->dir, err); /* LMDB syncs the file's bytes, not its entry */
     if (status == 0 && loop != NULL)
         status = state_writer_start(&state->writer, loop, err);
     if (status != 0) {
@@ -302,6 +296,21 @@ int state_view_renew(struct state_view *view, struct error *err)
 {
     int status = mdb_txn_renew(view->txn);
     return status == 0 ? 0 : refuse(view->state, status, "reading", err);
+}
+
+int state_copy(struct state *state, int fd, struct error *err)
+{
+    int status = mdb_env_copyfd2(state->env, fd, MDB_CP_COMPACT);
+    return status == 0 ? 0 : refuse(state, status, "copying", err);
+}
+
+uint64_t state_bytes(const struct state *state)
+{
+    MDB_envinfo info;
+    MDB_stat stat;
+    if (mdb_env_info(state->env, &info) != 0 || mdb_env_stat(state->env, &stat) != 0)
+        return 0;
+    return (uint64_t)(info.me_last_pgno + 1) * stat.ms_psize;
 }
 
 static struct slice slice_from(const MDB_val *val)

@@ -238,9 +238,9 @@ static void test_another_cluster_or_partition_count_is_refused(void **at)
     assert_int_equal(history_bind(place->history, "cluster-a", 4, &err), 0);
     assert_int_equal(history_bind(place->history, "cluster-b", 4, &err), ERR_SETTINGS);
     assert_non_null(strstr(err.text, "cluster-b"));
-    assert_non_null(strstr(err.text, "empty state.dir"));
+    assert_non_null(strstr(err.text, "freshet reset"));
     assert_int_equal(history_bind(place->history, "cluster-a", 5, &err), ERR_SETTINGS);
-    assert_non_null(strstr(err.text, "empty state.dir"));
+    assert_non_null(strstr(err.text, "freshet reset"));
 }
 
 static void test_a_second_history_in_the_same_directory_is_refused(void **at)

@@ -1,0 +1,115 @@
+#include "base/clock.h"
+#include "model/anew.h"
+#include "model/history_internal.h"
+
+#include <stdio.h>
+#include <sys/random.h>
+
+#define CATCHING_UP "catching_up" /* a note of the state */
+
+int meta_draw(struct state_meta *meta, struct error *err)
+{
+    unsigned char bytes[(sizeof meta->nonce - 1) / 2];
+    if (getrandom(bytes, sizeof bytes, 0) != (ssize_t)sizeof bytes)
+        return error_set(err, ERR_DOWN, "the system gives no random bytes");
+    for (size_t i = 0; i < sizeof bytes; i++)
+        snprintf(meta->nonce + 2 * i, 3, "%02x", bytes[i]);
+    uint32_t now = (uint32_t)(clock_wall_ms() / 1000);
+    meta->epoch = now > meta->epoch ? now : meta->epoch + 1;
+    return 0;
+}
+
+/* -- in the daemon ----------------------------------------------------------------------------- */
+
+bool history_is_catching_up(const struct history *history)
+{
+    return history_note(history, CATCHING_UP).length > 0;
+}
+
+void history_caught_up(struct history *history)
+{
+    history_set_note(history, CATCHING_UP, SLICE(""));
+}
+
+/* -- before it --------------------------------------------------------------------------------- */
+
+static int move_offset(struct state_view *view, struct state_commit *commit,
+                       const struct anew_offset *offset, struct error *err)
+{
+    char bytes[STATE_KEY_MAX];
+    struct slice key = {bytes,
+                        (uint32_t)state_key_partition(bytes, offset->topic, offset->partition)};
+    struct slice value;
+    struct partition_record record;
+    int status = state_view_get(view, STATE_PARTITIONS, key, &value, err);
+    if (status < 0)
+        return status;
+    if (status == 0 || !partition_record_parse(&record, value))
+        return error_set(err, ERR_DATA, "the state's record of partition %d is damaged",
+                         (int)offset->partition);
+    record.next_offset = offset->next_offset;
+    state_commit_put(commit, STATE_PARTITIONS, key,
+                     (struct slice){(const char *)&record, sizeof record});
+    return 0;
+}
+
+static int draw_anew(struct state_view *view, struct state_commit *commit, const struct anew *anew,
+                     struct error *err)
+{
+    struct state_meta meta = {0};
+    int status = load_meta(view, &meta, err);
+    if (anew->epoch_above > meta.epoch)
+        meta.epoch = anew->epoch_above;
+    if (status == 0)
+        status = meta_draw(&meta, err);
+    if (anew->lists_owed)
+        meta.arms_swap = ++meta.swap;
+    meta_save(&meta, commit);
+    state_commit_put(commit, STATE_META, SLICE(NOTE_PREFIX CATCHING_UP), SLICE("1"));
+    for (size_t i = 0; i < anew->offset_count && status == 0; i++)
+        status = move_offset(view, commit, &anew->offsets[i], err);
+    return status;
+}
+
+static int begin(struct state *state, const struct anew *anew, struct error *err)
+{
+    struct state_view *view;
+    int status = state_view_open(&view, state, err);
+    if (status != 0)
+        return status;
+    struct state_commit *commit = state_commit_new(state);
+    status = draw_anew(view, commit, anew, err);
+    state_view_close(view);
+    if (status == 0)
+        return state_commit_now(commit, err);
+    state_commit_drop(commit);
+    return status;
+}
+
+int anew_begin(const struct state_settings *settings, const struct anew *anew, struct error *err)
+{
+    struct state *state;
+    int status = state_open_writer(&state, NULL, settings, err);
+    if (status != 0)
+        return status;
+    status = begin(state, anew, err);
+    state_close(state);
+    return status;
+}
+
+uint32_t anew_epoch_of(const struct state_settings *settings)
+{
+    struct state *state;
+    struct state_view *view;
+    struct state_meta meta = {0};
+    struct error unknown;
+    if (state_open_reader(&state, settings, &unknown) != 0)
+        return 0;
+    if (state_view_open(&view, state, &unknown) == 0) {
+        if (load_meta(view, &meta, &unknown) != 0)
+            meta.epoch = 0;
+        state_view_close(view);
+    }
+    state_close(state);
+    return meta.epoch;
+}
