@@ -28,6 +28,7 @@ static const struct {
     {"dump", cmd_dump, "print the state as JSON lines"},
     {"backup", cmd_backup, "copy the state, while the daemon runs"},
     {"restore", cmd_restore, "put a backup in the place of the state"},
+    {"import", cmd_import, "learn history from before Kafka"},
     {"reset", cmd_reset, "begin anew with an empty state"},
     {"eval", cmd_eval, "judge the lists on a recorded stream"},
     {"tune", cmd_tune, "search for better settings on a recorded stream"},

@@ -27,6 +27,9 @@ struct anew {
  * a state of an older format. */
 int anew_begin(const struct state_settings *settings, const struct anew *anew, struct error *err);
 
+/* 0 if the state has learned nothing of the topic, or there is none; ERR_SETTINGS if it has. */
+int anew_check_unread(const struct state_settings *settings, struct slice topic, struct error *err);
+
 /* The epoch of a state; 0 if there is none, or none that can be read. */
 uint32_t anew_epoch_of(const struct state_settings *settings);
 

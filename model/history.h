@@ -162,6 +162,10 @@ typedef void (*history_commit_cb)(const struct error *err, const int32_t *partit
                                   const int64_t *next_offsets, size_t count, void *arg);
 bool history_commit(struct history *history, history_commit_cb done, void *arg);
 
+/* The next commit writes every table of co-occurrence and no journal: the journal is ordered by
+ * offset, and can not hold offsets below 0 (freshet import). */
+void history_write_pairs(struct history *history);
+
 /* Whether there is anything for the next commit to write. */
 bool history_is_dirty(const struct history *history);
 

@@ -1,7 +1,9 @@
 #include "base/clock.h"
+#include "base/file.h"
 #include "model/anew.h"
 #include "model/history_internal.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <sys/random.h>
 
@@ -97,19 +99,66 @@ int anew_begin(const struct state_settings *settings, const struct anew *anew, s
     return status;
 }
 
+/* -- what there was ---------------------------------------------------------------------------- */
+
+/* Opens a state to look at it: 1, or 0 if there is none. */
+static int open_view(struct state **state, struct state_view **view,
+                     const struct state_settings *settings, struct error *err)
+{
+    char path[PATH_MAX];
+    snprintf(path, sizeof path, "%s/data.mdb", settings->dir);
+    if (!file_exists(path))
+        return 0;
+    int status = state_open_reader(state, settings, err);
+    if (status != 0)
+        return status;
+    status = state_view_open(view, *state, err);
+    if (status == 0)
+        return 1;
+    state_close(*state);
+    return status;
+}
+
+static int visit_record(struct slice key, struct slice value, void *arg)
+{
+    (void)key;
+    (void)value;
+    (void)arg;
+    return 1;
+}
+
+int anew_check_unread(const struct state_settings *settings, struct slice topic, struct error *err)
+{
+    struct state *state;
+    struct state_view *view;
+    char key[STATE_KEY_MAX];
+    int status = open_view(&state, &view, settings, err);
+    if (status != 1)
+        return status;
+    struct slice prefix = {key, (uint32_t)state_key_topic(key, topic)};
+    status = state_view_scan(view, STATE_PARTITIONS, prefix, visit_record, NULL, err);
+    state_view_close(view);
+    state_close(state);
+    if (status != 1)
+        return status;
+    return error_set(err, ERR_SETTINGS,
+                     "the state in %s has learned events of %.*s already, or was imported into: "
+                     "history comes before all others. `freshet reset` begins anew; then import, "
+                     "and the log is read again",
+                     settings->dir, SLICE_ARG(topic));
+}
+
 uint32_t anew_epoch_of(const struct state_settings *settings)
 {
     struct state *state;
     struct state_view *view;
     struct state_meta meta = {0};
     struct error unknown;
-    if (state_open_reader(&state, settings, &unknown) != 0)
+    if (open_view(&state, &view, settings, &unknown) != 1)
         return 0;
-    if (state_view_open(&view, state, &unknown) == 0) {
-        if (load_meta(view, &meta, &unknown) != 0)
-            meta.epoch = 0;
-        state_view_close(view);
-    }
+    if (load_meta(view, &meta, &unknown) != 0)
+        meta.epoch = 0;
+    state_view_close(view);
     state_close(state);
     return meta.epoch;
 }

@@ -38,7 +38,8 @@ struct user_set { /* the same of users, borrowed */
 void user_set_add(struct user_set *set, struct user *user);
 
 #define PAIRS_COMMIT_BYTES (16 << 20) /* of tables in a commit at most, over all partitions, */
-#define PAIRS_JOURNAL_SHARE 4         /* and a fourth of the journal's */
+#define PAIRS_ALL SIZE_MAX
+#define PAIRS_JOURNAL_SHARE 4 /* and a fourth of the journal's */
 
 struct unsaved_table {
     int64_t since; /* first event that the state's table lacks */
@@ -172,6 +173,7 @@ struct history {
     struct note notes[NOTES_MAX]; /* [note_count] */
     size_t note_count;
     bool meta_dirty, meta_committing;
+    bool pairs_whole; /* the next commit writes all tables, and no journal */
 
     struct partition_set partitions, items_partitions;
     struct partition **assigned; /* [assigned_count] ascending; written under the mutex */
@@ -229,7 +231,8 @@ void partition_count_pairs(struct partition *partition, const struct pairs_event
 /* Tables and journal, with partition->record as it is in the view. After an error: unload. */
 int load_pairs(struct state_view *view, struct slice topic, struct partition *partition,
                uint32_t items, struct error *err);
-/* bytes_max: of tables, about. What is put stays lent until _committed. */
+/* bytes_max: of tables, about; PAIRS_ALL: every one, and no journal. What is put stays lent until
+ * _committed. */
 void take_pairs(struct partition *partition, struct slice topic, struct state_commit *commit,
                 size_t bytes_max, struct buffer *scratch);
 void pairs_committed(struct partition *partition, bool ok);

@@ -1,15 +1,19 @@
 #!/usr/bin/env python3
 """Backups, and states that take another's place: what comes out is what the log says, and Redis never goes back."""
 
+import collections
 import json
 import pathlib
 import shutil
+import subprocess
 
-from harness import EVENTS_FILE, PARTITIONS, EndToEnd, main
+from harness import COMMAND_S, EVENTS_FILE, PARTITIONS, EndToEnd, main
+from services import wait_until
 
 REPLAYED = 12_000
 RATE = 3000
 BACKED_UP_AT = 5000
+IMPORTED = 4000
 SETTINGS = {"train": {"first_events": 3000}}
 USAGE, DATA, BAD_SETTINGS = 64, 65, 78
 
@@ -175,6 +179,76 @@ class KeepTest(EndToEnd):
 
         freshet.ask("reset", "--yes", "--drop-generations")
         self.assertFalse(list(pathlib.Path(freshet.state_dir).glob("generations/*.gen")))
+
+    # ---- import
+
+    def history_file(self, freshet):
+        """A recording of everything that may stand in one, as JSON lines: its events."""
+        lines = subprocess.run(
+            f"zstd -dc {EVENTS_FILE} | head -{IMPORTED + 1}", shell=True, check=True, capture_output=True, text=True
+        ).stdout.splitlines()[1:]
+        events = []
+        for number, line in enumerate(lines):
+            ts, user, item, kind, value = line.split("\t")
+            event = {"user": user, "item": item, "type": kind, "ts": int(ts), "value": float(value)}
+            events.append(event | {"id": f"e{number}"})
+            if number % 50 == 0:
+                events.append(event | {"id": f"e{number}"})  # a duplicate
+            if number % 60 == 0:
+                events.append({"user": user, "type": "retract", "ref": f"e{number}", "ts": int(ts)})
+            if number % 70 == 0:
+                events.append({"user": user, "item": item, "type": "impression", "ts": int(ts)})
+            if number % 500 == 0:
+                events.append({"user": user, "type": "forget_user", "ts": int(ts)})
+        path = freshet.folder / "history.jsonl"
+        path.write_text("".join(json.dumps(event) + "\n" for event in events))
+        return path, events
+
+    def as_records(self, freshet, events):
+        """The same as records before the log: where a producer would have put them."""
+        twin = f"{freshet.topic}-twin"
+        self.kafka.create_topic(twin, PARTITIONS)
+        self.kafka.produce(twin, [(event["user"].encode(), json.dumps(event).encode()) for event in events])
+        records = self.kafka.consume(twin)
+        counts = collections.Counter(record.partition for record in records)
+        return [record._replace(offset=record.offset - counts[record.partition]) for record in records]
+
+    def test_history_from_before_kafka_counts_as_if_it_stood_before_the_log(self):
+        freshet = self.freshet("import", SETTINGS)
+        path, events = self.history_file(freshet)
+        before = self.as_records(freshet, events)
+        freshet.ask("replay", EVENTS_FILE, "--limit", BACKED_UP_AT)  # the log has records already
+
+        self.refuse_bad_history(freshet, events)
+        self.interrupt_import(freshet, path)
+        words = freshet.ask("import", path)
+        self.assertIn(f"{len(events)} events in {PARTITIONS} partitions", words)
+        imported = freshet.ask("dump", "--all")
+        self.assertIn("freshet reset", self.refused(freshet, BAD_SETTINGS, "import", path))
+        self.assertEqual(freshet.ask("dump", "--all"), imported, "a second import changes nothing")
+
+        freshet.start()
+        freshet.wait_drained(len(events) + BACKED_UP_AT)
+        freshet.wait_generation(2)  # the import counts as a swap
+        self.assert_two_equalities(freshet, len(events) + BACKED_UP_AT, deleted=before)
+        self.assertIn("freshet reset", self.refused(freshet, BAD_SETTINGS, "import", path))
+
+    def refuse_bad_history(self, freshet, events):
+        """The whole file is looked at before anything is done."""
+        path = freshet.folder / "bad.jsonl"
+        for bad in (events[0] | {"type": "unheard of"}, {"user": "u"}, events[0] | {"ts": "now"}):
+            lines = [json.dumps(event) for event in [*events[:100], bad, *events[100:200]]]
+            path.write_text("\n".join(lines))
+            self.assertIn(f"{path}:101: ", self.refused(freshet, DATA, "import", path))
+            self.assertFalse((freshet.state_dir / "data.mdb").exists())
+
+    def interrupt_import(self, freshet, path):
+        """Killed while it learns: there is no state, and what is left is in nobody's way."""
+        process = freshet.spawn("import", path)
+        wait_until(lambda: (freshet.state_dir / "aside" / "data.mdb").exists(), "it learns", COMMAND_S)
+        process.kill()
+        process.wait()
+        self.assertFalse((freshet.state_dir / "data.mdb").exists())
 
 
 if __name__ == "__main__":
