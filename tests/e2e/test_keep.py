@@ -14,6 +14,7 @@ REPLAYED = 12_000
 RATE = 3000
 BACKED_UP_AT = 5000
 IMPORTED = 4000
+LONG = 50  # times as many: an import that takes a while
 SETTINGS = {"train": {"first_events": 3000}}
 USAGE, DATA, BAD_SETTINGS = 64, 65, 78
 
@@ -220,7 +221,7 @@ class KeepTest(EndToEnd):
         freshet.ask("replay", EVENTS_FILE, "--limit", BACKED_UP_AT)  # the log has records already
 
         self.refuse_bad_history(freshet, events)
-        self.interrupt_import(freshet, path)
+        self.interrupt_import(freshet, events)
         words = freshet.ask("import", path)
         self.assertIn(f"{len(events)} events in {PARTITIONS} partitions", words)
         imported = freshet.ask("dump", "--all")
@@ -242,10 +243,12 @@ class KeepTest(EndToEnd):
             self.assertIn(f"{path}:101: ", self.refused(freshet, DATA, "import", path))
             self.assertFalse((freshet.state_dir / "data.mdb").exists())
 
-    def interrupt_import(self, freshet, path):
+    def interrupt_import(self, freshet, events):
         """Killed while it learns: there is no state, and what is left is in nobody's way."""
+        path = freshet.folder / "long.jsonl"
+        path.write_text("".join(json.dumps(event) + "\n" for event in events) * LONG)
         process = freshet.spawn("import", path)
-        wait_until(lambda: (freshet.state_dir / "aside" / "data.mdb").exists(), "it learns", COMMAND_S)
+        wait_until(lambda: (freshet.state_dir / "aside" / "data.mdb").exists(), "it learns", COMMAND_S, 0.005)
         process.kill()
         process.wait()
         self.assertFalse((freshet.state_dir / "data.mdb").exists())
