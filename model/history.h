@@ -170,11 +170,14 @@ void history_write_pairs(struct history *history);
 bool history_is_dirty(const struct history *history);
 
 /* Dead letters not yet delivered: in the state until history_dead_delivered. Slices live until
- * then. One whose delivery failed comes again, after the others. */
+ * then. One whose delivery failed comes again, after the others. With a forgotten user those of his
+ * key go, and a tombstone comes (json.data NULL), which erases the delivered ones of a compacted
+ * topic. */
 struct dead_letter {
     uint64_t token;
     struct slice key, json;
 };
+uint32_t history_dead_of(const struct history *history, struct slice key); /* tombstones, too */
 
 /* The next one that is not in flight; from then on it is. */
 bool history_dead_next(struct history *history, struct dead_letter *letter);

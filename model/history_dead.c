@@ -24,7 +24,8 @@ static struct dead_entry *add(struct dead_letters *dead, struct slice key, struc
     if (json.length > 0)
         memcpy(entry->bytes + key.length, json.data, json.length);
     entry->key = (struct slice){key.data != NULL ? entry->bytes : NULL, key.length};
-    entry->json = (struct slice){entry->bytes + key.length, json.length};
+    if (json.length > 0)
+        entry->json = (struct slice){entry->bytes + key.length, json.length};
     entry->next = dead->all;
     dead->all = entry;
     make_ready(dead, entry);
@@ -59,6 +60,62 @@ void dead_add(struct history *history, const struct event *event, enum dead_reas
     dead->counts[reason]++;
 }
 
+/* -- a forgotten user -------------------------------------------------------------------------- */
+
+static void remove_ready(struct dead_letters *dead, const struct dead_entry *entry)
+{
+    struct dead_entry **at = &dead->ready;
+    while (*at != entry)
+        at = &(*at)->next_ready;
+    *at = entry->next_ready;
+    if (dead->ready_tail == &entry->next_ready)
+        dead->ready_tail = at;
+}
+
+/* Nothing is left to do for it; what remains of it waits for the state to forget it, too. */
+static void finish(struct dead_letters *dead, struct dead_entry *entry)
+{
+    entry->delivered = true;
+    free(entry->bytes);
+    entry->bytes = NULL;
+    entry->key = entry->json = (struct slice){NULL, 0};
+    dead->undelivered--;
+    dead->dirty = true;
+}
+
+static bool is_of_key(const struct dead_entry *entry, struct slice key)
+{
+    return !entry->items && !entry->delivered && entry->key.data != NULL &&
+           slice_equal(entry->key, key);
+}
+
+/* The producer keeps the order of a key: a tombstone comes after a letter that is in flight. */
+void dead_forget(struct history *history, const struct event *event)
+{
+    struct dead_letters *dead = &history->dead;
+    for (struct dead_entry *entry = dead->all; entry != NULL; entry = entry->next) {
+        if (!is_of_key(entry, event->user))
+            continue;
+        entry->erased = true;
+        if (entry->in_flight)
+            continue;
+        remove_ready(dead, entry);
+        finish(dead, entry);
+    }
+    struct dead_entry *tombstone = add(dead, event->user, (struct slice){NULL, 0});
+    tombstone->partition = event->partition;
+    tombstone->offset = event->offset;
+    dead->dirty = true;
+}
+
+uint32_t history_dead_of(const struct history *history, struct slice key)
+{
+    uint32_t count = 0;
+    for (const struct dead_entry *entry = history->dead.all; entry != NULL; entry = entry->next)
+        count += is_of_key(entry, key);
+    return count;
+}
+
 /* -- delivery ---------------------------------------------------------------------------------- */
 
 bool history_dead_next(struct history *history, struct dead_letter *letter)
@@ -70,6 +127,7 @@ bool history_dead_next(struct history *history, struct dead_letter *letter)
     dead->ready = entry->next_ready;
     if (dead->ready == NULL)
         dead->ready_tail = &dead->ready;
+    entry->in_flight = true;
     *letter = (struct dead_letter){(uint64_t)(uintptr_t)entry, entry->key, entry->json};
     return true;
 }
@@ -79,15 +137,11 @@ void history_dead_delivered(struct history *history, uint64_t token, bool ok)
     struct dead_letters *dead = &history->dead;
     struct dead_entry *entry = (struct dead_entry *)(uintptr_t)token;
     assert(!entry->delivered);
-    if (!ok) {
+    entry->in_flight = false;
+    if (ok || entry->erased)
+        finish(dead, entry);
+    else
         make_ready(dead, entry);
-        return;
-    }
-    entry->delivered = true; /* what remains of it waits for the state to forget it, too */
-    free(entry->bytes);
-    entry->bytes = NULL;
-    dead->undelivered--;
-    dead->dirty = true;
 }
 
 bool history_dead_full(const struct history *history)
@@ -134,7 +188,7 @@ void dead_commit(struct history *history, struct state_commit *commit)
             free(entry);
             continue;
         }
-        if (entry->stage == DEAD_NEW) {
+        if (entry->stage == DEAD_NEW && !entry->erased) {
             write_entry(history, commit, entry);
             entry->stage = DEAD_WRITING;
         } else if (entry->stage == DEAD_STORED && entry->delivered) {
@@ -160,7 +214,7 @@ void dead_committed(struct history *history, bool ok)
             entry->stage = ok ? DEAD_STORED : DEAD_NEW;
         else if (entry->stage == DEAD_REMOVING)
             entry->stage = DEAD_STORED;
-        dead->dirty |= entry->stage == DEAD_NEW || entry->delivered;
+        dead->dirty |= (entry->stage == DEAD_NEW && !entry->erased) || entry->delivered;
         at = &entry->next;
     }
 }

@@ -114,8 +114,11 @@ struct dead_entry {
     int32_t partition;
     int64_t offset;
     enum dead_stage stage;
-    bool delivered;
-    struct slice key, json; /* owned: one piece of memory, at `bytes` */
+    bool delivered; /* or not wanted any more */
+    bool in_flight; /* handed out by history_dead_next, and its fate not yet known */
+    bool erased;    /* its user is forgotten: not written, and not sent again */
+    struct slice key,
+        json; /* owned: one piece of memory, at `bytes`; json.data NULL: a tombstone */
     char *bytes;
     struct dead_entry *next;       /* of all */
     struct dead_entry *next_ready; /* of those not in flight */
@@ -279,6 +282,9 @@ void history_job_detach(struct history *history);
 int dead_load(struct history *history, bool items, struct state_view *view, struct error *err);
 void dead_deinit(struct history *history);
 void dead_add(struct history *history, const struct event *event, enum dead_reason reason);
+/* A user is forgotten by the event: letters of that key that are held go, and a tombstone follows
+ * those that were delivered. */
+void dead_forget(struct history *history, const struct event *event);
 void dead_commit(struct history *history, struct state_commit *commit);
 void dead_committed(struct history *history, bool ok);
 
