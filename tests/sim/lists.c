@@ -36,9 +36,9 @@ bool lists_holds_back(uint32_t config)
 
 static void build(struct lists_config *built, const struct config_plan *plan, uint32_t number)
 {
-    static char names[CONFIGS][3][8];
+    static char names[CONFIGS][3][32];
     struct arm_share shares[3];
-    char salt[8];
+    char salt[16];
     built->count = plan->count;
     for (uint32_t i = 0; i < plan->count; i++) {
         const struct arm_plan *arm = &plan->arms[i];

@@ -268,7 +268,7 @@ void process_start(void)
     process.scorers = make_scorers(process.config);
     build_line();
     swapper_restore(process.swapper, process.scorers, NULL);
-    if (sim_chance(30))
+    if (!sim.calm && sim_chance(30))
         uv_timer_start(&process.sweep_timer, sweep_due, 10000, 10000);
     keep_series();
     swapper_look(process.swapper);
@@ -576,7 +576,7 @@ bool process_is_at_rest(void)
 
 void process_settle_down(void)
 {
-    if (process.running)
+    if (process.running && !process.leaving)
         uv_timer_stop(&process.sweep_timer);
 }
 
