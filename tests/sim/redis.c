@@ -276,7 +276,7 @@ static void go_away(int arg)
     (void)arg;
     server.away = !server.away;
     sim_trace("redis: %s", server.away ? "away" : "back");
-    if (server.away && server.client != NULL && server.client->up)
+    if (server.away && server.client != NULL && server.client->up && !server.client->closing)
         cut(0);
 }
 
