@@ -3,6 +3,7 @@
 afterwards whether anything was lost, counted twice, or is wrong.
 
     campaign.py [--short] [--row N]... [--case NAME]... [--seed N] [--seeds COUNT] [--list]
+    campaign.py --soak MINUTES [--rate N]
 
 FRESHET_BIN names the binary; it has failpoints (base/failpoint.h). A row is a line of
 docs/OPERATING.md, "The fault campaign"; row_*.py beside this file export CASES, a list of Case.
@@ -126,7 +127,10 @@ class World:
         """Called after the case, whatever came of it; the last one first."""
         self.cleanups.append((function, arguments))
 
-    def freshet(self, name=None, settings=None, kafka=None, redis=None, partitions=None, **options):
+    def freshet(
+        self, name=None, settings=None, kafka=None, redis=None, partitions=None, topic_config=None,
+        **options,
+    ):
         """A freshet with topics, state, Redis prefix and group of its own; not started."""
         kafka, redis = kafka or self.kafka, redis or self.redis
         name = name or self.case
@@ -137,7 +141,7 @@ class World:
         )
         freshet.kafka, freshet.redis_server = kafka, redis
         freshet.partitions = partitions or harness.PARTITIONS
-        kafka.create_topic(freshet.topic, freshet.partitions)
+        kafka.create_topic(freshet.topic, freshet.partitions, **(topic_config or {}))
         kafka.create_topic(freshet.items_topic, 1, **{"cleanup.policy": "compact"})
         self.freshets.append(freshet)
         return freshet
@@ -146,6 +150,10 @@ class World:
         """A ledger's events on their way into the freshet's topics; rate: a second, None: at once.
         Options go to the ledger."""
         ledger = judge.make_ledger(freshet, seed, **ledger_options)
+        return self.start_load(freshet, ledger, events, rate)
+
+    def start_load(self, freshet, ledger, events, rate=None):
+        """The same of a ledger that has begun."""
         partitions = {freshet.topic: freshet.partitions, freshet.items_topic: 1}
         load = Load(lambda: freshet.kafka.bootstrap, partitions, ledger, events, rate)
         self.loads.append(load)
@@ -238,6 +246,8 @@ def parse():
     parser.add_argument("--seed", type=int, default=int(time.time()) % 1_000_000)
     parser.add_argument("--seeds", type=int, default=1, help="all of it so often")
     parser.add_argument("--list", action="store_true", help="say which cases there are")
+    parser.add_argument("--soak", type=int, metavar="MINUTES", help="row 12 alone, for so long")
+    parser.add_argument("--rate", type=float, help="of the soak: events a second")
     parser.add_argument("--keep", action="store_true", help="leave logs and states in place")
     return parser.parse_args()
 
@@ -252,8 +262,24 @@ def chosen(cases, options):
     ]
 
 
+def soak(options):
+    world = World(tempfile.mkdtemp(prefix="freshet-faults-"))
+    print(f"faults: --seed {options.seed}, a soak", flush=True)
+    try:
+        ok = importlib.import_module("row_soak").soak(
+            world, options.seed, options.soak, options.rate
+        )
+    finally:
+        world.end()
+        if not options.keep:
+            shutil.rmtree(world.folder, ignore_errors=True)
+    return 0 if ok else 1
+
+
 def main():
     options = parse()
+    if options.soak:
+        return soak(options)
     cases = chosen(collect(), options)
     if options.list:
         for case in cases:

@@ -23,18 +23,21 @@ class Report:
 
 
 class Ledger:
-    """Events of some users on some items, one in ten of them sent again with the same id."""
+    """Events of some users on some items, one in ten of them sent again with the same id.
 
-    def __init__(self, seed, topic, users=400, items=300, begin_ms=None):
+    live: at the time it is; else some milliseconds after one another, from an hour ago."""
+
+    def __init__(self, seed, topic, users=400, items=300, live=False):
         self.random, self.topic = random.Random(seed), topic
-        self.users, self.items = users, items
-        self.ts = begin_ms or int(time.time() * 1000) - 3_600_000
+        self.users, self.items, self.live = users, items, live
+        self.ts = int(time.time() * 1000) - 3_600_000
         self.count = 0
         self.sent = []
 
     def _event(self):
         self.count += 1
-        self.ts += self.random.randrange(100)
+        step_ms = self.random.randrange(100)
+        self.ts = int(time.time() * 1000) if self.live else self.ts + step_ms
         user = f"u{int(self.users * self.random.random() ** 2)}"
         return {
             "id": f"e{self.count}", "user": user,

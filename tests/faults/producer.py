@@ -6,6 +6,7 @@ Protocol: https://kafka.apache.org/protocol. A record may come twice if the brok
 writing it and saying so: the log is what counts, and it is read afterwards.
 """
 
+import math
 import struct
 import threading
 import time
@@ -98,14 +99,16 @@ class Sender:
 
 
 class Load:
-    """A ledger's records on their way to Kafka: `events` of them, `rate` a second (None: at once).
+    """A ledger's records on their way to Kafka: `events` of them (None: until finish() is called),
+    `rate` a second (None: at once).
 
     rate may be a function of the seconds since it began. .produced counts; .done() says whether all
-    are in the log, .join() waits for it, .stop() ends it early."""
+    are in the log, .join() waits for it. finish() ends it after what is under way; stop() at once,
+    when nobody will look at the log any more."""
 
     def __init__(self, address, partitions, ledger, events, rate=None):
         self.address, self.partitions, self.ledger = address, partitions, ledger
-        self.events, self.rate = events, rate
+        self.events, self.rate = math.inf if events is None else events, rate
         self.produced = 0
         self.error = None
         self.stopping = False
@@ -128,7 +131,7 @@ class Load:
         began = time.monotonic()
         try:
             while self.produced < self.events and not self.stopping:
-                count = min(self._due(began), self.events - self.produced)
+                count = int(min(self._due(began), self.events - self.produced))
                 if count < 1:
                     time.sleep(0.005)  # the pace itself: nothing is waited for
                     continue
@@ -162,6 +165,11 @@ class Load:
         if not self.done():
             raise AssertionError(f"not within {deadline_s} s: {self.events} records produced")
         return self
+
+    def finish(self):
+        """No more than what is under way now; the load, when that is in the log."""
+        self.events = 0
+        return self.join()
 
     def stop(self):
         self.stopping = True
