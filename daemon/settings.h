@@ -112,6 +112,8 @@ struct settings {
     } monitor;
     struct { /* redis: */
         char *address, *username, *password, *prefix;
+        bool tls_enabled;
+        char *tls_ca_file, *tls_cert_file, *tls_key_file, *tls_server_name;
         int64_t database, timeout_ms, in_flight_max;
     } redis;
     struct { /* daemon: */
@@ -158,6 +160,7 @@ void settings_consumer(const struct settings *settings, struct consumer_settings
 void settings_history(const struct settings *settings, struct history_settings *out);
 void settings_scorer(const struct settings *settings, struct scorer_settings *out);
 void settings_train(const struct settings *settings, struct train_settings *out);
+struct tls_settings settings_tls(const struct settings *settings); /* of redis.tls */
 void settings_publisher(const struct settings *settings, const char *nonce,
                         struct publisher_settings *out);
 
