@@ -13,9 +13,16 @@
 #include <unistd.h>
 
 #define KAFKA_WAIT_MS 30000 /* for a first answer, at start */
+#define TOPIC_BYTES_MAX 256 /* Kafka's own limit is 249 */
 #define LEAVE_MS 5000       /* for leaving the group and the last closings */
 
 static void leave(struct daemon *daemon);
+
+struct meta_place daemon_place(const struct daemon *daemon)
+{
+    const struct state_meta *meta = history_meta(daemon->history);
+    return (struct meta_place){meta->epoch, meta->swap};
+}
 
 /* -- what the stations say --------------------------------------------------------------------- */
 
@@ -44,6 +51,15 @@ static int assign(struct daemon *daemon, const int32_t *partitions, size_t count
     return status;
 }
 
+/* The popular list, and what says whose it is, are of the instance that has partition 0. */
+static void publish_plainly(struct daemon *daemon)
+{
+    int32_t first = -1;
+    bool plain = history_partitions(daemon->history, &first, 1) > 0 && first == 0;
+    line_set_popular(daemon->line, plain);
+    publisher_set_plain(daemon->publisher, plain);
+}
+
 static void assigned(const int32_t *partitions, size_t count, void *arg)
 {
     struct daemon *daemon = arg;
@@ -55,6 +71,8 @@ static void assigned(const int32_t *partitions, size_t count, void *arg)
         return;
     }
     watch_forget_baselines(daemon->watch);
+    publish_plainly(daemon);
+    publisher_claim(daemon->publisher);
     renewal_start(daemon->renewal, CAUSE_EVENT, false);
 }
 
@@ -67,6 +85,7 @@ static void revoked(const int32_t *partitions, size_t count, void *arg)
     scorers_learned(daemon->scorers, NULL);
     line_unlock(daemon->line);
     watch_forget_baselines(daemon->watch);
+    publish_plainly(daemon);
 }
 
 static void records_ready(void *arg)
@@ -92,10 +111,28 @@ static void consumer_failed(const struct error *err, void *arg)
     fail(arg, err);
 }
 
+/* Versions from now on are comparable with those of the others under our prefix. */
+static void redis_met(const struct publisher_group *group, struct meta_place *place, void *arg)
+{
+    struct daemon *daemon = arg;
+    struct state_others others = {group->epoch, group->alive, group->swap_least, group->taken_over};
+    uint32_t epoch = place->epoch;
+    if (history_join(daemon->history, &others)) {
+        log_info("redis: others have published lists of our partitions; all are made anew");
+        renewal_start(daemon->renewal, CAUSE_ARMS, false);
+    }
+    *place = daemon_place(daemon);
+    if (place->epoch != epoch)
+        log_info("redis: lists are of epoch %" PRIu32 "%s", place->epoch,
+                 place->epoch == group->epoch ? ", with those of other instances" : "");
+}
+
 static void redis_up(void *arg)
 {
     struct daemon *daemon = arg;
-    log_info("redis: up");
+    if (!daemon->redis_up)
+        log_info("redis: up");
+    daemon->redis_up = true;
     daemon->redis_why[0] = '\0';
     daemon->redis_told_ms = 0;
     line_wake(daemon->line);
@@ -104,6 +141,7 @@ static void redis_up(void *arg)
 static void redis_down(const struct error *why, void *arg)
 {
     struct daemon *daemon = arg;
+    daemon->redis_up = false;
     snprintf(daemon->redis_why, sizeof daemon->redis_why, "%s", why->text);
     if (log_once_a_minute(&daemon->redis_told_ms))
         log_warn("redis: %s; lists wait, learning goes on", why->text);
@@ -308,9 +346,14 @@ static int open_kafka(struct daemon *daemon, struct error *err)
 
 static int open_redis(struct daemon *daemon, struct error *err)
 {
-    static const struct publisher_hooks hooks = {redis_up, redis_down, redis_lost};
+    static const struct publisher_hooks hooks = {
+        .met = redis_met, .up = redis_up, .down = redis_down, .lost = redis_lost};
     struct publisher_settings settings;
-    settings_publisher(daemon->settings, history_meta(daemon->history)->nonce, &settings);
+    const struct state_meta *meta = history_meta(daemon->history);
+    char log[sizeof meta->cluster_id + TOPIC_BYTES_MAX + 32];
+    snprintf(log, sizeof log, "cluster %s, topic %s, %d partitions", meta->cluster_id,
+             daemon->settings->consumer.topic, (int)meta->partition_count);
+    settings_publisher(daemon->settings, meta, log, &settings);
     if (publisher_open(&daemon->publisher, &daemon->loop, &settings, &hooks, daemon, err) != 0)
         return error_wrap(err, "redis");
     return 0;

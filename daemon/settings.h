@@ -158,7 +158,7 @@ void settings_consumer(const struct settings *settings, struct consumer_settings
 void settings_history(const struct settings *settings, struct history_settings *out);
 void settings_scorer(const struct settings *settings, struct scorer_settings *out);
 void settings_train(const struct settings *settings, struct train_settings *out);
-void settings_publisher(const struct settings *settings, const char *nonce,
-                        struct publisher_settings *out);
+void settings_publisher(const struct settings *settings, const struct state_meta *meta,
+                        const char *log, struct publisher_settings *out);
 
 #endif

@@ -104,8 +104,8 @@ void settings_train(const struct settings *settings, struct train_settings *out)
     };
 }
 
-void settings_publisher(const struct settings *settings, const char *nonce,
-                        struct publisher_settings *out)
+void settings_publisher(const struct settings *settings, const struct state_meta *meta,
+                        const char *log, struct publisher_settings *out)
 {
     *out = (struct publisher_settings){
         .redis = {.address = settings->redis.address,
@@ -118,6 +118,8 @@ void settings_publisher(const struct settings *settings, const char *nonce,
         .expiry_ms = settings->lists.expiry_ms,
         .expiry_jitter = settings->lists.expiry_jitter,
         .changes_max = settings->lists.changes_max,
-        .nonce = nonce,
+        .nonce = meta->nonce,
+        .log = log,
+        .place = {.epoch = meta->epoch, .swap = meta->swap},
     };
 }
