@@ -1,4 +1,5 @@
 #include "daemon/settling.h"
+#include "base/failpoint.h"
 #include "base/log.h"
 #include "base/mem.h"
 
@@ -67,7 +68,9 @@ static void committed(const struct error *err, const int32_t *partitions,
     }
     if (err == NULL) {
         settling->figures.commits++;
+        FAILPOINT("commit.settle");
         settle(settling, partitions, next_offsets, count);
+        FAILPOINT("commit.settled");
     } else {
         settling->figures.failures++;
         if (log_once_a_minute(&settling->told_ms))

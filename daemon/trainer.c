@@ -1,5 +1,6 @@
 #include "daemon/trainer.h"
 #include "base/clock.h"
+#include "base/failpoint.h"
 #include "base/log.h"
 #include "base/mem.h"
 
@@ -123,6 +124,7 @@ static void failed(struct trainer *trainer, struct schedule *schedule)
 static void ended(uv_process_t *process, int64_t status, int signal_number)
 {
     struct trainer *trainer = process->data;
+    FAILPOINT("train.ended");
     trainer->figures.running = false;
     trainer->figures.last_s = (double)(clock_monotonic_ns() - trainer->began_ns) * 1e-9;
     uv_close((uv_handle_t *)process, handle_closed);
@@ -175,7 +177,9 @@ static void spawn(struct trainer *trainer, struct schedule *schedule)
     };
     snprintf(key, sizeof key, "%016" PRIx64, schedule->of.key);
     begin_run(trainer, schedule);
-    int status = uv_spawn(trainer->loop, &trainer->process, &options);
+    int status = FAILPOINT_FAILS("train.spawn")
+                     ? UV_EAGAIN
+                     : uv_spawn(trainer->loop, &trainer->process, &options);
     free(name);
     trainer->figures.running = status == 0;
     if (status == 0)

@@ -1,3 +1,4 @@
+#include "base/failpoint.h"
 #include "base/mem.h"
 #include "model/state_internal.h"
 
@@ -353,6 +354,8 @@ int state_view_scan(struct state_view *view, enum state_db db, struct slice pref
 static int apply_op(struct state *state, MDB_txn *txn, const struct state_commit *commit,
                     const struct state_op *op)
 {
+    if (FAILPOINT_FAILS("commit.put"))
+        return ENOSPC;
     MDB_val key = {op->key_length, commit->bytes.data + op->key_at};
     if (op->kind == OP_DELETE) {
         int status = mdb_del(txn, state->dbs[op->db], &key, NULL);
@@ -366,15 +369,20 @@ static int apply_op(struct state *state, MDB_txn *txn, const struct state_commit
 int state_apply(struct state *state, const struct state_commit *commit, struct error *err)
 {
     MDB_txn *txn;
+    if (FAILPOINT_FAILS("commit.begin"))
+        return refuse(state, EIO, "writing", err);
     int status = mdb_txn_begin(state->env, NULL, 0, &txn);
     if (status != 0)
         return refuse(state, status, "writing", err);
     for (size_t i = 0; i < commit->count && status == 0; i++)
         status = apply_op(state, txn, commit, &commit->ops[i]);
+    if (status == 0 && FAILPOINT_FAILS("commit.write"))
+        status = EIO;
     if (status != 0) {
         mdb_txn_abort(txn);
         return refuse(state, status, "writing", err);
     }
     status = mdb_txn_commit(txn);
+    FAILPOINT("commit.written");
     return status == 0 ? 0 : refuse(state, status, "writing", err);
 }
