@@ -217,7 +217,7 @@ static void close_parts(struct daemon *daemon)
     uv_close((uv_handle_t *)&daemon->sigint, NULL);
     uv_close((uv_handle_t *)&daemon->sighup, NULL);
     uv_close((uv_handle_t *)&daemon->sweep_timer, NULL);
-    daemon->closing = 11; /* the ten below, and one for having gone through them */
+    daemon->closing = 12; /* the eleven below, and one for having gone through them */
     pulse_close(&daemon->pulse);
     if (daemon->swapper != NULL)
         swapper_free(daemon->swapper, part_closed, daemon);
@@ -227,6 +227,8 @@ static void close_parts(struct daemon *daemon)
         http_close(daemon->http, part_closed, daemon);
     if (daemon->trainer != NULL)
         trainer_free(daemon->trainer, part_closed, daemon);
+    if (daemon->follower != NULL)
+        follower_free(daemon->follower, part_closed, daemon);
     if (daemon->renewal != NULL)
         renewal_free(daemon->renewal, part_closed, daemon);
     if (daemon->sweep != NULL)
@@ -239,11 +241,11 @@ static void close_parts(struct daemon *daemon)
         publisher_close(daemon->publisher, part_closed, daemon);
     if (daemon->consumer != NULL)
         consumer_close(daemon->consumer, LEAVE_MS / 2, part_closed, daemon);
-    daemon->closing -= (daemon->swapper == NULL) + (daemon->control == NULL) +
-                       (daemon->trainer == NULL) + (daemon->renewal == NULL) +
-                       (daemon->sweep == NULL) + (daemon->experiment == NULL) +
-                       (daemon->publisher == NULL) + (daemon->consumer == NULL) +
-                       (daemon->http == NULL) + (daemon->recorder == NULL);
+    daemon->closing -=
+        (daemon->swapper == NULL) + (daemon->control == NULL) + (daemon->trainer == NULL) +
+        (daemon->renewal == NULL) + (daemon->sweep == NULL) + (daemon->experiment == NULL) +
+        (daemon->publisher == NULL) + (daemon->consumer == NULL) + (daemon->http == NULL) +
+        (daemon->recorder == NULL) + (daemon->follower == NULL);
     part_closed(daemon);
 }
 
@@ -393,6 +395,9 @@ static void build_keepers(struct daemon *daemon)
                                        (uint64_t)s->train.first_events};
     daemon->trainer = trainer_new(&daemon->loop, &trainer, daemon->line, daemon->history,
                                   generation_written, daemon);
+    if (s->train.follow[0] != '\0')
+        daemon->follower = follower_new(&daemon->loop, s->train.follow, s->state.dir,
+                                        daemon->history, daemon->swapper);
     daemon_tell_trainer(daemon);
     struct recorder_parts recorded = {daemon->line, daemon->consumer, daemon->publisher,
                                       daemon->history, daemon->watch};

@@ -11,6 +11,7 @@
 #include "base/ids.h"
 #include "daemon/control.h"
 #include "daemon/experiment.h"
+#include "daemon/follower.h"
 #include "daemon/line.h"
 #include "daemon/recorder.h"
 #include "daemon/pulse.h"
@@ -38,6 +39,7 @@ struct daemon {
     struct renewal *sweep;   /* the slow one that renews expiries */
     struct swapper *swapper;
     struct trainer *trainer;
+    struct follower *follower; /* NULL: it trains by itself */
     struct recorder *recorder;
     struct control *control;
     struct http *http; /* NULL: none is wanted */

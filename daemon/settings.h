@@ -76,6 +76,7 @@ struct settings {
     struct { /* train: */
         int64_t every_ms, min_events, first_events, iterations, warm_iterations, threads, seed,
             keep;
+        char *follow; /* "": it trains by itself */
         double gate, duty;
     } train;
     struct { /* lists: */
