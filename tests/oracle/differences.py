@@ -126,21 +126,33 @@ def _keys_differences(what, want, have):
     return wrong + [f"{what} {key}: should not be in the dump" for key in list(have - want)[:20]]
 
 
-def dump_differences(dump, state, topic):
-    """Sentences on all that is not as the fold has it; [] if the dump is right."""
+def users_differences(dump, state):
     wrong = _keys_differences("user", state.users.keys(), dump.users.keys())
     for name in state.users.keys() & dump.users.keys():
         wrong += _user_differences(name, state.users[name], dump.users[name])
-    wrong += _keys_differences("sums", state.sums.keys(), dump.sums.keys())
+    return wrong
+
+
+def figures_differences(dump, state):
+    """Of item sums and co-occurrence."""
+    wrong = _keys_differences("sums", state.sums.keys(), dump.sums.keys())
     for key in state.sums.keys() & dump.sums.keys():
         wrong += _sums_differences(key, state.sums[key], dump.sums[key])
     wrong += _keys_differences("pairs", state.pairs.keys(), dump.pairs.keys())
     for key in state.pairs.keys() & dump.pairs.keys():
         wrong += _pairs_differences(key, state.pairs[key], dump.pairs[key])
-    wrong += trials_differences(dump)
-    wrong += _keys_differences("item", state.items.keys(), dump.items.keys())
+    return wrong
+
+
+def items_differences(dump, state):
+    wrong = _keys_differences("item", state.items.keys(), dump.items.keys())
     for item in state.items.keys() & dump.items.keys():
         wrong += _item_differences(item, state.items[item], dump.items[item])
+    return wrong
+
+
+def partitions_differences(dump, state, topic):
+    wrong = []
     for partition, next_offset in state.next_offset.items():
         have = dump.partitions.get((topic, partition))
         want = {
@@ -152,3 +164,14 @@ def dump_differences(dump, state, topic):
             if have is None or have[key] != value:
                 wrong.append(f"partition {partition} {key}: want {value}, have {have}")
     return wrong
+
+
+def dump_differences(dump, state, topic):
+    """Sentences on all that is not as the fold has it; [] if the dump is right."""
+    return [
+        *users_differences(dump, state),
+        *figures_differences(dump, state),
+        *trials_differences(dump),
+        *items_differences(dump, state),
+        *partitions_differences(dump, state, topic),
+    ]
