@@ -197,6 +197,9 @@ const struct row settings_rows[] = {
     {"train.seed", ROW_INT, AT(train.seed), 0, 9007199254740991.0, .standard = "1",
      .sentence = "Where random numbers begin; the same log, settings and seed give the same "
                  "generation."},
+    {"train.follow", ROW_TEXT, AT(train.follow), .standard = "", .restart = true,
+     .sentence = "A directory that has the `generations` of another instance in it, its state.dir "
+                 "or a copy: they are taken over, and nothing is trained here; empty: it trains."},
     {"train.keep", ROW_INT, AT(train.keep), 1, 1000, .standard = "5", .restart = true,
      .sentence = "Generations kept to roll back to."},
     {"train.gate", ROW_REAL, AT(train.gate), 0, 1, .standard = "0.05",
