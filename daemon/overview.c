@@ -79,8 +79,8 @@ static const char *state_of(const struct daemon *daemon, uint32_t arm)
     if (experiment_why_stopped(daemon->experiment, arm) != NULL)
         return "stopped";
     bool control = experiment_scoreboard(daemon->experiment)->arms[arm].control;
-    return control || experiment_phase(daemon->experiment) == EXPERIMENT_RUNNING ? "running"
-                                                                                 : "waiting";
+    enum experiment_phase phase = experiment_phase(daemon->experiment);
+    return experiment_phase_names[control ? EXPERIMENT_RUNNING : phase];
 }
 
 static void write_arm(struct daemon *daemon, struct json_writer *w, uint32_t i)

@@ -49,11 +49,10 @@ static struct generation *live_generation(struct swapper *swapper, uint64_t seri
                                           const struct scorers *old)
 {
     const struct state_series *live = history_series(swapper->parts.history, series);
-    const struct generation *known = old != NULL ? scorers_generation(old, series) : NULL;
     struct generation *generation = NULL;
     struct error err = {0};
-    if (known != NULL)
-        return generation_share((struct generation *)(uintptr_t)known);
+    if (old != NULL && (generation = scorers_share_generation(old, series)) != NULL)
+        return generation;
     if (live == NULL || live->generation == 0)
         return NULL;
     if (load(swapper, series, live->generation, &generation, &err) != 0)
