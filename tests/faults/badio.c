@@ -60,7 +60,8 @@ static unsigned read_families(const char *names, size_t length)
         size_t name = strlen(family_names[family]);
         for (size_t at = 0; at + name <= length; at++)
             if (memcmp(names + at, family_names[family], name) == 0 &&
-                (at == 0 || names[at - 1] == ',') && (at + name == length || names[at + name] == ','))
+                (at == 0 || names[at - 1] == ',') &&
+                (at + name == length || names[at + name] == ','))
                 families |= 1u << family;
     }
     return families;

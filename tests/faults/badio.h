@@ -13,8 +13,8 @@
  *                                                           and says so instead of failing
  *
  * The empty rule fails nothing. Any thread. A rule for a daemon stands in the file that the
- * environment names in FRESHET_BADIO: 1,024 bytes, the rest NUL, written over in place; it is looked
- * at before each call and its count begins anew when it changes. */
+ * environment names in FRESHET_BADIO: 1,024 bytes, the rest NUL, written over in place; it is
+ * looked at before each call and its count begins anew when it changes. */
 #ifndef FRESHET_TESTS_BADIO_H
 #define FRESHET_TESTS_BADIO_H
 
