@@ -49,6 +49,8 @@ static struct rule rule;
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static const char *shared; /* FRESHET_BADIO's bytes, or NULL */
 
+static bool skips_sync;
+
 enum verdict { GOES, FAILS, CUT };
 
 /* -- rules ------------------------------------------------------------------------------------- */
@@ -122,6 +124,11 @@ void badio_rule(const char *text)
     pthread_mutex_lock(&mutex);
     read_rule(text);
     pthread_mutex_unlock(&mutex);
+}
+
+void badio_skip_sync(void)
+{
+    skips_sync = true;
 }
 
 int badio_failures(void)
@@ -200,6 +207,8 @@ int open(const char *path, int flags, ...)
     va_start(rest, flags);
     mode_t mode = va_arg(rest, mode_t);
     va_end(rest);
+    if (skips_sync)
+        flags &= ~O_SYNC; /* O_DSYNC is part of it */
     return judge_path(FAMILY_OPEN, path) == GOES ? NEXT(open)(path, flags, mode) : -1;
 }
 
@@ -256,12 +265,16 @@ ssize_t pwritev(int fd, const struct iovec *parts, int count, off_t at)
 
 int fsync(int fd)
 {
-    return judge_fd(FAMILY_FSYNC, fd) == GOES ? NEXT(fsync)(fd) : -1;
+    if (judge_fd(FAMILY_FSYNC, fd) != GOES)
+        return -1;
+    return skips_sync ? 0 : NEXT(fsync)(fd);
 }
 
 int fdatasync(int fd)
 {
-    return judge_fd(FAMILY_FSYNC, fd) == GOES ? NEXT(fdatasync)(fd) : -1;
+    if (judge_fd(FAMILY_FSYNC, fd) != GOES)
+        return -1;
+    return skips_sync ? 0 : NEXT(fdatasync)(fd);
 }
 
 int msync(void *at, size_t bytes, int flags)

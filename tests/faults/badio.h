@@ -29,6 +29,7 @@
 #endif
 
 void badio_rule(const char *rule); /* in this process; "": none */
+void badio_skip_sync(void);        /* from now on what is to be synced is not, which is faster */
 int badio_failures(void);          /* calls that failed or were cut short since */
 
 #endif
