@@ -226,7 +226,7 @@ static int replace(struct restoring *r, struct place *place, struct error *err)
 {
     struct history_settings history;
     settings_history(r->settings, &history);
-    struct anew anew = {anew_epoch_of(&history.state), true, r->moved, r->moved_count};
+    struct anew anew = {true, r->moved, r->moved_count};
     struct state_settings aside = history.state;
     aside.dir = place_aside(place);
     int status = backup_copy(r->backup, r->dir, aside.dir, draw, &r->progress, err);

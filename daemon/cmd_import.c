@@ -30,7 +30,7 @@ static int import_into(const struct settings *settings, struct place *place, con
         status = log_look(&look, &consumer, LOOK_MS, err);
     if (status != 0)
         return status;
-    struct anew anew = {.epoch_above = anew_epoch_of(&history.state), .lists_owed = true};
+    struct anew anew = {.lists_owed = true};
     struct state_settings aside = history.state;
     aside.dir = place_aside(place);
     progress_begin(&progress);

@@ -29,7 +29,7 @@ static int make_empty(const struct settings *settings, struct place *place, bool
 {
     struct history_settings history;
     settings_history(settings, &history);
-    struct anew anew = {.epoch_above = anew_epoch_of(&history.state)};
+    struct anew anew = {.lists_owed = false};
     struct state_settings aside = history.state;
     aside.dir = place_aside(place);
     int status = anew_begin(&aside, &anew, err);

@@ -1,5 +1,6 @@
 #include "daemon/line_internal.h"
 #include "base/clock.h"
+#include "base/failpoint.h"
 #include "base/log.h"
 #include "base/mem.h"
 
@@ -97,24 +98,36 @@ static void send_dead_letters(struct line *line)
     }
 }
 
+/* While the disk fails, what is learned waits in memory, as long as there is room for it. */
+static bool has_room(const struct line *line)
+{
+    return settling_trouble(line->settling) == NULL || !history_is_full(line->history);
+}
+
 static bool may_learn(const struct line *line)
 {
     bool score_station_busy = line->at_score != NULL && !line->scored;
     bool users_wait = waiting_has_fresh(line->waiting) && line_publishes(line);
-    return !line->stop_learning && !line->still.wanted && !settling_failed(line->settling) &&
-           !score_station_busy && !users_wait && !history_dead_full(line->history);
+    return !line->stop_learning && !line->still.wanted && has_room(line) && !score_station_busy &&
+           !users_wait && !history_dead_full(line->history);
 }
 
 /* Takes and learns one batch; true if more may be waiting in Kafka. */
 static bool learn(struct line *line)
 {
+    if (history_ready(line->history, NULL) != 0)
+        return false; /* the next commit says why, and mends it if it can */
     size_t taken = consumer_take(line->consumer, &line->batch, line->settings.batch_events);
-    if (taken == 0)
+    if (taken == 0) {
+        history_rest(line->history);
         return false;
+    }
     int64_t begin_ns = clock_monotonic_ns();
     watch_batch(line->watch);
     struct learned learned;
+    FAILPOINT("learn.taken");
     history_learn(line->history, &line->batch, observe, line, &learned);
+    FAILPOINT("learn.learned");
     scorers_learned(line->scorers, &learned);
     for (size_t i = 0; i < learned.user_count; i++)
         line_queue(line, learned.users[i], CAUSE_EVENT);
@@ -160,6 +173,18 @@ static bool popular_is_due(const struct line *line)
            clock_monotonic_ns() / 1000000 - line->popular_ms >= LINE_POPULAR_MS;
 }
 
+/* A partition has gone since its user began to wait: its next owner publishes the list, and should
+ * it come back, the state knows that the user is owed. */
+static bool is_of_another(struct line *line, struct user *user)
+{
+    if (history_is_assigned(line->history, user->partition))
+        return false;
+    user->queued = false;
+    waiting_resolve(line->waiting, user->cause);
+    history_unpin(line->history, user);
+    return true;
+}
+
 /* Fresh users first; the rest of the slate is for renewals. */
 static void fill_slate(struct line *line, struct slate *slate)
 {
@@ -167,7 +192,8 @@ static void fill_slate(struct line *line, struct slate *slate)
     slate_clear(slate);
     while (slate->count < line->settings.batch_users &&
            (user = waiting_next(line->waiting)) != NULL)
-        add_user(line, slate, user);
+        if (!is_of_another(line, user))
+            add_user(line, slate, user);
     if (popular_is_due(line)) {
         line->popular_stale = false;
         line->popular_ms = clock_monotonic_ns() / 1000000;
@@ -189,6 +215,7 @@ static void score_on_worker(uv_work_t *work)
 {
     struct line *line = work->data;
     line_lock(line);
+    FAILPOINT("publish.score");
     scorers_run(line->scorers, line->at_score);
     line_unlock(line);
 }
@@ -197,6 +224,7 @@ static void score_done(uv_work_t *work, int status)
 {
     struct line *line = work->data;
     (void)status;
+    FAILPOINT("publish.scored");
     line->scored = true;
     line->figures.score_s +=
         (double)(clock_monotonic_ns() - line->at_score->oldest_score_ns) * 1e-9;
@@ -240,6 +268,8 @@ struct settling *line_settling(struct line *line)
 
 void line_hold(struct line *line, void (*held)(void *arg), void *arg)
 {
+    if (line->stop) /* who asks now may be gone before he could be told */
+        return;
     standstill_ask(&line->still, held, arg);
     line_wake(line);
 }
@@ -247,6 +277,13 @@ void line_hold(struct line *line, void (*held)(void *arg), void *arg)
 void line_release(struct line *line)
 {
     standstill_release(&line->still);
+    line_wake(line);
+}
+
+void line_set_popular(struct line *line, bool ours)
+{
+    line->popular_stale |= ours && !line->popular_ours;
+    line->popular_ours = ours;
     line_wake(line);
 }
 

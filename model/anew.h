@@ -17,7 +17,6 @@ struct anew_offset { /* where reading goes on, if not where the state says */
 };
 
 struct anew {
-    uint32_t epoch_above;              /* an epoch known elsewhere; 0: none */
     bool lists_owed;                   /* there are users */
     const struct anew_offset *offsets; /* [offset_count] */
     size_t offset_count;
@@ -29,8 +28,5 @@ int anew_begin(const struct state_settings *settings, const struct anew *anew, s
 
 /* 0 if the state has learned nothing of the topic, or there is none; ERR_SETTINGS if it has. */
 int anew_check_unread(const struct state_settings *settings, struct slice topic, struct error *err);
-
-/* The epoch of a state; 0 if there is none, or none that can be read. */
-uint32_t anew_epoch_of(const struct state_settings *settings);
 
 #endif

@@ -1,4 +1,3 @@
-#include "base/clock.h"
 #include "base/file.h"
 #include "model/anew.h"
 #include "model/history_internal.h"
@@ -16,8 +15,6 @@ int meta_draw(struct state_meta *meta, struct error *err)
         return error_set(err, ERR_DOWN, "the system gives no random bytes");
     for (size_t i = 0; i < sizeof bytes; i++)
         snprintf(meta->nonce + 2 * i, 3, "%02x", bytes[i]);
-    uint32_t now = (uint32_t)(clock_wall_ms() / 1000);
-    meta->epoch = now > meta->epoch ? now : meta->epoch + 1;
     return 0;
 }
 
@@ -60,10 +57,9 @@ static int draw_anew(struct state_view *view, struct state_commit *commit, const
 {
     struct state_meta meta = {0};
     int status = load_meta(view, &meta, err);
-    if (anew->epoch_above > meta.epoch)
-        meta.epoch = anew->epoch_above;
     if (status == 0)
         status = meta_draw(&meta, err);
+    meta.epoch = 0;
     if (anew->lists_owed)
         meta.arms_swap = ++meta.swap;
     meta_save(&meta, commit);
@@ -146,19 +142,4 @@ int anew_check_unread(const struct state_settings *settings, struct slice topic,
                      "history comes before all others. `freshet reset` begins anew; then import, "
                      "and the log is read again",
                      settings->dir, SLICE_ARG(topic));
-}
-
-uint32_t anew_epoch_of(const struct state_settings *settings)
-{
-    struct state *state;
-    struct state_view *view;
-    struct state_meta meta = {0};
-    struct error unknown;
-    if (open_view(&state, &view, settings, &unknown) != 1)
-        return 0;
-    if (load_meta(view, &meta, &unknown) != 0)
-        meta.epoch = 0;
-    state_view_close(view);
-    state_close(state);
-    return meta.epoch;
 }

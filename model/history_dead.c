@@ -1,3 +1,4 @@
+#include "base/failpoint.h"
 #include "base/mem.h"
 #include "model/history_internal.h"
 
@@ -58,6 +59,7 @@ void dead_add(struct history *history, const struct event *event, enum dead_reas
     entry->offset = event->offset;
     dead->dirty = true;
     dead->counts[reason]++;
+    FAILPOINT("dead.added");
 }
 
 /* -- a forgotten user -------------------------------------------------------------------------- */
@@ -137,6 +139,7 @@ void history_dead_delivered(struct history *history, uint64_t token, bool ok)
     struct dead_letters *dead = &history->dead;
     struct dead_entry *entry = (struct dead_entry *)(uintptr_t)token;
     assert(!entry->delivered);
+    FAILPOINT("dead.delivered");
     entry->in_flight = false;
     if (ok || entry->erased)
         finish(dead, entry);

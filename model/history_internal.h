@@ -216,7 +216,7 @@ int load_sums(struct state_view *view, struct slice topic, struct partition *par
 bool partition_record_parse(struct partition_record *record, struct slice value);
 
 /* -- history_anew.c */
-/* A nonce and an epoch for a new state: the time, or one more than meta->epoch if that is later. */
+/* A new state's nonce. */
 int meta_draw(struct state_meta *meta, struct error *err);
 
 /* -- history_meta.c */
@@ -273,7 +273,6 @@ void users_mark(struct history *history, struct user *user);
 void users_settle(struct history *history, struct user *user); /* may leave memory, if it may */
 void users_evict(struct history *history);
 void users_deinit(struct history *history);
-void history_rest(struct history *history); /* gives up the view's snapshot */
 
 /* -- history_commit.c */
 void history_job_detach(struct history *history);
