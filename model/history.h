@@ -180,9 +180,8 @@ void history_write_pairs(struct history *history);
 bool history_is_dirty(const struct history *history);
 
 /* Dead letters not yet delivered: in the state until history_dead_delivered. Slices live until
- * then. One whose delivery failed comes again, after the others. With a forgotten user those of his
- * key go, and a tombstone comes (json.data NULL), which erases the delivered ones of a compacted
- * topic. */
+ * then. One whose delivery failed comes again, after the others. After a forgotten user's
+ * letters comes a tombstone (json.data NULL), which erases them from a compacted topic. */
 struct dead_letter {
     uint64_t token;
     struct slice key, json;

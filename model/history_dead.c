@@ -29,7 +29,6 @@ static struct dead_entry *add(struct dead_letters *dead, struct slice key, struc
         entry->json = (struct slice){entry->bytes + key.length, json.length};
     entry->next = dead->all;
     dead->all = entry;
-    make_ready(dead, entry);
     dead->undelivered++;
     return entry;
 }
@@ -57,6 +56,7 @@ void dead_add(struct history *history, const struct event *event, enum dead_reas
     entry->items = event->from_items;
     entry->partition = event->partition;
     entry->offset = event->offset;
+    make_ready(dead, entry);
     dead->dirty = true;
     dead->counts[reason]++;
     FAILPOINT("dead.added");
@@ -64,49 +64,33 @@ void dead_add(struct history *history, const struct event *event, enum dead_reas
 
 /* -- a forgotten user -------------------------------------------------------------------------- */
 
-static void remove_ready(struct dead_letters *dead, const struct dead_entry *entry)
-{
-    struct dead_entry **at = &dead->ready;
-    while (*at != entry)
-        at = &(*at)->next_ready;
-    *at = entry->next_ready;
-    if (dead->ready_tail == &entry->next_ready)
-        dead->ready_tail = at;
-}
-
-/* Nothing is left to do for it; what remains of it waits for the state to forget it, too. */
-static void finish(struct dead_letters *dead, struct dead_entry *entry)
-{
-    entry->delivered = true;
-    free(entry->bytes);
-    entry->bytes = NULL;
-    entry->key = entry->json = (struct slice){NULL, 0};
-    dead->undelivered--;
-    dead->dirty = true;
-}
-
 static bool is_of_key(const struct dead_entry *entry, struct slice key)
 {
     return !entry->items && !entry->delivered && entry->key.data != NULL &&
            slice_equal(entry->key, key);
 }
 
-/* The producer keeps the order of a key: a tombstone comes after a letter that is in flight. */
+/* A letter that fails is sent again, after others: so the tombstone waits until none of its key is
+ * left, the tombstone before it included. */
+static void queue_tombstone(struct dead_letters *dead, struct dead_entry *tombstone)
+{
+    for (struct dead_entry *entry = dead->all; entry != NULL; entry = entry->next) {
+        if (entry == tombstone || entry->follower != NULL || !is_of_key(entry, tombstone->key))
+            continue;
+        entry->follower = tombstone;
+        tombstone->leaders++;
+    }
+    if (tombstone->leaders == 0)
+        make_ready(dead, tombstone);
+}
+
 void dead_forget(struct history *history, const struct event *event)
 {
     struct dead_letters *dead = &history->dead;
-    for (struct dead_entry *entry = dead->all; entry != NULL; entry = entry->next) {
-        if (!is_of_key(entry, event->user))
-            continue;
-        entry->erased = true;
-        if (entry->in_flight)
-            continue;
-        remove_ready(dead, entry);
-        finish(dead, entry);
-    }
     struct dead_entry *tombstone = add(dead, event->user, (struct slice){NULL, 0});
     tombstone->partition = event->partition;
     tombstone->offset = event->offset;
+    queue_tombstone(dead, tombstone);
     dead->dirty = true;
 }
 
@@ -129,7 +113,6 @@ bool history_dead_next(struct history *history, struct dead_letter *letter)
     dead->ready = entry->next_ready;
     if (dead->ready == NULL)
         dead->ready_tail = &dead->ready;
-    entry->in_flight = true;
     *letter = (struct dead_letter){(uint64_t)(uintptr_t)entry, entry->key, entry->json};
     return true;
 }
@@ -140,11 +123,18 @@ void history_dead_delivered(struct history *history, uint64_t token, bool ok)
     struct dead_entry *entry = (struct dead_entry *)(uintptr_t)token;
     assert(!entry->delivered);
     FAILPOINT("dead.delivered");
-    entry->in_flight = false;
-    if (ok || entry->erased)
-        finish(dead, entry);
-    else
+    if (!ok) {
         make_ready(dead, entry);
+        return;
+    }
+    entry->delivered = true; /* what remains of it waits for the state to forget it, too */
+    free(entry->bytes);
+    entry->bytes = NULL;
+    entry->key = entry->json = (struct slice){NULL, 0};
+    dead->undelivered--;
+    dead->dirty = true;
+    if (entry->follower != NULL && --entry->follower->leaders == 0)
+        make_ready(dead, entry->follower);
 }
 
 bool history_dead_full(const struct history *history)
@@ -191,7 +181,7 @@ void dead_commit(struct history *history, struct state_commit *commit)
             free(entry);
             continue;
         }
-        if (entry->stage == DEAD_NEW && !entry->erased) {
+        if (entry->stage == DEAD_NEW) {
             write_entry(history, commit, entry);
             entry->stage = DEAD_WRITING;
         } else if (entry->stage == DEAD_STORED && entry->delivered) {
@@ -217,7 +207,7 @@ void dead_committed(struct history *history, bool ok)
             entry->stage = ok ? DEAD_STORED : DEAD_NEW;
         else if (entry->stage == DEAD_REMOVING)
             entry->stage = DEAD_STORED;
-        dead->dirty |= (entry->stage == DEAD_NEW && !entry->erased) || entry->delivered;
+        dead->dirty |= entry->stage == DEAD_NEW || entry->delivered;
         at = &entry->next;
     }
 }
@@ -249,6 +239,10 @@ static int visit_dead(struct slice key, struct slice value, void *arg)
     entry->partition = parts.partition;
     entry->offset = offset;
     entry->stage = DEAD_STORED;
+    if (entry->json.data != NULL)
+        make_ready(&loading->history->dead, entry);
+    else
+        queue_tombstone(&loading->history->dead, entry); /* keys come in offset order */
     return 0;
 }
 

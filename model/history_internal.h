@@ -2,7 +2,7 @@
  *
  *   history.c             opening and closing
  *   history_meta.c        what there is one of: cluster, series of generations, swaps, notes
- *   history_anew.c        a state that takes another's place
+ *   history_anew.c        what a new state begins with, and whether it has caught up (anew.c)
  *   history_partitions.c  partitions, their item sums, which are assigned
  *   history_load.c        state -> memory: items, types, meta, partitions, sums
  *   history_pairs.c       co-occurrence: its tables and their journal, both ways
@@ -218,6 +218,8 @@ bool partition_record_parse(struct partition_record *record, struct slice value)
 /* -- history_anew.c */
 /* A new state's nonce. */
 int meta_draw(struct state_meta *meta, struct error *err);
+/* It has to catch up with the log first. */
+void catching_up_save(struct state_commit *commit);
 
 /* -- history_meta.c */
 #define NOTE_PREFIX "note:" /* of a note's key */
@@ -281,8 +283,8 @@ void history_job_detach(struct history *history);
 int dead_load(struct history *history, bool items, struct state_view *view, struct error *err);
 void dead_deinit(struct history *history);
 void dead_add(struct history *history, const struct event *event, enum dead_reason reason);
-/* A user is forgotten by the event: letters of that key that are held go, and a tombstone follows
- * those that were delivered. */
+/* A user is forgotten by the event: a tombstone goes out when no earlier letter of that key is
+ * left, so that it comes after all of them. */
 void dead_forget(struct history *history, const struct event *event);
 void dead_commit(struct history *history, struct state_commit *commit);
 void dead_committed(struct history *history, bool ok);

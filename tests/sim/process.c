@@ -242,8 +242,7 @@ static void open_history(void)
         .types = stream_types,
         .type_counts = stream_type_counts,
     };
-    int status =
-        history_open(&process.history, loop_of(), &settings, scorer_release_cache, &err);
+    int status = history_open(&process.history, loop_of(), &settings, scorer_release_cache, &err);
     sim_check(status == 0, "open: %s", err.text);
     status = history_bind(process.history, "simulated", stream.partitions, &err);
     sim_check(status == 0, "bind: %s", err.text);
@@ -273,10 +272,8 @@ static void build_line(void)
                             users_spilled, NULL);
     struct renewal_settings owed = {sim_chance(50) ? 1000 : 20, 0, 0, sim_between(1, 64)};
     struct renewal_settings sweep = {0, 10000, 0, 16};
-    process.renewal =
-        renewal_new(loop_of(), &owed, process.line, process.history);
-    process.sweep =
-        renewal_new(loop_of(), &sweep, process.line, process.history);
+    process.renewal = renewal_new(loop_of(), &owed, process.line, process.history);
+    process.sweep = renewal_new(loop_of(), &sweep, process.line, process.history);
     struct swapper_parts swap = {process.line,      process.history, process.scorers,
                                  process.publisher, process.renewal, NULL};
     process.swapper = swapper_new(loop_of(), "sim", 2, &swap);
