@@ -114,11 +114,10 @@ struct dead_entry {
     int32_t partition;
     int64_t offset;
     enum dead_stage stage;
-    bool delivered; /* or not wanted any more */
-    bool in_flight; /* handed out by history_dead_next, and its fate not yet known */
-    bool erased;    /* its user is forgotten: not written, and not sent again */
-    struct slice key,
-        json; /* owned: one piece of memory, at `bytes`; json.data NULL: a tombstone */
+    bool delivered;
+    struct dead_entry *follower; /* the tombstone that waits for this one, of the same key */
+    uint32_t leaders;            /* and of how many it waits */
+    struct slice key, json;      /* owned, at `bytes`; json.data NULL: a tombstone */
     char *bytes;
     struct dead_entry *next;       /* of all */
     struct dead_entry *next_ready; /* of those not in flight */

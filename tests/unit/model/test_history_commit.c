@@ -33,6 +33,34 @@ static void test_dead_letters_wait_in_the_state_until_delivered(void **at)
     assert_false(history_dead_next(place->history, &letter));
 }
 
+/* Letters of "someone", one of them in flight, then the forgetting. */
+static void test_a_forgotten_users_tombstone_comes_after_all_letters_of_that_key(void **at)
+{
+    struct place *place = *at;
+    struct dead_letter letter, tombstone;
+    open_history(place);
+    assign(place, 1);
+    dead(place, 0, DEAD_BAD_JSON);
+    learn(place);
+    assert_true(history_dead_next(place->history, &letter));
+    forget(place, 1, "someone");
+    learn(place);
+    assert_int_equal(history_dead_of(place->history, SLICE("someone")), 2);
+    assert_false(history_dead_next(place->history, &tombstone)); /* the letter may come again */
+    history_dead_delivered(place->history, letter.token, false);
+    commit(place);
+    reopen(place, 1); /* and so after a restart */
+    assert_true(history_dead_next(place->history, &letter));
+    assert_true(says(letter.json, "bad_json"));
+    assert_false(history_dead_next(place->history, &tombstone));
+    history_dead_delivered(place->history, letter.token, true);
+    assert_true(history_dead_next(place->history, &tombstone));
+    assert_true(slice_equal(tombstone.key, SLICE("someone")));
+    assert_null(tombstone.json.data);
+    history_dead_delivered(place->history, tombstone.token, true);
+    assert_int_equal(history_dead_of(place->history, SLICE("someone")), 0);
+}
+
 static void test_a_dead_letter_that_failed_comes_again(void **at)
 {
     struct place *place = *at;
@@ -472,6 +500,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_dead_letters_wait_in_the_state_until_delivered),
+        TEST(test_a_forgotten_users_tombstone_comes_after_all_letters_of_that_key),
         TEST(test_a_dead_letter_that_failed_comes_again),
         TEST(test_a_dead_letter_delivered_while_written_is_removed_by_the_next_commit),
         TEST(test_dead_letters_of_a_failed_commit_are_written_and_removed_by_the_next),
