@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from .fold import count_of
 from .rules import HALF_LIVES_MS, PAIRS_HALF_LIFE_MS
 
 # Both sides add the same positive terms, each within a few ulps, so sums of 1e5 terms agree to
@@ -53,28 +52,60 @@ def _sums_differences(key, want, have):
     return wrong
 
 
-def _pairs_differences(key, want, have):
-    items = [neighbour["item"] for neighbour in have["neighbours"]]
-    if have["applied"] != want.applied or items != list(want.neighbours):
-        return [
-            f"pairs {key}: want {list(want.neighbours)} at {want.applied}, "
-            f"have {items} at {have['applied']}"
-        ]
-    wrong = []
-    for neighbour in have["neighbours"]:
-        events = want.neighbours[neighbour["item"]]
-        ts = max(ts for direction in events.values() for ts, _ in direction)
-        if neighbour["ts"] != ts:
-            wrong.append(f"pairs {key} {neighbour['item']}: want {ts}, have {neighbour['ts']}")
-        for direction, counted in events.items():
-            for name, half_life_ms in PAIRS_HALF_LIFE_MS.items():
-                exact, kept = count_of(counted, half_life_ms, ts), neighbour[direction][name]
-                if abs(kept - exact) > PAIRS_TOLERANCE * exact + PAIRS_FLOOR:
-                    wrong.append(
-                        f"pairs {key} {neighbour['item']} {direction} {name}: "
-                        f"want {exact!r}, have {kept!r}"
-                    )
-    return wrong
+class _Counts:
+    """Counts of co-occurrence to be compared, all at once."""
+
+    def __init__(self):
+        self.names, self.at, self.have = [], [], []  # a row each; `have` by horizon
+        self.row, self.ts, self.weight = [], [], []  # a counted event each
+
+    def add(self, name, events, at, have):
+        """The events of one neighbour in one direction, and what the dump has of them as of `at`."""
+        self.row += [len(self.names)] * len(events)
+        for ts, weight in events:
+            self.ts.append(ts)
+            self.weight.append(weight)
+        self.names.append(name)
+        self.at.append(at)
+        self.have.append([have[horizon] for horizon in PAIRS_HALF_LIFE_MS])
+
+    def differences(self):
+        if not self.names:
+            return []
+        wrong = []
+        row, have = np.array(self.row, int), np.array(self.have)
+        age = np.array(self.at, float)[row] - np.array(self.ts, float)
+        for place, (horizon, half_life_ms) in enumerate(PAIRS_HALF_LIFE_MS.items()):
+            # The sum over events e of weight 2^-((now - t_e) / h), as of the neighbour's latest.
+            want = np.bincount(row, self.weight * np.exp2(-age / half_life_ms), len(self.names))
+            off = np.abs(have[:, place] - want) > PAIRS_TOLERANCE * want + PAIRS_FLOOR
+            wrong += [
+                f"pairs {self.names[i]} {horizon}: want {want[i]!r}, have {have[i, place]!r}"
+                for i in np.flatnonzero(off)
+            ]
+        return wrong
+
+
+def _pairs_differences(dump, state):
+    wrong, counts = [], _Counts()
+    for key in state.pairs.keys() & dump.pairs.keys():
+        want, have = state.pairs[key], dump.pairs[key]
+        items = [neighbour["item"] for neighbour in have["neighbours"]]
+        if have["applied"] != want.applied or items != list(want.neighbours):
+            wrong.append(
+                f"pairs {key}: want {list(want.neighbours)} at {want.applied}, "
+                f"have {items} at {have['applied']}"
+            )
+            continue
+        for neighbour in have["neighbours"]:
+            name, events = f"{key} {neighbour['item']}", want.neighbours[neighbour["item"]]
+            ts = max(ts for direction in events.values() for ts, _ in direction)
+            if neighbour["ts"] != ts:
+                wrong.append(f"pairs {name}: want {ts}, have {neighbour['ts']}")
+                continue
+            for direction, counted in events.items():
+                counts.add(f"{name} {direction}", counted, ts, neighbour[direction])
+    return wrong + counts.differences()
 
 
 def _item_differences(item, want, have):
@@ -139,9 +170,7 @@ def figures_differences(dump, state):
     for key in state.sums.keys() & dump.sums.keys():
         wrong += _sums_differences(key, state.sums[key], dump.sums[key])
     wrong += _keys_differences("pairs", state.pairs.keys(), dump.pairs.keys())
-    for key in state.pairs.keys() & dump.pairs.keys():
-        wrong += _pairs_differences(key, state.pairs[key], dump.pairs[key])
-    return wrong
+    return wrong + _pairs_differences(dump, state)
 
 
 def items_differences(dump, state):

@@ -32,7 +32,7 @@ class Lists:
         arm, user, published = self.arm_of(name), self.dump.users[name], json.loads(text)
         model = self.model(arm)
         wrong = self._version_differences(model, name, user, published, last_offset)
-        for key, value in (("user", name), ("arm", arm or "default"), ("ts", self.dump.now)):
+        for key, value in (("user", name), ("arm", arm or "default"), ("ts", model.now)):
             if published.get(key) != value:
                 wrong.append(f"{name}: {key} is {published.get(key)!r}, want {value!r}")
         items = [item for item, _ in published["items"]]
