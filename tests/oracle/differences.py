@@ -13,6 +13,7 @@ SUM_FLOOR = 1e-250
 # either direction; a count of n events is off by sqrt(n) such steps rather than n. 1e-5 are 40 of them.
 PAIRS_TOLERANCE = 1e-5
 PAIRS_FLOOR = 1e-37  # float32 has no digits below
+DIRECTIONS = ("forward", "backward")
 
 
 def _user_differences(name, want, have):
@@ -53,34 +54,41 @@ def _sums_differences(key, want, have):
 
 
 class _Counts:
-    """Counts of co-occurrence to be compared, all at once."""
+    """Counts of co-occurrence to be compared, all at once: two rows a neighbour."""
 
     def __init__(self):
-        self.names, self.at, self.have = [], [], []  # a row each; `have` by horizon
-        self.row, self.ts, self.weight = [], [], []  # a counted event each
+        self.names, self.latest, self.have = [], [], []  # one a neighbour
+        self.events, self.lengths = [], []  # (ts, weight); how many of them a row has
 
-    def add(self, name, events, at, have):
-        """The events of one neighbour in one direction, and what the dump has of them as of `at`."""
-        self.row += [len(self.names)] * len(events)
-        for ts, weight in events:
-            self.ts.append(ts)
-            self.weight.append(weight)
+    def add(self, name, counted, neighbour):
+        """What was counted of one neighbour, and the dump's line of it."""
         self.names.append(name)
-        self.at.append(at)
-        self.have.append([have[horizon] for horizon in PAIRS_HALF_LIFE_MS])
+        self.latest.append(neighbour["ts"])
+        for direction in DIRECTIONS:
+            self.events += counted[direction]
+            self.lengths.append(len(counted[direction]))
+            self.have.append([neighbour[direction][horizon] for horizon in PAIRS_HALF_LIFE_MS])
 
     def differences(self):
         if not self.names:
             return []
-        wrong = []
-        row, have = np.array(self.row, int), np.array(self.have)
-        age = np.array(self.at, float)[row] - np.array(self.ts, float)
+        rows, have = len(self.lengths), np.array(self.have)
+        row = np.repeat(np.arange(rows), self.lengths)
+        ts, weight = np.array(self.events).T
+        latest = np.full(len(self.names), -np.inf)
+        np.maximum.at(latest, row // 2, ts)
+        wrong = [
+            f"pairs {self.names[i]}: want {latest[i]:.0f}, have {self.latest[i]}"
+            for i in np.flatnonzero(latest != self.latest)
+        ]
+        age = np.repeat(latest, 2)[row] - ts
         for place, (horizon, half_life_ms) in enumerate(PAIRS_HALF_LIFE_MS.items()):
             # The sum over events e of weight 2^-((now - t_e) / h), as of the neighbour's latest.
-            want = np.bincount(row, self.weight * np.exp2(-age / half_life_ms), len(self.names))
+            want = np.bincount(row, weight * np.exp2(-age / half_life_ms), rows)
             off = np.abs(have[:, place] - want) > PAIRS_TOLERANCE * want + PAIRS_FLOOR
             wrong += [
-                f"pairs {self.names[i]} {horizon}: want {want[i]!r}, have {have[i, place]!r}"
+                f"pairs {self.names[i // 2]} {DIRECTIONS[i % 2]} {horizon}: want {want[i]!r}, "
+                f"have {have[i, place]!r}"
                 for i in np.flatnonzero(off)
             ]
         return wrong
@@ -98,13 +106,8 @@ def _pairs_differences(dump, state):
             )
             continue
         for neighbour in have["neighbours"]:
-            name, events = f"{key} {neighbour['item']}", want.neighbours[neighbour["item"]]
-            ts = max(ts for direction in events.values() for ts, _ in direction)
-            if neighbour["ts"] != ts:
-                wrong.append(f"pairs {name}: want {ts}, have {neighbour['ts']}")
-                continue
-            for direction, counted in events.items():
-                counts.add(f"{name} {direction}", counted, ts, neighbour[direction])
+            item = neighbour["item"]
+            counts.add((*key, item), want.neighbours[item], neighbour)
     return wrong + counts.differences()
 
 
