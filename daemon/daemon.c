@@ -390,7 +390,7 @@ static void build_keepers(struct daemon *daemon)
     struct swapper_parts parts = {daemon->line,      daemon->history, daemon->scorers,
                                   daemon->publisher, daemon->renewal, daemon->watch};
     daemon->swapper = swapper_new(&daemon->loop, s->state.dir, (size_t)s->train.keep, &parts);
-    struct trainer_settings trainer = {daemon->config, s->train.every_ms,
+    struct trainer_settings trainer = {daemon->config, s->train.every_ms, s->train.timeout_ms,
                                        (uint64_t)s->train.min_events,
                                        (uint64_t)s->train.first_events};
     daemon->trainer = trainer_new(&daemon->loop, &trainer, daemon->line, daemon->history,

@@ -98,20 +98,30 @@ static void send_dead_letters(struct line *line)
     }
 }
 
+/* While the disk fails, what is learned waits in memory, as long as there is room for it. */
+static bool has_room(const struct line *line)
+{
+    return settling_trouble(line->settling) == NULL || !history_is_full(line->history);
+}
+
 static bool may_learn(const struct line *line)
 {
     bool score_station_busy = line->at_score != NULL && !line->scored;
     bool users_wait = waiting_has_fresh(line->waiting) && publisher_is_up(line->publisher);
-    return !line->stop_learning && !line->still.wanted && !settling_failed(line->settling) &&
-           !score_station_busy && !users_wait && !history_dead_full(line->history);
+    return !line->stop_learning && !line->still.wanted && has_room(line) && !score_station_busy &&
+           !users_wait && !history_dead_full(line->history);
 }
 
 /* Takes and learns one batch; true if more may be waiting in Kafka. */
 static bool learn(struct line *line)
 {
+    if (history_ready(line->history, NULL) != 0)
+        return false; /* the next commit says why, and mends it if it can */
     size_t taken = consumer_take(line->consumer, &line->batch, line->settings.batch_events);
-    if (taken == 0)
+    if (taken == 0) {
+        history_rest(line->history);
         return false;
+    }
     int64_t begin_ns = clock_monotonic_ns();
     watch_batch(line->watch);
     struct learned learned;

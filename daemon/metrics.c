@@ -10,7 +10,7 @@
 
 static void add_health(struct daemon *daemon, struct exposition *e)
 {
-    bool state_up = !settling_failed(line_settling(daemon->line));
+    bool state_up = settling_trouble(line_settling(daemon->line)) == NULL;
     exposition_add(e, "freshet_build_info", METRIC_LABELS({"version", FRESHET_VERSION}), 1);
     exposition_add(e, "freshet_draining", NULL, daemon->draining || daemon->leaving);
     exposition_add(e, "freshet_kafka_up", NULL, daemon->kafka_up);

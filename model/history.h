@@ -128,6 +128,16 @@ struct learned {
     bool items_described; /* something was blocked, unblocked, described */
 };
 
+/* Before a batch is taken: whether it can be learned now, for what it needs of the state is read
+ * from a snapshot that this takes. An error if the state cannot be read just now (a later try may
+ * work), or is damaged. */
+int history_ready(struct history *history, struct error *err);
+void history_rest(struct history *history); /* no batch came: the snapshot is not needed */
+
+/* What waits in memory to be committed has taken all of hot_bytes, about: while commits fail, learn
+ * no more. */
+bool history_is_full(const struct history *history);
+
 /* Applies a batch. Events of partitions not assigned, or below the partition's next offset, are
  * dropped; those of the items topic are for every instance. Marks the users' wanted version (their
  * event's offset + 1). If the state cannot be read, or is damaged, nothing from that event on is

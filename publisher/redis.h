@@ -19,6 +19,7 @@
 
 #include "base/error.h"
 #include "base/slice.h"
+#include "publisher/tls.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -32,6 +33,7 @@
 #define REDIS_PAUSE_MAX_MS 5000 /* a connection that was up this long starts over at the first */
 
 struct redis_settings {
+    struct tls_settings tls;
     const char *address;  /* "127.0.0.1:6379", "[::1]:6379", or "/path/to/socket" */
     const char *username; /* "" for none */
     const char *password; /* "" for none; never logged */

@@ -25,13 +25,11 @@ import time
 import traceback
 
 HERE = pathlib.Path(__file__).resolve().parent
-for folder in ("e2e", "oracle"):
-    sys.path.insert(0, str(HERE.parent / folder))
-sys.path.insert(0, str(HERE))
+sys.path[:0] = [str(HERE), str(HERE.parent / "e2e"), str(HERE.parent)]
 
 # pylint: disable=wrong-import-position
 import harness
-import judge
+import oracle
 import services
 from producer import Load
 
@@ -43,6 +41,7 @@ SETTINGS = {
     # A member that was killed must not be waited for.
     "kafka": {"session.timeout.ms": "6000", "heartbeat.interval.ms": "1000"},
 }
+USERS, ITEMS = 400, 300  # of a load, unless it says otherwise
 
 
 @dataclasses.dataclass
@@ -146,39 +145,41 @@ class World:
         self.freshets.append(freshet)
         return freshet
 
-    def load(self, freshet, seed, events, rate=None, **ledger_options):
+    def load(self, freshet, seed, events, rate=None, live=False, **options):
         """A ledger's events on their way into the freshet's topics; rate: a second, None: at once.
-        Options go to the ledger."""
-        ledger = judge.make_ledger(freshet, seed, **ledger_options)
+        live: at the time it is, else at a time of the ledger's own. Options go to the ledger."""
+        if live:
+            options["clock"] = lambda: int(time.time() * 1000)
+        options = {"users": USERS, "items": ITEMS, **options}
+        ledger = oracle.Ledger.of(freshet, seed, freshet.partitions, **options)
         return self.start_load(freshet, ledger, events, rate)
 
     def start_load(self, freshet, ledger, events, rate=None):
         """The same of a ledger that has begun."""
-        partitions = {freshet.topic: freshet.partitions, freshet.items_topic: 1}
-        load = Load(lambda: freshet.kafka.bootstrap, partitions, ledger, events, rate)
+        load = Load(freshet.kafka.bootstrap, ledger, events, rate)
         self.loads.append(load)
         return load
 
-    def check(self, freshet, load):
-        """Waits for the load and for freshet to be done with it; then the oracle. Ends freshet.
-        Raises if anything is lost, doubled or wrong."""
+    def check(self, freshet, load, **options):
+        """Waits for the load and for freshet to be done with it; then the oracle (its check takes
+        the options). Ends freshet. Raises if anything is lost, doubled or wrong."""
         load.join()
         if freshet.is_dead():
             freshet.start()
-        report = judge.check(freshet, load.ledger, freshet.kafka, freshet.redis_server)
+        report = oracle.check(
+            freshet, load.ledger, freshet.kafka, freshet.redis_server, **options
+        )
         for what in ("events", "lost", "doubled", "wrong"):
             self.totals[what] += getattr(report, what)
-        if report.lost or report.doubled or report.wrong:
-            shown = "\n".join(report.findings[:20])
-            raise Found(
-                f"lost {report.lost}, doubled {report.doubled}, wrong {report.wrong}:\n{shown}"
-            )
+        if not report.ok:
+            raise Found(str(report))
         return report
 
     def last_words(self):
         return "\n".join(freshet.last_words() for freshet in self.freshets)
 
     def end_case(self):
+        """Also after a case that failed: nothing of it goes on."""
         for load in self.loads:
             load.stop()
         while self.cleanups:

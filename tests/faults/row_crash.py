@@ -131,7 +131,7 @@ def a_few(world, seed):
     walk(world, seed, [chance.choice([n for n in table if n.startswith(f)]) for f in families])
 
 
-FAMILIES = ("learn", "commit", "train", "swap", "publish", "assign", "reload")
+FAMILIES = ("learn", "commit", "train", "swap", "publish", "assign", "dead", "reload")
 CASES = [
     Case(1, "kill-at-random", at_random),
     Case(1, "kill-at-a-few", a_few, short=True),
