@@ -252,6 +252,8 @@ struct settling *line_settling(struct line *line)
 
 void line_hold(struct line *line, void (*held)(void *arg), void *arg)
 {
+    if (line->stop) /* who asks now may be gone before he could be told */
+        return;
     standstill_ask(&line->still, held, arg);
     line_wake(line);
 }
