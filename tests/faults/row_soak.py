@@ -26,7 +26,8 @@ GROWTH_MIB_PER_HOUR = 1.0
 CALIBRATION = 60_000
 RATE_MAX = 1500  # the generator is not what is tested
 SCRAPE_S = 10
-USERS, ITEMS = 2000, 500
+# Few enough that each user's history and each item's neighbours are full within ten minutes.
+USERS, ITEMS = 1000, 300
 RECENT = 40  # fewer than history.dedup_window, whosever they are
 SEGMENT = 8 << 20
 KEPT = 64 << 20  # of each partition
@@ -35,6 +36,8 @@ SETTINGS = {
     "train": {"every": "2m", "min_events": 1000, "first_events": 5000, "iterations": 3, "keep": 3},
     "state": {"commit": "1s", "map": "4GiB"},
     "lists": {"n": 20},
+    "history": {"max": 120, "seen_max": 150, "neighbours": 64},
+    "kafka": {"queued.max.messages.kbytes": "2048", "fetch.message.max.bytes": "262144"},
 }
 KAFKA = {"log_retention_check_interval_ms": 10_000}
 
