@@ -1,5 +1,6 @@
 #include "daemon/daemon.h"
 #include "base/clock.h"
+#include "base/failpoint.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "daemon/api.h"
@@ -37,7 +38,9 @@ static int64_t start_offset(bool items, int32_t partition, void *arg)
 static int assign(struct daemon *daemon, const int32_t *partitions, size_t count, struct error *err)
 {
     line_lock(daemon->line);
+    FAILPOINT("assign.load");
     int status = history_assign(daemon->history, partitions, count, err);
+    FAILPOINT("assign.loaded");
     if (status == 0)
         scorers_learned(daemon->scorers, NULL);
     line_unlock(daemon->line);
@@ -63,7 +66,9 @@ static void revoked(const int32_t *partitions, size_t count, void *arg)
     struct daemon *daemon = arg;
     log_info("consumer: %zu partitions revoked", count);
     line_lock(daemon->line);
+    FAILPOINT("assign.revoke");
     history_revoke(daemon->history, partitions, count);
+    FAILPOINT("assign.revoked");
     scorers_learned(daemon->scorers, NULL);
     line_unlock(daemon->line);
     watch_forget_baselines(daemon->watch);
@@ -340,7 +345,7 @@ static void build_keepers(struct daemon *daemon)
     struct swapper_parts parts = {daemon->line,      daemon->history, daemon->scorers,
                                   daemon->publisher, daemon->renewal, daemon->watch};
     daemon->swapper = swapper_new(&daemon->loop, s->state.dir, (size_t)s->train.keep, &parts);
-    struct trainer_settings trainer = {daemon->config, s->train.every_ms,
+    struct trainer_settings trainer = {daemon->config, s->train.every_ms, s->train.timeout_ms,
                                        (uint64_t)s->train.min_events,
                                        (uint64_t)s->train.first_events};
     daemon->trainer = trainer_new(&daemon->loop, &trainer, daemon->line, daemon->history,

@@ -1,5 +1,6 @@
 #include "daemon/line_internal.h"
 #include "base/clock.h"
+#include "base/failpoint.h"
 #include "base/log.h"
 #include "base/mem.h"
 
@@ -124,7 +125,9 @@ static bool learn(struct line *line)
     int64_t begin_ns = clock_monotonic_ns();
     watch_batch(line->watch);
     struct learned learned;
+    FAILPOINT("learn.taken");
     history_learn(line->history, &line->batch, observe, line, &learned);
+    FAILPOINT("learn.learned");
     scorers_learned(line->scorers, &learned);
     for (size_t i = 0; i < learned.user_count; i++)
         line_queue(line, learned.users[i], CAUSE_EVENT);
@@ -183,6 +186,7 @@ static void score_on_worker(uv_work_t *work)
 {
     struct line *line = work->data;
     line_lock(line);
+    FAILPOINT("publish.score");
     scorers_run(line->scorers, line->at_score);
     line_unlock(line);
 }
@@ -191,6 +195,7 @@ static void score_done(uv_work_t *work, int status)
 {
     struct line *line = work->data;
     (void)status;
+    FAILPOINT("publish.scored");
     line->scored = true;
     line->figures.score_s +=
         (double)(clock_monotonic_ns() - line->at_score->oldest_score_ns) * 1e-9;

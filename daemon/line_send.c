@@ -1,3 +1,4 @@
+#include "base/failpoint.h"
 #include "base/mem.h"
 #include "daemon/line_internal.h"
 
@@ -59,6 +60,7 @@ static void sent(struct slate *slate, void *arg)
     struct line *line = arg;
     uint32_t *items = mem_array(NULL, longest_list(slate), sizeof *items);
     bool all = true;
+    FAILPOINT("publish.sent");
     for (size_t i = 0; i < slate->count; i++) {
         const struct slate_list *list = &slate->lists[i];
         if (list->outcome != SLATE_UNSENT)
@@ -70,6 +72,7 @@ static void sent(struct slate *slate, void *arg)
         all &= list->outcome != SLATE_UNSENT;
     }
     free(items);
+    FAILPOINT("publish.acknowledged");
     slate_clear(slate);
     line->figures.slates++;
     if (line->at_send == slate) /* one that was given up never got there */
@@ -123,5 +126,6 @@ void line_send_slate(struct line *line)
     line->scored = false;
     line->at_send = slate;
     sort_out(line, slate);
+    FAILPOINT("publish.send");
     publisher_send(line->publisher, slate, sent, line);
 }

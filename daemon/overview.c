@@ -155,7 +155,7 @@ static void begin_part(struct json_writer *w, const char *name, bool up, const c
 static void write_trainer(struct daemon *daemon, struct json_writer *w, uint32_t refusals)
 {
     const struct trainer_figures *trainer = trainer_figures(daemon->trainer);
-    const char *why = trainer->failing ? "the last run failed; the log says why"
+    const char *why = trainer->failing ? trainer->why
                       : refusals >= 3  ? "generations are refused by the gate"
                                        : "";
     begin_part(w, "trainer", why[0] == '\0', why);

@@ -74,8 +74,8 @@ struct settings {
         int kernel;                           /* 0: the widest; else 1 + an enum kernel */
     } model;
     struct { /* train: */
-        int64_t every_ms, min_events, first_events, iterations, warm_iterations, threads, seed,
-            keep;
+        int64_t every_ms, timeout_ms, min_events, first_events, iterations, warm_iterations,
+            threads, seed, keep;
         double gate, duty;
     } train;
     struct { /* lists: */

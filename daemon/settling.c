@@ -1,5 +1,6 @@
 #include "daemon/settling.h"
 #include "base/clock.h"
+#include "base/failpoint.h"
 #include "base/log.h"
 #include "base/mem.h"
 
@@ -88,7 +89,9 @@ static void committed(const struct error *err, const int32_t *partitions,
     }
     if (err == NULL) {
         settling->figures.commits++;
+        FAILPOINT("commit.settle");
         settle(settling, partitions, next_offsets, count);
+        FAILPOINT("commit.settled");
     } else {
         settling->figures.failures++;
     }

@@ -143,6 +143,8 @@ static void write_generation(struct daemon *daemon, struct json_writer *w)
     json_bool(w, "running", trainer->running);
     json_int(w, "runs", (int64_t)trainer->runs);
     json_int(w, "failures", (int64_t)trainer->failures);
+    json_bool(w, "failing", trainer->failing);
+    json_text(w, "why", trainer->failing ? trainer->why : "");
     json_real6(w, "last_s", trainer->last_s);
     json_end_object(w);
 }

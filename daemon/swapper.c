@@ -1,4 +1,5 @@
 #include "daemon/swapper.h"
+#include "base/failpoint.h"
 #include "base/log.h"
 #include "base/mem.h"
 
@@ -34,6 +35,8 @@ static int load(struct swapper *swapper, uint64_t series, uint64_t number,
 {
     char path[PATH_MAX];
     generation_path(path, sizeof path, swapper->state_dir, series, number);
+    if (FAILPOINT_FAILS("swap.load"))
+        return error_set(err, ERR_IO, "%s: a failpoint", path);
     if (generation_read(generation, path, err) != 0)
         return err->code;
     if (generation_prepare(*generation, err) == 0)
@@ -151,15 +154,19 @@ static void line_held(void *arg)
 {
     struct swapper *swapper = arg;
     bool arms = swapper->candidate == NULL;
+    FAILPOINT("swap.held");
     history_take_swap(swapper->parts.history);
     if (arms)
         apply_arms(swapper);
     else
         install(swapper);
+    FAILPOINT("swap.installed");
     line_release(swapper->parts.line);
     renewal_start(swapper->parts.renewal, arms ? CAUSE_ARMS : CAUSE_GENERATION, false);
+    FAILPOINT("swap.owed");
     if (!arms)
         prune(swapper);
+    FAILPOINT("swap.pruned");
     finish(swapper, NULL);
 }
 
@@ -167,6 +174,7 @@ static void swap_durable(const struct error *err, void *arg)
 {
     struct swapper *swapper = arg;
     struct settling *settling = line_settling(swapper->parts.line);
+    FAILPOINT("swap.durable");
     if (err == NULL)
         line_hold(swapper->parts.line, line_held, swapper);
     else if (!settling_is_closed(settling)) /* not on the disk: once more */
@@ -200,6 +208,7 @@ static void announce(struct swapper *swapper)
     uint64_t newest = series_now(swapper).newest_generation;
     newest = swapper->number > newest ? swapper->number : newest;
     if (history_announce_swap(swapper->parts.history, swapper->series, swapper->number, newest)) {
+        FAILPOINT("swap.announced");
         make_durable(swapper);
         return;
     }
@@ -235,6 +244,7 @@ static void loaded(uv_work_t *work, int status)
 {
     struct swapper *swapper = work->data;
     (void)status;
+    FAILPOINT("swap.loaded");
     swapper->loading = false;
     if (swapper->freed != NULL) {
         free_now(swapper);

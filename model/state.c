@@ -1,3 +1,4 @@
+#include "base/failpoint.h"
 #include "base/mem.h"
 #include "model/state_internal.h"
 
@@ -522,6 +523,8 @@ int state_view_scan(struct state_view *view, enum state_db db, struct slice pref
 static int apply_op(struct state *state, MDB_txn *txn, const struct state_commit *commit,
                     const struct state_op *op)
 {
+    if (FAILPOINT_FAILS("commit.put"))
+        return ENOSPC;
     MDB_val key = {op->key_length, commit->bytes.data + op->key_at};
     if (op->kind == OP_DELETE) {
         int status = mdb_del(txn, state->dbs[op->db], &key, NULL);
@@ -537,12 +540,15 @@ static int apply_ops(struct state *state, MDB_txn *txn, const struct state_commi
     int status = 0;
     for (size_t i = 0; i < commit->count && status == 0; i++)
         status = apply_op(state, txn, commit, &commit->ops[i]);
+    if (status == 0 && FAILPOINT_FAILS("commit.write"))
+        status = EIO;
     if (status != 0) {
         mdb_txn_abort(txn);
         return status;
     }
     uint64_t number = mdb_txn_id(txn);
     status = mdb_txn_commit(txn);
+    FAILPOINT("commit.written");
     if (status == 0)
         state->written = number;
     return status;
@@ -550,7 +556,7 @@ static int apply_ops(struct state *state, MDB_txn *txn, const struct state_commi
 
 static int begin_writing(struct state *state, MDB_txn **txn, struct error *err)
 {
-    int status = begin(state, 0, txn);
+    int status = FAILPOINT_FAILS("commit.begin") ? EIO : begin(state, 0, txn);
     if (status == MDB_PANIC) {
         if (mend(state, err) != 0)
             return ERR_IO;

@@ -1,4 +1,5 @@
 #include "publisher/publisher.h"
+#include "base/failpoint.h"
 
 #include "base/mem.h"
 #include "publisher/fence.h"
@@ -66,6 +67,7 @@ static void on_wrote(void *arg)
  * acknowledged in the slate under way may have been gone before we looked. */
 static void tell_lost(struct publisher *publisher)
 {
+    FAILPOINT("publish.lost");
     publisher->lost = false;
     publisher->sending.figures.losses++;
     sending_forget(&publisher->sending);
@@ -76,6 +78,7 @@ static void write_ours(struct publisher *publisher)
 {
     if (publisher->closing) /* by a hook */
         return;
+    FAILPOINT("publish.beat");
     /* There is room: this is the callback of a reply that has just left its place. */
     publisher->beating = meta_write(&publisher->meta, true, on_wrote, publisher) == 0;
     pump(publisher);
