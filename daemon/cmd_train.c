@@ -137,6 +137,11 @@ int cmd_train(int argc, char **argv)
     struct generation *generation = NULL;
     bool quiet = spawned != NULL;
     int status = choose(settings, arm, series, &train, &err);
+    if (status == 0 && settings->train.follow[0] != '\0')
+        status = error_set(&err, ERR_SETTINGS,
+                           "train.follow: this instance takes over what is trained elsewhere (%s): "
+                           "train there",
+                           settings->train.follow);
     if (status == 0)
         status = train_run(&train, show, &quiet, &generation, &err);
     if (status == 0 && !quiet) {

@@ -157,6 +157,18 @@ static bool popular_is_due(const struct line *line)
            clock_monotonic_ns() / 1000000 - line->popular_ms >= LINE_POPULAR_MS;
 }
 
+/* A partition has gone since its user began to wait: its next owner publishes the list, and should
+ * it come back, the state knows that the user is owed. */
+static bool is_of_another(struct line *line, struct user *user)
+{
+    if (history_is_assigned(line->history, user->partition))
+        return false;
+    user->queued = false;
+    waiting_resolve(line->waiting, user->cause);
+    history_unpin(line->history, user);
+    return true;
+}
+
 /* Fresh users first; the rest of the slate is for renewals. */
 static void fill_slate(struct line *line, struct slate *slate)
 {
@@ -164,7 +176,8 @@ static void fill_slate(struct line *line, struct slate *slate)
     slate_clear(slate);
     while (slate->count < line->settings.batch_users &&
            (user = waiting_next(line->waiting)) != NULL)
-        add_user(line, slate, user);
+        if (!is_of_another(line, user))
+            add_user(line, slate, user);
     if (popular_is_due(line)) {
         line->popular_stale = false;
         line->popular_ms = clock_monotonic_ns() / 1000000;
@@ -239,6 +252,8 @@ struct settling *line_settling(struct line *line)
 
 void line_hold(struct line *line, void (*held)(void *arg), void *arg)
 {
+    if (line->stop) /* who asks now may be gone before he could be told */
+        return;
     standstill_ask(&line->still, held, arg);
     line_wake(line);
 }
@@ -246,6 +261,13 @@ void line_hold(struct line *line, void (*held)(void *arg), void *arg)
 void line_release(struct line *line)
 {
     standstill_release(&line->still);
+    line_wake(line);
+}
+
+void line_set_popular(struct line *line, bool ours)
+{
+    line->popular_stale |= ours && !line->popular_ours;
+    line->popular_ours = ours;
     line_wake(line);
 }
 

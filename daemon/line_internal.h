@@ -33,7 +33,7 @@ struct line {
     void *stopped_arg;
     bool spill;
     int64_t popular_ms; /* when the popular list was last scored */
-    bool popular_stale;
+    bool popular_stale, popular_ours;
     struct line_figures figures;
     int64_t dead_told_ms;
     void (*freed)(void *arg);

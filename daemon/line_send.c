@@ -37,8 +37,10 @@ static void settle_list(struct line *line, const struct slate_list *list, enum h
     bool resolved = list->outcome != SLATE_UNSENT;
     if (resolved)
         acknowledge(line, list, items);
-    if (list->user == NULL)
+    if (list->user == NULL) {
+        line->popular_stale |= !resolved;
         return;
+    }
     waiting_resolve(line->waiting, list->cause);
     if (!resolved)
         put_back(line, list);
@@ -88,7 +90,8 @@ static bool is_of_other_arms(const struct line *line, const struct slate_list *l
            list->record->acked_swap < history_meta(line->history)->arms_swap;
 }
 
-/* What is not for Redis goes to the end: shadows, and what the budget holds back. */
+/* What is not for Redis goes to the end: shadows, what the budget holds back, and the popular list
+ * that another instance publishes. */
 static void sort_out(struct line *line, struct slate *slate)
 {
     slate->to_send = 0;
@@ -99,7 +102,8 @@ static void sort_out(struct line *line, struct slate *slate)
         if (!list.shadow && !is_stale && !is_of_other_arms(line, &list))
             list.hold =
                 budget_decide(&line->budgets[list.arm], &line->arms[list.arm].budget, &list);
-        if (list.shadow || list.hold != HOLD_NOTHING)
+        bool elsewhere = list.user == NULL && !line->popular_ours;
+        if (list.shadow || elsewhere || list.hold != HOLD_NOTHING)
             list.outcome = SLATE_HELD;
         slate->lists[i] = list;
         if (list.outcome == SLATE_HELD)

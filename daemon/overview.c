@@ -155,9 +155,11 @@ static void begin_part(struct json_writer *w, const char *name, bool up, const c
 static void write_trainer(struct daemon *daemon, struct json_writer *w, uint32_t refusals)
 {
     const struct trainer_figures *trainer = trainer_figures(daemon->trainer);
-    const char *why = trainer->failing ? trainer->why
-                      : refusals >= 3  ? "generations are refused by the gate"
-                                       : "";
+    const char *follows = daemon->follower != NULL ? follower_why(daemon->follower) : "";
+    const char *why = follows[0] != '\0' ? follows
+                      : trainer->failing ? trainer->why
+                      : refusals >= 3    ? "generations are refused by the gate"
+                                         : "";
     begin_part(w, "trainer", why[0] == '\0', why);
     json_bool(w, "running", trainer->running);
     json_real6(w, "last_s", trainer->runs > 0 ? trainer->last_s : NAN);

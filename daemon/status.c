@@ -147,6 +147,10 @@ static void write_generation(struct daemon *daemon, struct json_writer *w)
     json_text(w, "why", trainer->failing ? trainer->why : "");
     json_real6(w, "last_s", trainer->last_s);
     json_end_object(w);
+    json_begin_object(w, "follow");
+    json_text(w, "dir", daemon->settings->train.follow);
+    json_text(w, "why", daemon->follower != NULL ? follower_why(daemon->follower) : "");
+    json_end_object(w);
 }
 
 static void write_line(struct daemon *daemon, struct json_writer *w)
@@ -178,6 +182,7 @@ void daemon_status(struct daemon *daemon, struct json_writer *w)
     json_begin_object(w, "redis");
     json_bool(w, "up", publisher_is_up(daemon->publisher));
     json_text(w, "why", daemon->redis_why);
+    json_int(w, "epoch", history_meta(daemon->history)->epoch);
     json_end_object(w);
     json_begin_object(w, "disk");
     json_bool(w, "up", trouble == NULL);

@@ -160,6 +160,8 @@ static void line_held(void *arg)
         apply_arms(swapper);
     else
         install(swapper);
+    const struct state_meta *meta = history_meta(swapper->parts.history);
+    publisher_set_place(swapper->parts.publisher, &(struct meta_place){meta->epoch, meta->swap});
     FAILPOINT("swap.installed");
     line_release(swapper->parts.line);
     renewal_start(swapper->parts.renewal, arms ? CAUSE_ARMS : CAUSE_GENERATION, false);

@@ -337,3 +337,17 @@ int generation_read(struct generation **generation, const char *path, struct err
     *generation = read;
     return 0;
 }
+
+int generation_checksum(const char *path, uint64_t *checksum, struct error *err)
+{
+    struct file_header header;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return error_set(err, ERR_IO, "%s: %s", path, strerror(errno));
+    ssize_t got = read(fd, &header, sizeof header);
+    close(fd);
+    if (got != (ssize_t)sizeof header || memcmp(header.magic, MAGIC, sizeof header.magic) != 0)
+        return error_set(err, ERR_DATA, "%s: not a generation file", path);
+    *checksum = header.checksum;
+    return 0;
+}

@@ -548,9 +548,9 @@ static int apply_ops(struct state *state, MDB_txn *txn, const struct state_commi
     }
     uint64_t number = mdb_txn_id(txn);
     status = mdb_txn_commit(txn);
-    FAILPOINT("commit.written");
     if (status == 0)
         state->written = number;
+    FAILPOINT("commit.written");
     return status;
 }
 
@@ -568,6 +568,8 @@ static int begin_writing(struct state *state, MDB_txn **txn, struct error *err)
 int state_apply(struct state *state, const struct state_commit *commit, struct error *err)
 {
     MDB_txn *txn;
+    if (FAILPOINT_FAILS("commit.begin"))
+        return refuse_write(state, EIO, err);
     uv_mutex_lock(&state->writing);
     int failed = begin_writing(state, &txn, err);
     if (!failed) {

@@ -10,7 +10,7 @@ import harness
 RULE_BYTES = 1024
 LIBRARY = pathlib.Path(harness.BINARY).parent / "tests" / "libbadio.so"
 ALL = "open,write,fsync,truncate,rename,map,make,remove"
-WRITING = "write,fsync,truncate,rename,make"
+WRITING = "write,fsync,rename,make"
 
 
 class BadDisk:

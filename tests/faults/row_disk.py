@@ -18,11 +18,11 @@ TROUBLES = 12
 LEAVES_S = 25  # daemon.drain and twice five seconds
 
 
-def on_bad_disk(world, seed, settings=None, failpoints=None, events=EVENTS, rate=RATE):
+def on_bad_disk(world, seed, settings=None, events=EVENTS, rate=RATE, **ledger):
     freshet = world.freshet(settings=settings)
     disk = BadDisk(freshet)
-    freshet.start(env=disk.env, failpoints=failpoints)
-    return freshet, disk, world.load(freshet, seed, events, rate)
+    freshet.start(env=disk.env)
+    return freshet, disk, world.load(freshet, seed, events, rate, **ledger)
 
 
 def wait_failing(freshet):
@@ -78,7 +78,7 @@ def full(world, seed):
 def full_and_memory_too(world, seed):
     """What waits to be written fills state.hot: nothing more is learned, and that is said."""
     freshet, disk, load = on_bad_disk(
-        world, seed, {"state": {"hot": "1MiB"}}, events=12_000, rate=4000
+        world, seed, {"state": {"hot": "1MiB"}}, events=12_000, rate=4000, users=6000
     )
     freshet.wait_applied(SOON)
     disk.fail()
