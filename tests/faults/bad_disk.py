@@ -10,7 +10,7 @@ import harness
 RULE_BYTES = 1024
 LIBRARY = pathlib.Path(harness.BINARY).parent / "tests" / "libbadio.so"
 ALL = "open,write,fsync,truncate,rename,map,make,remove"
-WRITING = "write,fsync,rename,make"
+FULL = "write,rename,make"  # what a full disk refuses
 
 
 class BadDisk:
@@ -31,7 +31,7 @@ class BadDisk:
         with open(self.path, "r+b" if self.path.exists() else "wb", buffering=0) as file:
             file.write(data)  # in place: it is mapped
 
-    def fail(self, calls=WRITING, error=errno.ENOSPC, match="", nth=1, only=False, short=False):
+    def fail(self, calls=FULL, error=errno.ENOSPC, match="", nth=1, only=False, short=False):
         """These calls on the state directory fail, from the nth on, or only that one."""
         self._tell(
             f"calls={calls} dir={self.state_dir} match={match} errno={error} nth={nth} "

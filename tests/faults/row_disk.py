@@ -2,6 +2,7 @@
 
 import errno
 import random
+import subprocess
 import urllib.error
 import urllib.request
 
@@ -106,6 +107,47 @@ def full_then_killed(world, seed):
     freshet.wait_applied(learned + SOON)
     wait_failing(freshet)
     disk.mend()
+    wait_well(freshet)
+    world.check(freshet, load)
+
+
+def fill(path):
+    """Takes all the room there is."""
+    with open(path, "wb", buffering=0) as file:
+        for size in (1 << 20, 4096, 1):
+            try:
+                while True:
+                    file.write(b"\0" * size)
+            except OSError as error:
+                assert error.errno == errno.ENOSPC, error
+
+
+def really_full(world, seed):
+    """The same on a small file system of its own, where this may be mounted: no call of the disk
+    is ours. Killed and started while it is full."""
+    freshet = world.freshet()
+    freshet.state_dir.mkdir(mode=0o700)
+    mount = ["mount", "-t", "tmpfs", "-o", "size=24m,mode=0700", "tmpfs", freshet.state_dir]
+    if subprocess.run(mount, check=False, capture_output=True).returncode:
+        print("row 6 disk-really-full: nothing may be mounted here", flush=True)
+        return
+    world.add_cleanup(subprocess.run, ["umount", "-l", freshet.state_dir])
+    ballast = freshet.state_dir / "ballast"
+    fill(ballast)
+    freshet.start(wait=False)
+    assert freshet.wait_death("a full disk at the very first") in (EX_CONFIG, EX_IOERR)
+    assert freshet.log_has("No space left on device")
+    ballast.unlink()
+    freshet.start()
+    load = world.load(freshet, seed, EVENTS, RATE)
+    freshet.wait_applied(SOON)
+    fill(ballast)
+    learned = wait_failing(freshet)["records"]["total"]
+    freshet.wait_applied(learned + SOON)
+    freshet.kill()
+    freshet.start()
+    wait_failing(freshet)
+    ballast.unlink()
     wait_well(freshet)
     world.check(freshet, load)
 
@@ -233,6 +275,7 @@ CASES = [
     Case(6, "disk-full-and-memory", full_and_memory_too),
     Case(6, "disk-full-then-killed", full_then_killed),
     Case(6, "disk-full-at-the-end", full_at_the_end),
+    Case(6, "disk-really-full", really_full),
     Case(6, "disk-fails-anyhow", anything),
     Case(6, "disk-read-only", read_only),
     Case(6, "disk-stalled", stalled),
