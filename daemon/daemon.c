@@ -254,6 +254,8 @@ static void last_commit(const struct error *err, void *arg)
     struct daemon *daemon = arg;
     if (err != NULL)
         log_error("state: %s; the log replays what was not written", err->text);
+    if (err != NULL && daemon->failure.code == 0)
+        daemon->failure = *err;
     close_parts(daemon);
 }
 
