@@ -1,4 +1,5 @@
 #include "base/clock.h"
+#include "base/failpoint.h"
 #include "base/mem.h"
 #include "consumer/consumer_parts.h"
 #include "consumer/topics.h"
@@ -187,6 +188,7 @@ static void assign(struct consumer *consumer, const rd_kafka_topic_partition_lis
                                   .deadline_ns =
                                       clock_monotonic_ns() + CONSUMER_CHECK_MS * 1000000LL};
     if (add_events(&assigning, partitions, &err) == 0 && add_items(&assigning, &err) == 0) {
+        FAILPOINT("assign.checked");
         begin_fetching(consumer, assigning.list);
         consumer->has_assignment = true;
         tell(consumer, partitions, consumer->hooks.assigned);

@@ -1,4 +1,5 @@
 #include "consumer/dead_letters.h"
+#include "base/failpoint.h"
 #include "base/mem.h"
 #include "consumer/kafka_config.h"
 
@@ -70,6 +71,7 @@ static void on_report(rd_kafka_t *producer, const rd_kafka_message_t *message, v
 {
     struct dead_letters *letters = opaque;
     struct letter *letter = message->_private;
+    FAILPOINT("dead.reported");
     pthread_mutex_lock(&letters->mutex);
     list_remove(letter);
     letter->ok = message->err == RD_KAFKA_RESP_ERR_NO_ERROR;
@@ -118,6 +120,7 @@ int dead_letters_send(struct dead_letters *letters, struct slice key, struct sli
 {
     struct letter *letter = mem_alloc(sizeof *letter);
     *letter = (struct letter){.delivered = delivered, .arg = arg, .token = token};
+    FAILPOINT("dead.send");
     pthread_mutex_lock(&letters->mutex);
     list_append(&letters->sent, letter);
     pthread_mutex_unlock(&letters->mutex);

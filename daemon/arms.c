@@ -1,5 +1,6 @@
 /* The daemon's arms: made of the settings at start, and made anew when the settings are reloaded,
  * an arm is stopped, or the experiment begins or ends. */
+#include "base/failpoint.h"
 #include "base/hash.h"
 #include "base/log.h"
 #include "daemon/daemon.h"
@@ -94,7 +95,10 @@ void daemon_tell_trainer(struct daemon *daemon)
             (struct trainer_series){.key = key, .arm = name_of(daemon, &daemon->settings->arms[i])};
     }
     history_keep_series(daemon->history, keys, count);
-    trainer_set_series(daemon->trainer, series, count);
+    if (daemon->follower != NULL)
+        follower_set_series(daemon->follower, keys, count);
+    else
+        trainer_set_series(daemon->trainer, series, count);
 }
 
 struct state_series daemon_live_series(const struct daemon *daemon,
@@ -122,6 +126,7 @@ static void take_settings(struct daemon *daemon)
     struct scorers *old = daemon->scorers;
     struct settings *settings_old = daemon->reloaded;
     struct line_arm arms[ARMS_MAX];
+    FAILPOINT("reload.apply");
     daemon->settings = daemon->reloaded = daemon->next;
     daemon->next = NULL;
     experiment_set(daemon->experiment, daemon->settings);
@@ -137,6 +142,7 @@ static void take_settings(struct daemon *daemon)
     scorers_free(old);
     settings_free(settings_old);
     swapper_look(daemon->swapper); /* an arm that comes back has generations on the disk */
+    FAILPOINT("reload.applied");
     log_info("settings are reloaded: %u arms", daemon->settings->arm_count);
 }
 
@@ -212,11 +218,13 @@ int daemon_reload(struct daemon *daemon, struct buffer *complaints, struct error
     if (check_is_file(daemon->config, err) != 0 ||
         settings_load(&settings, daemon->config, complaints, err) != 0)
         return err->code;
+    FAILPOINT("reload.read");
     if (!settings_may_reload(daemon->settings, settings, complaints)) {
         settings_free(settings);
         settings_place_complaints(complaints, daemon->config);
         return error_set(err, ERR_SETTINGS, "%s: nothing is reloaded", daemon->config);
     }
+    FAILPOINT("reload.checked");
     settings_free(daemon->next);
     daemon->next = settings;
     if (lists_stay(daemon->settings, settings))

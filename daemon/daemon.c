@@ -1,5 +1,6 @@
 #include "daemon/daemon.h"
 #include "base/clock.h"
+#include "base/failpoint.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "daemon/api.h"
@@ -13,9 +14,16 @@
 #include <unistd.h>
 
 #define KAFKA_WAIT_MS 30000 /* for a first answer, at start */
+#define TOPIC_BYTES_MAX 256 /* Kafka's own limit is 249 */
 #define LEAVE_MS 5000       /* for leaving the group and the last closings */
 
 static void leave(struct daemon *daemon);
+
+struct meta_place daemon_place(const struct daemon *daemon)
+{
+    const struct state_meta *meta = history_meta(daemon->history);
+    return (struct meta_place){meta->epoch, meta->swap};
+}
 
 /* -- what the stations say --------------------------------------------------------------------- */
 
@@ -37,11 +45,22 @@ static int64_t start_offset(bool items, int32_t partition, void *arg)
 static int assign(struct daemon *daemon, const int32_t *partitions, size_t count, struct error *err)
 {
     line_lock(daemon->line);
+    FAILPOINT("assign.load");
     int status = history_assign(daemon->history, partitions, count, err);
+    FAILPOINT("assign.loaded");
     if (status == 0)
         scorers_learned(daemon->scorers, NULL);
     line_unlock(daemon->line);
     return status;
+}
+
+/* The popular list, and what says whose it is, are of the instance that has partition 0. */
+static void publish_plainly(struct daemon *daemon)
+{
+    int32_t first = -1;
+    bool plain = history_partitions(daemon->history, &first, 1) > 0 && first == 0;
+    line_set_popular(daemon->line, plain);
+    publisher_set_plain(daemon->publisher, plain);
 }
 
 static void assigned(const int32_t *partitions, size_t count, void *arg)
@@ -55,6 +74,8 @@ static void assigned(const int32_t *partitions, size_t count, void *arg)
         return;
     }
     watch_forget_baselines(daemon->watch);
+    publish_plainly(daemon);
+    publisher_claim(daemon->publisher);
     renewal_start(daemon->renewal, CAUSE_EVENT, false);
 }
 
@@ -63,10 +84,13 @@ static void revoked(const int32_t *partitions, size_t count, void *arg)
     struct daemon *daemon = arg;
     log_info("consumer: %zu partitions revoked", count);
     line_lock(daemon->line);
+    FAILPOINT("assign.revoke");
     history_revoke(daemon->history, partitions, count);
+    FAILPOINT("assign.revoked");
     scorers_learned(daemon->scorers, NULL);
     line_unlock(daemon->line);
     watch_forget_baselines(daemon->watch);
+    publish_plainly(daemon);
 }
 
 static void records_ready(void *arg)
@@ -92,10 +116,28 @@ static void consumer_failed(const struct error *err, void *arg)
     fail(arg, err);
 }
 
+/* Versions from now on are comparable with those of the others under our prefix. */
+static void redis_met(const struct publisher_group *group, struct meta_place *place, void *arg)
+{
+    struct daemon *daemon = arg;
+    struct state_others others = {group->epoch, group->alive, group->swap_least, group->taken_over};
+    uint32_t epoch = place->epoch;
+    if (history_join(daemon->history, &others)) {
+        log_info("redis: others have published lists of our partitions; all are made anew");
+        renewal_start(daemon->renewal, CAUSE_ARMS, false);
+    }
+    *place = daemon_place(daemon);
+    if (place->epoch != epoch)
+        log_info("redis: lists are of epoch %" PRIu32 "%s", place->epoch,
+                 place->epoch == group->epoch ? ", with those of other instances" : "");
+}
+
 static void redis_up(void *arg)
 {
     struct daemon *daemon = arg;
-    log_info("redis: up");
+    if (!daemon->redis_up)
+        log_info("redis: up");
+    daemon->redis_up = true;
     daemon->redis_why[0] = '\0';
     daemon->redis_told_ms = 0;
     line_wake(daemon->line);
@@ -104,6 +146,7 @@ static void redis_up(void *arg)
 static void redis_down(const struct error *why, void *arg)
 {
     struct daemon *daemon = arg;
+    daemon->redis_up = false;
     snprintf(daemon->redis_why, sizeof daemon->redis_why, "%s", why->text);
     if (log_once_a_minute(&daemon->redis_told_ms))
         log_warn("redis: %s; lists wait, learning goes on", why->text);
@@ -174,7 +217,7 @@ static void close_parts(struct daemon *daemon)
     uv_close((uv_handle_t *)&daemon->sigint, NULL);
     uv_close((uv_handle_t *)&daemon->sighup, NULL);
     uv_close((uv_handle_t *)&daemon->sweep_timer, NULL);
-    daemon->closing = 11; /* the ten below, and one for having gone through them */
+    daemon->closing = 12; /* the eleven below, and one for having gone through them */
     pulse_close(&daemon->pulse);
     if (daemon->swapper != NULL)
         swapper_free(daemon->swapper, part_closed, daemon);
@@ -184,6 +227,8 @@ static void close_parts(struct daemon *daemon)
         http_close(daemon->http, part_closed, daemon);
     if (daemon->trainer != NULL)
         trainer_free(daemon->trainer, part_closed, daemon);
+    if (daemon->follower != NULL)
+        follower_free(daemon->follower, part_closed, daemon);
     if (daemon->renewal != NULL)
         renewal_free(daemon->renewal, part_closed, daemon);
     if (daemon->sweep != NULL)
@@ -196,11 +241,11 @@ static void close_parts(struct daemon *daemon)
         publisher_close(daemon->publisher, part_closed, daemon);
     if (daemon->consumer != NULL)
         consumer_close(daemon->consumer, LEAVE_MS / 2, part_closed, daemon);
-    daemon->closing -= (daemon->swapper == NULL) + (daemon->control == NULL) +
-                       (daemon->trainer == NULL) + (daemon->renewal == NULL) +
-                       (daemon->sweep == NULL) + (daemon->experiment == NULL) +
-                       (daemon->publisher == NULL) + (daemon->consumer == NULL) +
-                       (daemon->http == NULL) + (daemon->recorder == NULL);
+    daemon->closing -=
+        (daemon->swapper == NULL) + (daemon->control == NULL) + (daemon->trainer == NULL) +
+        (daemon->renewal == NULL) + (daemon->sweep == NULL) + (daemon->experiment == NULL) +
+        (daemon->publisher == NULL) + (daemon->consumer == NULL) + (daemon->http == NULL) +
+        (daemon->recorder == NULL) + (daemon->follower == NULL);
     part_closed(daemon);
 }
 
@@ -308,9 +353,14 @@ static int open_kafka(struct daemon *daemon, struct error *err)
 
 static int open_redis(struct daemon *daemon, struct error *err)
 {
-    static const struct publisher_hooks hooks = {redis_up, redis_down, redis_lost};
+    static const struct publisher_hooks hooks = {
+        .met = redis_met, .up = redis_up, .down = redis_down, .lost = redis_lost};
     struct publisher_settings settings;
-    settings_publisher(daemon->settings, history_meta(daemon->history)->nonce, &settings);
+    const struct state_meta *meta = history_meta(daemon->history);
+    char log[sizeof meta->cluster_id + TOPIC_BYTES_MAX + 32];
+    snprintf(log, sizeof log, "cluster %s, topic %s, %d partitions", meta->cluster_id,
+             daemon->settings->consumer.topic, (int)meta->partition_count);
+    settings_publisher(daemon->settings, meta, log, &settings);
     if (publisher_open(&daemon->publisher, &daemon->loop, &settings, &hooks, daemon, err) != 0)
         return error_wrap(err, "redis");
     return 0;
@@ -340,11 +390,14 @@ static void build_keepers(struct daemon *daemon)
     struct swapper_parts parts = {daemon->line,      daemon->history, daemon->scorers,
                                   daemon->publisher, daemon->renewal, daemon->watch};
     daemon->swapper = swapper_new(&daemon->loop, s->state.dir, (size_t)s->train.keep, &parts);
-    struct trainer_settings trainer = {daemon->config, s->train.every_ms,
+    struct trainer_settings trainer = {daemon->config, s->train.every_ms, s->train.timeout_ms,
                                        (uint64_t)s->train.min_events,
                                        (uint64_t)s->train.first_events};
     daemon->trainer = trainer_new(&daemon->loop, &trainer, daemon->line, daemon->history,
                                   generation_written, daemon);
+    if (s->train.follow[0] != '\0')
+        daemon->follower = follower_new(&daemon->loop, s->train.follow, s->state.dir,
+                                        daemon->history, daemon->swapper);
     daemon_tell_trainer(daemon);
     struct recorder_parts recorded = {daemon->line, daemon->consumer, daemon->publisher,
                                       daemon->history, daemon->watch};

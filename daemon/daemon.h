@@ -11,6 +11,7 @@
 #include "base/ids.h"
 #include "daemon/control.h"
 #include "daemon/experiment.h"
+#include "daemon/follower.h"
 #include "daemon/line.h"
 #include "daemon/recorder.h"
 #include "daemon/pulse.h"
@@ -38,6 +39,7 @@ struct daemon {
     struct renewal *sweep;   /* the slow one that renews expiries */
     struct swapper *swapper;
     struct trainer *trainer;
+    struct follower *follower; /* NULL: it trains by itself */
     struct recorder *recorder;
     struct control *control;
     struct http *http; /* NULL: none is wanted */
@@ -45,7 +47,7 @@ struct daemon {
     uv_timer_t deadline, sweep_timer;
     struct pulse pulse;
     int64_t began_ns, began_ms; /* monotonic; since 1970 */
-    bool kafka_up, draining, leaving;
+    bool kafka_up, redis_up, draining, leaving;
     char kafka_why[ERROR_TEXT_MAX], redis_why[ERROR_TEXT_MAX];
     int64_t kafka_told_ms, redis_told_ms;
     uint32_t questions;   /* about lists, waiting */
@@ -55,6 +57,9 @@ struct daemon {
 
 /* Runs until the end; the exit status is 0 or -code of err. */
 int daemon_run(const struct settings *settings, const char *config, struct error *err);
+
+/* What the versions of lists scored now begin and end with. */
+struct meta_place daemon_place(const struct daemon *daemon);
 
 /* daemon/arms.c: makes what the arms need, for the line and the trainer too. */
 void daemon_build_arms(struct daemon *daemon);

@@ -1,53 +1,17 @@
-#include "daemon/experiment.h"
+#include "daemon/experiment_internal.h"
 #include "base/hash.h"
-#include "base/json.h"
 #include "base/log.h"
 #include "base/mem.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define LOOK_MS 1000
-#define NOTE "experiment"
 
 const char *const experiment_phase_names[] = {"waiting", "running", "ended"};
 
-struct arm_state {
-    bool stopped;
-    char why[STOP_REASON_MAX];
-};
-
-struct experiment {
-    const struct settings *settings;
-    struct history *history;
-    struct watch *watch;
-    void (*change)(void *arg);
-    void *arg;
-    struct arms assignment; /* in force, like the next three */
-    enum experiment_phase phase;
-    uint64_t trials[ARMS_MAX];  /* 0: a shadow's; counted in while it runs, shown after */
-    uint64_t fingerprint;       /* of settings, phase and who is stopped */
-    uint64_t noted_fingerprint; /* of what the state was last run with */
-    uint64_t known[TRIALS_MAX]; /* [known_count] trials of all arms that the experiment ever had */
-    size_t known_count;
-    struct arm_state states[ARMS_MAX]; /* by arm of the settings; decided */
-    struct scoreboard scoreboard;
-    bool counted;    /* users were, under the experiment's id */
-    uint64_t shares; /* under which they were: see shares_of; 0: the experiment has not run */
-    bool ratio_told;
-    uv_timer_t timer;
-    void (*freed)(void *arg);
-    void *freed_arg;
-};
-
 /* -- what is in force -------------------------------------------------------------------------- */
-
-static bool is_unset(int64_t ms)
-{
-    return ms == INT64_MIN || ms == INT64_MAX;
-}
 
 static enum experiment_phase phase_now(const struct experiment *experiment)
 {
@@ -56,9 +20,10 @@ static enum experiment_phase phase_now(const struct experiment *experiment)
     int64_t end_ms = experiment->settings->experiment.end_ms;
     if (now_ms == INT64_MIN) /* no partition is assigned (yet): nothing is known */
         return experiment->phase;
-    if (!is_unset(end_ms) && now_ms >= end_ms)
+    if (!experiment_is_unset(end_ms) && now_ms >= end_ms)
         return EXPERIMENT_ENDED;
-    return is_unset(start_ms) || now_ms >= start_ms ? EXPERIMENT_RUNNING : EXPERIMENT_WAITING;
+    return experiment_is_unset(start_ms) || now_ms >= start_ms ? EXPERIMENT_RUNNING
+                                                               : EXPERIMENT_WAITING;
 }
 
 static bool has_users(const struct experiment *experiment, uint32_t arm)
@@ -156,139 +121,6 @@ static void take_force(struct experiment *experiment)
     experiment->fingerprint = fingerprint_of(experiment);
 }
 
-/* -- the note ---------------------------------------------------------------------------------- */
-
-/* As text: JSON's numbers are too short for it. */
-static void write_hash(struct json_writer *w, const char *key, uint64_t hash)
-{
-    char text[17];
-    snprintf(text, sizeof text, "%016" PRIx64, hash);
-    json_text(w, key, text);
-}
-
-static uint64_t hash_from(struct slice hex)
-{
-    char text[17];
-    snprintf(text, sizeof text, "%.*s", SLICE_ARG(hex));
-    return strtoull(text, NULL, 16);
-}
-
-static uint64_t read_hash(const struct json *json, const char *key)
-{
-    return hash_from(json_get_string(json, key, SLICE("0")));
-}
-
-static const struct settings_arm *control_of(const struct settings *settings)
-{
-    uint32_t i = 0;
-    while (!settings->arms[i].control)
-        i++;
-    return &settings->arms[i];
-}
-
-static void write_note(const struct experiment *experiment)
-{
-    struct buffer text = {0};
-    struct json_writer w = {&text, false};
-    const struct settings *settings = experiment->settings;
-    json_begin_object(&w, NULL);
-    json_text(&w, "id", settings->experiment.id);
-    write_hash(&w, "in_force", experiment->noted_fingerprint);
-    json_int(&w, "phase", experiment->phase);
-    json_begin_array(&w, "arms");
-    for (uint32_t i = 0; i < settings->arm_count; i++) {
-        const struct scoreboard_arm *arm = &experiment->scoreboard.arms[i];
-        json_begin_object(&w, NULL);
-        json_text(&w, "name", settings->arms[i].name);
-        json_bool(&w, "stopped", experiment->states[i].stopped);
-        json_text(&w, "why", experiment->states[i].why);
-        json_real(&w, "hit20_evidence", arm->hit20_test.evidence);
-        json_real(&w, "mrr20_evidence", arm->mrr20_test.evidence);
-        json_end_object(&w);
-    }
-    json_end_array(&w);
-    json_begin_array(&w, "trials");
-    for (size_t i = 0; i < experiment->known_count; i++)
-        write_hash(&w, NULL, experiment->known[i]);
-    json_end_array(&w);
-    json_text(&w, "control", control_of(settings)->name);
-    json_real(&w, "scale", settings->experiment.scale);
-    json_bool(&w, "counted", experiment->counted);
-    write_hash(&w, "shares", experiment->shares);
-    json_bool(&w, "ratio_void", experiment->scoreboard.ratio_void);
-    json_real(&w, "ratio_evidence", experiment->scoreboard.ratio_test.evidence);
-    json_end_object(&w);
-    if (!slice_equal(history_note(experiment->history, NOTE), buffer_slice(&text)))
-        history_set_note(experiment->history, NOTE, buffer_slice(&text));
-    buffer_deinit(&text);
-}
-
-/* Evidence against another control, or by another test, is none of this one's. */
-static bool is_same_test(const struct experiment *experiment, const struct json *json)
-{
-    const struct settings *settings = experiment->settings;
-    struct slice control = json_get_string(json, "control", SLICE(""));
-    return slice_equal(control, slice_of(control_of(settings)->name)) &&
-           json_get_number(json, "scale", 0) == settings->experiment.scale;
-}
-
-static void read_trials(struct experiment *experiment, const struct json *trials)
-{
-    experiment->known_count = 0;
-    for (size_t i = 0; i < json_count(trials) && i < TRIALS_MAX; i++)
-        experiment->known[experiment->known_count++] =
-            hash_from(json_to_string(json_at(trials, i), SLICE("0")));
-}
-
-static void read_arm(struct experiment *experiment, const struct json *noted, bool same_test)
-{
-    struct slice name = json_get_string(noted, "name", SLICE(""));
-    for (uint32_t i = 0; i < experiment->settings->arm_count; i++) {
-        if (!slice_equal(name, slice_of(experiment->settings->arms[i].name)))
-            continue;
-        experiment->states[i].stopped = json_get_bool(noted, "stopped", false);
-        snprintf(experiment->states[i].why, STOP_REASON_MAX, "%.*s",
-                 SLICE_ARG(json_get_string(noted, "why", SLICE(""))));
-        struct scoreboard_arm *arm = &experiment->scoreboard.arms[i];
-        if (!same_test)
-            continue;
-        arm->hit20_test.evidence = json_get_number(noted, "hit20_evidence", 0);
-        arm->mrr20_test.evidence = json_get_number(noted, "mrr20_evidence", 0);
-    }
-}
-
-/* What the state knows of this experiment; of another: nothing. */
-static struct json *parse_note(const struct experiment *experiment)
-{
-    struct error err = {0};
-    struct slice note = history_note(experiment->history, NOTE);
-    struct json *json = note.length > 0 ? json_parse(note, &err) : NULL;
-    struct slice id = json_get_string(json, "id", SLICE(""));
-    if (json != NULL && slice_equal(id, slice_of(experiment->settings->experiment.id)))
-        return json;
-    json_free(json);
-    return NULL;
-}
-
-static void read_note(struct experiment *experiment)
-{
-    memset(experiment->states, 0, sizeof experiment->states);
-    experiment->scoreboard = (struct scoreboard){0};
-    struct json *json = parse_note(experiment);
-    const struct json *arms = json_get(json, "arms");
-    bool starts_later = !is_unset(experiment->settings->experiment.start_ms);
-    experiment->phase = (enum experiment_phase)json_get_int(
-        json, "phase", starts_later ? EXPERIMENT_WAITING : EXPERIMENT_RUNNING);
-    for (size_t i = 0; i < json_count(arms); i++)
-        read_arm(experiment, json_at(arms, i), is_same_test(experiment, json));
-    read_trials(experiment, json_get(json, "trials"));
-    experiment->counted = json_get_bool(json, "counted", false);
-    experiment->shares = read_hash(json, "shares");
-    experiment->scoreboard.ratio_void = json_get_bool(json, "ratio_void", false);
-    experiment->scoreboard.ratio_test.evidence = json_get_number(json, "ratio_evidence", 0);
-    json_free(json);
-}
-
 /* -- looking ----------------------------------------------------------------------------------- */
 
 static struct sequential_test test_of(const struct experiment *experiment)
@@ -370,7 +202,7 @@ static void look(uv_timer_t *timer)
         if (has_users(experiment, i) && !experiment->settings->arms[i].control &&
             !experiment->settings->arms[i].shadow)
             changes |= guard(experiment, i);
-    write_note(experiment);
+    experiment_write_note(experiment);
     if (changes)
         experiment->change(experiment->arg);
 }
@@ -382,22 +214,22 @@ void experiment_apply(struct experiment *experiment)
     take_force(experiment);
     experiment_look(experiment);
     experiment->noted_fingerprint = experiment->fingerprint;
-    write_note(experiment);
+    experiment_write_note(experiment);
 }
 
 void experiment_set(struct experiment *experiment, const struct settings *settings)
 {
-    write_note(experiment); /* of the old arms: the same id and name find themselves in it */
+    /* Of the old arms: the same id and name find themselves in it. */
+    experiment_write_note(experiment);
     experiment->settings = settings;
-    read_note(experiment);
+    experiment_read_note(experiment);
 }
 
 void experiment_begin(struct experiment *experiment)
 {
-    bool is_first = history_note(experiment->history, NOTE).length == 0;
-    if (is_first) {
+    if (!experiment_has_note(experiment)) {
         experiment->noted_fingerprint = experiment->fingerprint;
-        write_note(experiment);
+        experiment_write_note(experiment);
     } else if (experiment->noted_fingerprint != experiment->fingerprint) {
         experiment->change(experiment->arg);
     }
@@ -493,10 +325,7 @@ struct experiment *experiment_new(uv_loop_t *loop, const struct settings *settin
         .settings = settings, .history = history, .watch = watch, .change = change, .arg = arg};
     uv_timer_init(loop, &experiment->timer);
     experiment->timer.data = experiment;
-    read_note(experiment);
-    struct json *json = parse_note(experiment);
-    experiment->noted_fingerprint = read_hash(json, "in_force");
-    json_free(json);
+    experiment_read_note(experiment);
     take_force(experiment);
     experiment_look(experiment);
     return experiment;

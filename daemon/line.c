@@ -1,54 +1,11 @@
-#include "daemon/line.h"
+#include "daemon/line_internal.h"
 #include "base/clock.h"
+#include "base/failpoint.h"
 #include "base/log.h"
 #include "base/mem.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-struct standstill { /* somebody who wants the line to stand still */
-    struct standstill *next;
-    void (*told)(void *arg);
-    void *arg;
-};
-
-struct line {
-    uv_loop_t *loop;
-    struct line_settings settings;
-    struct consumer *consumer;
-    struct history *history;
-    struct scorers *scorers;
-    struct publisher *publisher;
-    struct watch *watch;
-    struct line_arm arms[ARMS_MAX];
-    struct budget budgets[ARMS_MAX];
-    void (*spilled)(void *arg);
-    void *arg;
-
-    struct batch batch;
-    struct waiting *waiting;
-    struct slate slates[2];           /* one in the score station, one in the send station */
-    struct slate *at_score, *at_send; /* NULL: the station is empty */
-    bool scored;                      /* at_score is finished and waits for the send station */
-    uv_work_t score_work;
-    uv_mutex_t reading; /* held by a worker that reads history and scorers */
-    uv_idle_t turn;
-    struct settling *settling;
-    bool stop_learning, stop;
-    struct standstill *holds; /* waiting, in the order of asking */
-    bool holding; /* neither learns nor scores: somebody holds, or waits for the worker */
-    bool held;    /* somebody holds */
-    bool passing; /* one has let go: a turn for the line before the next holds */
-    void (*stopped)(void *arg);
-    void *stopped_arg;
-    bool spill;
-    int64_t popular_ms; /* when the popular list was last scored */
-    bool popular_stale;
-    struct line_figures figures;
-    int64_t dead_told_ms;
-    void (*freed)(void *arg);
-    void *freed_arg;
-};
 
 struct line_figures *line_figures(struct line *line)
 {
@@ -141,24 +98,36 @@ static void send_dead_letters(struct line *line)
     }
 }
 
+/* While the disk fails, what is learned waits in memory, as long as there is room for it. */
+static bool has_room(const struct line *line)
+{
+    return settling_trouble(line->settling) == NULL || !history_is_full(line->history);
+}
+
 static bool may_learn(const struct line *line)
 {
     bool score_station_busy = line->at_score != NULL && !line->scored;
     bool users_wait = waiting_has_fresh(line->waiting) && publisher_is_up(line->publisher);
-    return !line->stop_learning && !line->holding && !settling_failed(line->settling) &&
-           !score_station_busy && !users_wait && !history_dead_full(line->history);
+    return !line->stop_learning && !line->still.wanted && has_room(line) && !score_station_busy &&
+           !users_wait && !history_dead_full(line->history);
 }
 
 /* Takes and learns one batch; true if more may be waiting in Kafka. */
 static bool learn(struct line *line)
 {
+    if (history_ready(line->history, NULL) != 0)
+        return false; /* the next commit says why, and mends it if it can */
     size_t taken = consumer_take(line->consumer, &line->batch, line->settings.batch_events);
-    if (taken == 0)
+    if (taken == 0) {
+        history_rest(line->history);
         return false;
+    }
     int64_t begin_ns = clock_monotonic_ns();
     watch_batch(line->watch);
     struct learned learned;
+    FAILPOINT("learn.taken");
     history_learn(line->history, &line->batch, observe, line, &learned);
+    FAILPOINT("learn.learned");
     scorers_learned(line->scorers, &learned);
     for (size_t i = 0; i < learned.user_count; i++)
         line_queue(line, learned.users[i], CAUSE_EVENT);
@@ -188,6 +157,18 @@ static bool popular_is_due(const struct line *line)
            clock_monotonic_ns() / 1000000 - line->popular_ms >= LINE_POPULAR_MS;
 }
 
+/* A partition has gone since its user began to wait: its next owner publishes the list, and should
+ * it come back, the state knows that the user is owed. */
+static bool is_of_another(struct line *line, struct user *user)
+{
+    if (history_is_assigned(line->history, user->partition))
+        return false;
+    user->queued = false;
+    waiting_resolve(line->waiting, user->cause);
+    history_unpin(line->history, user);
+    return true;
+}
+
 /* Fresh users first; the rest of the slate is for renewals. */
 static void fill_slate(struct line *line, struct slate *slate)
 {
@@ -195,7 +176,8 @@ static void fill_slate(struct line *line, struct slate *slate)
     slate_clear(slate);
     while (slate->count < line->settings.batch_users &&
            (user = waiting_next(line->waiting)) != NULL)
-        add_user(line, slate, user);
+        if (!is_of_another(line, user))
+            add_user(line, slate, user);
     if (popular_is_due(line)) {
         line->popular_stale = false;
         line->popular_ms = clock_monotonic_ns() / 1000000;
@@ -217,6 +199,7 @@ static void score_on_worker(uv_work_t *work)
 {
     struct line *line = work->data;
     line_lock(line);
+    FAILPOINT("publish.score");
     scorers_run(line->scorers, line->at_score);
     line_unlock(line);
 }
@@ -225,6 +208,7 @@ static void score_done(uv_work_t *work, int status)
 {
     struct line *line = work->data;
     (void)status;
+    FAILPOINT("publish.scored");
     line->scored = true;
     line->figures.score_s +=
         (double)(clock_monotonic_ns() - line->at_score->oldest_score_ns) * 1e-9;
@@ -234,7 +218,7 @@ static void score_done(uv_work_t *work, int status)
 static bool may_score(const struct line *line)
 {
     bool wanted = waiting_has_any(line->waiting) || popular_is_due(line);
-    return wanted && line->at_score == NULL && !line->holding && !line->stop &&
+    return wanted && line->at_score == NULL && !line->still.wanted && !line->stop &&
            publisher_is_up(line->publisher);
 }
 
@@ -247,132 +231,6 @@ static void score(struct line *line)
     line->scored = false;
     line->score_work.data = line;
     uv_queue_work(line->loop, &line->score_work, score_on_worker, score_done);
-}
-
-/* -- send -------------------------------------------------------------------------------------- */
-
-static void put_back(struct line *line, const struct slate_list *list)
-{
-    struct user *user = list->user;
-    if (list->oldest_event_ms != 0 &&
-        (user->oldest_event_ms == 0 || list->oldest_event_ms < user->oldest_event_ms)) {
-        user->oldest_event_ms = list->oldest_event_ms;
-        user->oldest_ts_ms = list->oldest_ts_ms;
-    }
-    line_queue(line, user, list->cause);
-}
-
-/* The list that Redis has from now on, as the user's record is told. */
-static void acknowledge(struct line *line, const struct slate_list *list, uint32_t *items)
-{
-    for (uint32_t i = 0; i < list->count; i++)
-        items[i] = list->items[i].item;
-    if (list->user == NULL)
-        watch_popular(line->watch, items, list->count);
-    else if (list->outcome == SLATE_HELD)
-        history_acknowledge(line->history, list->user, &list->version, user_list(list->record),
-                            list->record->list_count, false);
-    else
-        history_acknowledge(line->history, list->user, &list->version, items, list->count,
-                            list->changed);
-}
-
-/* A published list's fate: Redis has it, it is held back, or its user waits again. */
-static void settle_list(struct line *line, const struct slate_list *list, enum hold hold,
-                        uint32_t *items)
-{
-    bool resolved = list->outcome != SLATE_UNSENT;
-    if (resolved)
-        acknowledge(line, list, items);
-    if (list->user == NULL)
-        return;
-    waiting_resolve(line->waiting, list->cause);
-    if (!resolved)
-        put_back(line, list);
-    line->figures.lists[list->cause] += resolved && hold == HOLD_NOTHING;
-    line->figures.held[hold] += hold != HOLD_NOTHING;
-}
-
-static uint32_t longest_list(const struct slate *slate)
-{
-    uint32_t longest = 1;
-    for (size_t i = 0; i < slate->count; i++)
-        if (slate->lists[i].count > longest)
-            longest = slate->lists[i].count;
-    return longest;
-}
-
-static void sent(struct slate *slate, void *arg)
-{
-    struct line *line = arg;
-    uint32_t *items = mem_array(NULL, longest_list(slate), sizeof *items);
-    bool all = true;
-    for (size_t i = 0; i < slate->count; i++) {
-        const struct slate_list *list = &slate->lists[i];
-        if (list->outcome != SLATE_UNSENT)
-            watch_list(line->watch, list);
-        if (!list->shadow)
-            settle_list(line, list, (enum hold)list->hold, items);
-        if (list->user != NULL)
-            history_unpin(line->history, list->user);
-        all &= list->outcome != SLATE_UNSENT;
-    }
-    free(items);
-    slate_clear(slate);
-    line->figures.slates++;
-    if (line->at_send == slate) /* one that was given up never got there */
-        line->at_send = NULL;
-    waiting_tell(line->waiting, all);
-    line_wake(line);
-}
-
-/* The list in Redis is from before the arms changed, maybe another arm's: it must not stay. */
-static bool is_of_other_arms(const struct line *line, const struct slate_list *list)
-{
-    return list->record != NULL &&
-           list->record->acked_swap < history_meta(line->history)->arms_swap;
-}
-
-/* What is not for Redis goes to the end: shadows, and what the budget holds back. */
-static void sort_out(struct line *line, struct slate *slate)
-{
-    slate->to_send = 0;
-    for (size_t i = 0; i < slate->count; i++) {
-        struct slate_list list = slate->lists[i];
-        bool is_stale = slate_list_is_stale(&list); /* one is sent while the next is scored */
-        list.changed |= is_stale;
-        if (!list.shadow && !is_stale && !is_of_other_arms(line, &list))
-            list.hold =
-                budget_decide(&line->budgets[list.arm], &line->arms[list.arm].budget, &list);
-        if (list.shadow || list.hold != HOLD_NOTHING)
-            list.outcome = SLATE_HELD;
-        slate->lists[i] = list;
-        if (list.outcome == SLATE_HELD)
-            continue;
-        slate->lists[i] = slate->lists[slate->to_send];
-        slate->lists[slate->to_send++] = list;
-    }
-}
-
-/* Redis went away while a slate waited: its users are owed. */
-static void give_up_slate(struct line *line)
-{
-    struct slate *slate = line->at_score;
-    for (size_t i = 0; i < slate->count; i++)
-        slate->lists[i].outcome = slate->lists[i].shadow ? SLATE_HELD : SLATE_UNSENT;
-    line->at_score = NULL;
-    line->scored = false;
-    sent(slate, line);
-}
-
-static void send_slate(struct line *line)
-{
-    struct slate *slate = line->at_score;
-    line->at_score = NULL;
-    line->scored = false;
-    line->at_send = slate;
-    sort_out(line, slate);
-    publisher_send(line->publisher, slate, sent, line);
 }
 
 /* -- settle ------------------------------------------------------------------------------------ */
@@ -394,28 +252,23 @@ struct settling *line_settling(struct line *line)
 
 void line_hold(struct line *line, void (*held)(void *arg), void *arg)
 {
-    struct standstill **at = &line->holds;
-    while (*at != NULL)
-        at = &(*at)->next;
-    *at = mem_alloc(sizeof **at);
-    **at = (struct standstill){NULL, held, arg};
+    if (line->stop) /* who asks now may be gone before he could be told */
+        return;
+    standstill_ask(&line->still, held, arg);
     line_wake(line);
 }
 
 void line_release(struct line *line)
 {
-    line->holding = line->held = false;
-    line->passing = true;
+    standstill_release(&line->still);
     line_wake(line);
 }
 
-static void tell_first_hold(struct line *line)
+void line_set_popular(struct line *line, bool ours)
 {
-    struct standstill *hold = line->holds;
-    line->holds = hold->next;
-    line->held = true;
-    hold->told(hold->arg); /* may release */
-    free(hold);
+    line->popular_stale |= ours && !line->popular_ours;
+    line->popular_ours = ours;
+    line_wake(line);
 }
 
 void line_stop_learning(struct line *line)
@@ -446,11 +299,10 @@ void line_stop(struct line *line, void (*stopped)(void *arg), void *arg)
 /* Those who wait for the worker to be done. */
 static void tell_quiet(struct line *line)
 {
-    if ((line->at_score != NULL && !line->scored) || line->held)
+    if ((line->at_score != NULL && !line->scored) || line->still.held)
         return;
-    if (line->holding && line->holds != NULL)
-        tell_first_hold(line);
-    if (line->held || (line->stop && line->holds != NULL))
+    standstill_tell(&line->still);
+    if (line->still.held || (line->stop && line->still.first != NULL))
         return;
     void (*stopped)(void *arg) = line->stopped;
     line->stopped = NULL;
@@ -462,22 +314,21 @@ static void turn(uv_idle_t *idle)
 {
     struct line *line = idle->data;
     uv_idle_stop(idle);
-    line->holding |= line->holds != NULL && (!line->passing || line->stop);
+    standstill_begin_turn(&line->still, line->stop);
     tell_quiet(line);
     if (line->stop)
         return;
     waiting_tell(line->waiting, true); /* those who asked while nobody waited */
     if (line->scored && !publisher_is_up(line->publisher))
-        give_up_slate(line);
+        line_give_up_slate(line);
     if (line->scored && line->at_send == NULL)
-        send_slate(line);
+        line_send_slate(line);
     if (may_learn(line) && learn(line))
         line_wake(line);
     if (may_score(line))
         score(line);
-    if (line->passing && line->holds != NULL)
+    if (standstill_end_turn(&line->still))
         line_wake(line);
-    line->passing = false;
     if (line->spill && line_queued(line) == 0) {
         line->spill = false;
         line->spilled(line->arg);
@@ -515,10 +366,7 @@ struct line *line_new(uv_loop_t *loop, const struct line_settings *settings,
 static void turn_closed(uv_handle_t *handle)
 {
     struct line *line = handle->data;
-    for (struct standstill *next, *hold = line->holds; hold != NULL; hold = next) {
-        next = hold->next;
-        free(hold);
-    }
+    standstill_deinit(&line->still);
     batch_deinit(&line->batch);
     uv_mutex_destroy(&line->reading);
     slate_deinit(&line->slates[0]);

@@ -73,6 +73,8 @@ const struct metric_row metrics_rows[] = {
      .help = "How often training is scheduled (train.every)."},
     {"freshet_trainer_last_duration_seconds", METRIC_GAUGE, "seconds",
      .help = "How long the last training took."},
+    {GAUGE("train_follow_failing"),
+     .help = "1 while the generations of train.follow cannot be taken over; 0 where none is set."},
     {COUNTER("trainer_runs"), .help = "Trainings begun since the process began."},
     {COUNTER("trainer_failures"), .help = "Trainings that failed."},
 

@@ -70,6 +70,14 @@ static void check_group(struct loading *loading)
                  "must not be empty");
 }
 
+static void check_follow(struct loading *loading)
+{
+    const struct settings *settings = loading->settings;
+    if (strcmp(settings->train.follow, settings->state.dir) == 0)
+        complain_of_two(loading, "train.follow", "state.dir",
+                        "must be another instance's, not the same as");
+}
+
 /* The earliest a list may go, jitter included, must be later than its next renewal. */
 static void check_expiry(struct loading *loading)
 {
@@ -137,6 +145,38 @@ static void check_http(struct loading *loading)
         complain(loading, line, "http.listen", "beyond this machine it needs http.token");
 }
 
+/* The files are tried; where in the settings a complaint belongs is the word it begins with. */
+static void check_tls_files(struct loading *loading)
+{
+    struct tls_settings tls = settings_tls(loading->settings);
+    struct error err;
+    if (tls_check(&tls, &err) == 0)
+        return;
+    char key[64];
+    snprintf(key, sizeof key, "%.*s", (int)strcspn(err.text, ":"), err.text);
+    complain(loading, line_of(loading, key), key, "%s", err.text + strlen(key) + 2);
+}
+
+static void check_tls(struct loading *loading)
+{
+    static const char *const needs_tls[] = {"redis.tls.ca_file", "redis.tls.cert_file",
+                                            "redis.tls.key_file", "redis.tls.server_name"};
+    const struct settings *s = loading->settings;
+    for (size_t i = 0; i < sizeof needs_tls / sizeof *needs_tls && !s->redis.tls_enabled; i++)
+        if (line_of(loading, needs_tls[i]) > 0)
+            complain(loading, line_of(loading, needs_tls[i]), needs_tls[i],
+                     "does nothing without redis.tls.enabled: true");
+    if (!s->redis.tls_enabled)
+        return;
+    if ((s->redis.tls_cert_file[0] != '\0') != (s->redis.tls_key_file[0] != '\0'))
+        complain_of_two(loading, "redis.tls.cert_file", "redis.tls.key_file", "needs");
+    else
+        check_tls_files(loading);
+    if (s->redis.address[0] == '/' && s->redis.tls_server_name[0] == '\0')
+        complain(loading, line_of(loading, "redis.tls.enabled"), "redis.tls.server_name",
+                 "is needed where redis.address is a socket's path");
+}
+
 static void check_redis(struct loading *loading)
 {
     struct address address;
@@ -150,6 +190,7 @@ static void check_redis(struct loading *loading)
         loading->settings->redis.password[0] == '\0' && line_of(loading, "redis.password") == 0)
         complain(loading, line_of(loading, "redis.username"), "redis.username",
                  "needs redis.password as well");
+    check_tls(loading);
 }
 
 static void check_state(struct loading *loading)
@@ -169,6 +210,7 @@ void settings_check(struct loading *loading)
 {
     check_topics(loading);
     check_group(loading);
+    check_follow(loading);
     check_state(loading);
     check_terms(loading);
     check_expiry(loading);

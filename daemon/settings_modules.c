@@ -104,11 +104,23 @@ void settings_train(const struct settings *settings, struct train_settings *out)
     };
 }
 
-void settings_publisher(const struct settings *settings, const char *nonce,
-                        struct publisher_settings *out)
+struct tls_settings settings_tls(const struct settings *settings)
+{
+    return (struct tls_settings){
+        .enabled = settings->redis.tls_enabled,
+        .ca_file = settings->redis.tls_ca_file,
+        .cert_file = settings->redis.tls_cert_file,
+        .key_file = settings->redis.tls_key_file,
+        .server_name = settings->redis.tls_server_name,
+    };
+}
+
+void settings_publisher(const struct settings *settings, const struct state_meta *meta,
+                        const char *log, struct publisher_settings *out)
 {
     *out = (struct publisher_settings){
-        .redis = {.address = settings->redis.address,
+        .redis = {.tls = settings_tls(settings),
+                  .address = settings->redis.address,
                   .username = settings->redis.username,
                   .password = settings->redis.password,
                   .database = (int)settings->redis.database,
@@ -118,6 +130,8 @@ void settings_publisher(const struct settings *settings, const char *nonce,
         .expiry_ms = settings->lists.expiry_ms,
         .expiry_jitter = settings->lists.expiry_jitter,
         .changes_max = settings->lists.changes_max,
-        .nonce = nonce,
+        .nonce = meta->nonce,
+        .log = log,
+        .place = {.epoch = meta->epoch, .swap = meta->swap},
     };
 }

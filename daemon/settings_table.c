@@ -185,6 +185,9 @@ const struct row settings_rows[] = {
     {"train.first_events", ROW_INT, AT(train.first_events), 1, ANY_COUNT, .standard = "1000",
      .restart = true,
      .sentence = "The first run begins with that many events; fewer are never trained on."},
+    {"train.timeout", ROW_DURATION, AT(train.timeout_ms), SECONDS, 3650 * DAYS, .standard = "6h",
+     .restart = true,
+     .sentence = "A run that takes longer is ended, and counts as one that failed."},
     {"train.iterations", ROW_INT, AT(train.iterations), 1, 1000, .standard = "12",
      .sentence = "Iterations from a cold start."},
     {"train.warm_iterations", ROW_INT, AT(train.warm_iterations), 1, 1000, .standard = "4",
@@ -194,6 +197,9 @@ const struct row settings_rows[] = {
     {"train.seed", ROW_INT, AT(train.seed), 0, 9007199254740991.0, .standard = "1",
      .sentence = "Where random numbers begin; the same log, settings and seed give the same "
                  "generation."},
+    {"train.follow", ROW_TEXT, AT(train.follow), .standard = "", .restart = true,
+     .sentence = "A directory that has the `generations` of another instance in it, its state.dir "
+                 "or a copy: they are taken over, and nothing is trained here; empty: it trains."},
     {"train.keep", ROW_INT, AT(train.keep), 1, 1000, .standard = "5", .restart = true,
      .sentence = "Generations kept to roll back to."},
     {"train.gate", ROW_REAL, AT(train.gate), 0, 1, .standard = "0.05",
@@ -300,6 +306,18 @@ const struct row settings_rows[] = {
      .sentence = "The user of AUTH; empty for Redis's own default."},
     {"redis.password", ROW_SECRET, AT(redis.password), .standard = "", .restart = true,
      .sentence = "The password of AUTH; empty for none."},
+    {"redis.tls.enabled", ROW_BOOL, AT(redis.tls_enabled), .standard = "false", .restart = true,
+     .sentence = "Whether the connection is TLS (1.2 or newer); the server's certificate and name "
+                 "are verified then."},
+    {"redis.tls.ca_file", ROW_TEXT, AT(redis.tls_ca_file), .standard = "", .restart = true,
+     .sentence = "The certificates, in PEM, of the authorities to believe; empty: the system's."},
+    {"redis.tls.cert_file", ROW_TEXT, AT(redis.tls_cert_file), .standard = "", .restart = true,
+     .sentence = "A certificate of our own, in PEM, with its chain behind it; empty for none. The "
+                 "files are read at each connect."},
+    {"redis.tls.key_file", ROW_TEXT, AT(redis.tls_key_file), .standard = "", .restart = true,
+     .sentence = "Its private key, in PEM, without a password; for our eyes alone (mode 0600)."},
+    {"redis.tls.server_name", ROW_TEXT, AT(redis.tls_server_name), .standard = "", .restart = true,
+     .sentence = "Whom the server's certificate must be for; empty: the host of redis.address."},
     {"redis.prefix", ROW_TEXT, AT(redis.prefix), .standard = "rec:", .restart = true,
      .sentence = "What every key begins with; one prefix a tenant."},
     {"redis.database", ROW_INT, AT(redis.database), 0, 1023, .standard = "0", .restart = true,

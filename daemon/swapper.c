@@ -1,4 +1,5 @@
 #include "daemon/swapper.h"
+#include "base/failpoint.h"
 #include "base/log.h"
 #include "base/mem.h"
 
@@ -34,6 +35,8 @@ static int load(struct swapper *swapper, uint64_t series, uint64_t number,
 {
     char path[PATH_MAX];
     generation_path(path, sizeof path, swapper->state_dir, series, number);
+    if (FAILPOINT_FAILS("swap.load"))
+        return error_set(err, ERR_IO, "%s: a failpoint", path);
     if (generation_read(generation, path, err) != 0)
         return err->code;
     if (generation_prepare(*generation, err) == 0)
@@ -49,11 +52,10 @@ static struct generation *live_generation(struct swapper *swapper, uint64_t seri
                                           const struct scorers *old)
 {
     const struct state_series *live = history_series(swapper->parts.history, series);
-    const struct generation *known = old != NULL ? scorers_generation(old, series) : NULL;
     struct generation *generation = NULL;
     struct error err = {0};
-    if (known != NULL)
-        return generation_share((struct generation *)(uintptr_t)known);
+    if (old != NULL && (generation = scorers_share_generation(old, series)) != NULL)
+        return generation;
     if (live == NULL || live->generation == 0)
         return NULL;
     if (load(swapper, series, live->generation, &generation, &err) != 0)
@@ -152,15 +154,21 @@ static void line_held(void *arg)
 {
     struct swapper *swapper = arg;
     bool arms = swapper->candidate == NULL;
+    FAILPOINT("swap.held");
     history_take_swap(swapper->parts.history);
     if (arms)
         apply_arms(swapper);
     else
         install(swapper);
+    const struct state_meta *meta = history_meta(swapper->parts.history);
+    publisher_set_place(swapper->parts.publisher, &(struct meta_place){meta->epoch, meta->swap});
+    FAILPOINT("swap.installed");
     line_release(swapper->parts.line);
     renewal_start(swapper->parts.renewal, arms ? CAUSE_ARMS : CAUSE_GENERATION, false);
+    FAILPOINT("swap.owed");
     if (!arms)
         prune(swapper);
+    FAILPOINT("swap.pruned");
     finish(swapper, NULL);
 }
 
@@ -168,6 +176,7 @@ static void swap_durable(const struct error *err, void *arg)
 {
     struct swapper *swapper = arg;
     struct settling *settling = line_settling(swapper->parts.line);
+    FAILPOINT("swap.durable");
     if (err == NULL)
         line_hold(swapper->parts.line, line_held, swapper);
     else if (!settling_is_closed(settling)) /* not on the disk: once more */
@@ -201,6 +210,7 @@ static void announce(struct swapper *swapper)
     uint64_t newest = series_now(swapper).newest_generation;
     newest = swapper->number > newest ? swapper->number : newest;
     if (history_announce_swap(swapper->parts.history, swapper->series, swapper->number, newest)) {
+        FAILPOINT("swap.announced");
         make_durable(swapper);
         return;
     }
@@ -236,6 +246,7 @@ static void loaded(uv_work_t *work, int status)
 {
     struct swapper *swapper = work->data;
     (void)status;
+    FAILPOINT("swap.loaded");
     swapper->loading = false;
     if (swapper->freed != NULL) {
         free_now(swapper);

@@ -1,5 +1,6 @@
 /* Generations to and from the bytes of a file. */
 #include "base/buffer.h"
+#include "base/failpoint.h"
 #include "base/hash.h"
 #include "base/mem.h"
 #include "consumer/event.h"
@@ -106,7 +107,7 @@ static char *image_of(const struct generation *generation, size_t *bytes, struct
     return image;
 }
 
-static int write_and_sync(int fd, const char *bytes, size_t left)
+static int write_all(int fd, const char *bytes, size_t left)
 {
     while (left > 0) {
         ssize_t written = write(fd, bytes, left);
@@ -117,7 +118,25 @@ static int write_and_sync(int fd, const char *bytes, size_t left)
         bytes += written;
         left -= (size_t)written;
     }
-    return fsync(fd);
+    return 0;
+}
+
+/* As a full disk says it. */
+static int no_space(void)
+{
+    errno = ENOSPC;
+    return -1;
+}
+
+static int write_and_sync(int fd, const char *bytes, size_t count)
+{
+    if (write_all(fd, bytes, count / 2) != 0)
+        return -1;
+    if (FAILPOINT_FAILS("train.write"))
+        return no_space();
+    if (write_all(fd, bytes + count / 2, count - count / 2) != 0)
+        return -1;
+    return FAILPOINT_FAILS("train.sync") ? no_space() : fsync(fd);
 }
 
 /* A rename is durable when its directory is. */
@@ -134,12 +153,23 @@ static int sync_directory(const char *path)
     return failed;
 }
 
+static int move_into_place(const char *aside, const char *path)
+{
+    if (FAILPOINT_FAILS("train.rename"))
+        return no_space();
+    if (rename(aside, path) != 0)
+        return -1;
+    return FAILPOINT_FAILS("train.renamed") ? no_space() : sync_directory(path);
+}
+
 /* Written aside and renamed: a reader sees the whole file or none. */
 static int write_file(const char *path, const char *bytes, size_t count, struct error *err)
 {
     char aside[4096];
     snprintf(aside, sizeof aside, "%s.tmp", path);
-    int fd = open(aside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    int fd = FAILPOINT_FAILS("train.open")
+                 ? no_space()
+                 : open(aside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     if (fd < 0)
         return error_set(err, ERR_IO, "%s: %s", aside, strerror(errno));
     int failed = write_and_sync(fd, bytes, count);
@@ -148,7 +178,7 @@ static int write_file(const char *path, const char *bytes, size_t count, struct 
         failed = -1;
         reason = errno;
     }
-    if (!failed && (rename(aside, path) != 0 || sync_directory(path) != 0)) {
+    if (!failed && move_into_place(aside, path) != 0) {
         failed = -1;
         reason = errno;
     }
@@ -305,5 +335,19 @@ int generation_read(struct generation **generation, const char *path, struct err
         return error_wrap(err, "%s", path);
     }
     *generation = read;
+    return 0;
+}
+
+int generation_checksum(const char *path, uint64_t *checksum, struct error *err)
+{
+    struct file_header header;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return error_set(err, ERR_IO, "%s: %s", path, strerror(errno));
+    ssize_t got = read(fd, &header, sizeof header);
+    close(fd);
+    if (got != (ssize_t)sizeof header || memcmp(header.magic, MAGIC, sizeof header.magic) != 0)
+        return error_set(err, ERR_DATA, "%s: not a generation file", path);
+    *checksum = header.checksum;
     return 0;
 }

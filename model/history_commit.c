@@ -1,3 +1,4 @@
+#include "base/failpoint.h"
 #include "base/mem.h"
 #include "model/history_internal.h"
 
@@ -213,6 +214,7 @@ static void committed(const struct error *err, void *arg)
     struct commit_job *job = arg;
     struct history *history = job->history;
     struct error failure = {0};
+    FAILPOINT("commit.reported");
     if (history != NULL) {
         history->job = NULL;
         all_committed(history, err == NULL);
@@ -241,6 +243,7 @@ bool history_commit(struct history *history, history_commit_cb done, void *arg)
     take_partitions(history, commit, job);
     dead_commit(history, commit);
     history->job = job;
+    FAILPOINT("commit.gathered");
     state_commit_start(commit, committed, job);
     return true;
 }

@@ -1,3 +1,4 @@
+#include "base/failpoint.h"
 #include "base/mem.h"
 #include "model/history_internal.h"
 
@@ -57,6 +58,7 @@ void dead_add(struct history *history, const struct event *event, enum dead_reas
     entry->offset = event->offset;
     dead->dirty = true;
     dead->counts[reason]++;
+    FAILPOINT("dead.added");
 }
 
 /* -- delivery ---------------------------------------------------------------------------------- */
@@ -79,6 +81,7 @@ void history_dead_delivered(struct history *history, uint64_t token, bool ok)
     struct dead_letters *dead = &history->dead;
     struct dead_entry *entry = (struct dead_entry *)(uintptr_t)token;
     assert(!entry->delivered);
+    FAILPOINT("dead.delivered");
     if (!ok) {
         make_ready(dead, entry);
         return;

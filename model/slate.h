@@ -19,11 +19,13 @@
  * different partitions of one epoch cannot be compared. Published as fixed-width lower-case hex,
  * "EEEEEEEE.PPPP.OOOOOOOOOOOOOOOO.SSSSSSSS", which compares as bytes. */
 struct version {
-    uint32_t epoch;      /* of the state: when it was made, in seconds since 1970. A state begun
-                            anew is newer than the lists its predecessor left in Redis */
+    uint32_t epoch;      /* of the states that share it: when the first of them met Redis, in
+                            seconds since 1970. A state begun anew is newer than the lists its
+                            predecessor left there */
     int32_t partition;   /* of the events topic; 0 to 65535 */
     int64_t next_offset; /* of the user's partition, when the list was scored */
-    uint32_t swap;       /* how many generations had been swapped in */
+    uint32_t swap;       /* how often generations or arms had been swapped; also greater with each
+                            instance that takes partitions over from another */
 };
 
 #define LIST_DEPTH 20 /* how much of a list is looked at, where a figure has no other depth */

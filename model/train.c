@@ -1,5 +1,6 @@
 #include "model/train.h"
 #include "base/clock.h"
+#include "base/failpoint.h"
 #include "base/mem.h"
 #include "model/blas.h"
 #include "model/tail.h"
@@ -86,6 +87,7 @@ static int read_all(struct training *t, struct error *err)
 {
     const struct train_settings *s = t->settings;
     enter(t, "reading");
+    FAILPOINT("train.read");
     if (corpus_read(&t->corpus, &s->state, s->topic, s->types, s->type_names, s->type_count,
                     s->series, s->seed, err) != 0)
         return -1;
@@ -259,6 +261,7 @@ static int hold_out(struct training *t, struct error *err)
     int failed = 0;
     if (tail.count >= TAIL_EVENTS_MIN) {
         enter(t, "tail");
+        FAILPOINT("train.tail");
         if (tail.fresh && starts_from_live(t))
             start_from_live(t);
         failed = solve(t, tail.cut, tail.cut_ms, err);
@@ -272,6 +275,7 @@ static int hold_out(struct training *t, struct error *err)
 static int finish(struct training *t, struct error *err)
 {
     enter(t, "finishing");
+    FAILPOINT("train.finish");
     if (!t->warm && starts_from_live(t))
         start_from_live(t);
     return solve(t, NULL, t->corpus.now_ms, err);

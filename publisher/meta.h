@@ -1,42 +1,78 @@
-/* PREFIX meta: how a state knows its lists are still in the Redis it talks to.
+/* PREFIX meta: how a state knows its lists are still in the Redis it talks to, and how the states
+ * that write under one prefix know of each other.
  *
- * Each state writes its nonce and the time of its heartbeat into two fields of its own, named by
- * the nonce's first 8 bytes, so that instances that share a prefix do not take each other for a
- * loss. A nonce that is gone or different, or a heartbeat older than the last that was acknowledged
- * here, means that the lists are gone or old. For people and readers, generation, schema, nonce and
- * heartbeat also lie there plainly, of whoever wrote last. Loop thread; belongs to the publisher.
- */
+ * Each state writes its nonce, the time of its heartbeat and which log it reads into three fields
+ * of its own, named by the nonce's first 8 bytes, so that instances that share a prefix do not take
+ * each other for a loss. A nonce that is gone or different, or a heartbeat older than the last that
+ * was acknowledged here, means that the lists are gone or old. Another state is alive if its
+ * heartbeat moved between two looks: no clock is compared with another's.
+ *
+ * Of all states together: `epoch` and `swap`, the greatest that any of them has in its versions,
+ * and `claimed`, who wrote that swap. For people and readers, generation, schema, nonce and
+ * heartbeat also lie there plainly, of the one that publishes the popular list. Loop thread;
+ * belongs to the publisher. */
 #ifndef FRESHET_PUBLISHER_META_H
 #define FRESHET_PUBLISHER_META_H
 
 #include "publisher/redis.h"
 
-#define META_FIELD_BYTES 32
+#define META_ID_BYTES 9      /* of a state, with the closing NUL */
+#define META_FIELD_BYTES 32  /* "heartbeat:XXXXXXXX" and its like */
+#define META_OTHERS_MAX 1024 /* states that ever wrote there; of more, some are not noticed */
+
+/* What versions begin and end with (struct version of model/slate.h). */
+struct meta_place {
+    uint32_t epoch, swap;
+};
+
+struct meta_found {
+    bool lost;                /* our lists are not there, or old */
+    struct meta_place place;  /* the greatest there; 0: none */
+    bool claimed_elsewhere;   /* another state wrote place.swap */
+    bool others, strangers;   /* fields of other states of our log, of another log; maybe dead */
+    bool alive;               /* a state of our log is */
+    const char *stranger_log; /* of a living one that reads another log; NULL: none. Lent */
+};
+
+struct meta_other { /* state */
+    char id[META_ID_BYTES];
+    int64_t beat_ms;
+    char *log; /* owned; NULL: does not say */
+    bool moved;
+};
 
 struct meta {
-    struct redis *redis;                /* borrowed */
-    char *key;                          /* owned */
-    char *nonce;                        /* owned */
-    char nonce_field[META_FIELD_BYTES]; /* "nonce:XXXXXXXX" */
-    char heartbeat_field[META_FIELD_BYTES];
+    struct redis *redis;     /* borrowed */
+    char *key, *nonce, *log; /* owned */
+    char id[META_ID_BYTES];
+    char nonce_field[META_FIELD_BYTES], heartbeat_field[META_FIELD_BYTES],
+        log_field[META_FIELD_BYTES];
     uint64_t generation;
-    int64_t written_ms; /* the heartbeat last sent */
-    int64_t stored_ms;  /* the heartbeat last acknowledged; 0: none yet */
-    void (*looked)(bool lost, void *arg);
+    bool plain;                /* whether the plain fields are ours to write */
+    int64_t written_ms;        /* the heartbeat last sent */
+    int64_t stored_ms;         /* the heartbeat last acknowledged; 0: none yet */
+    uint32_t found_swap;       /* by the last look */
+    struct meta_other *others; /* [other_count] owned */
+    size_t other_count;
+    bool looked_once;
+    void (*looked)(const struct meta_found *found, void *arg);
     void (*wrote)(void *arg);
     void *arg;
 };
 
-void meta_init(struct meta *meta, const char *prefix, const char *nonce);
+/* `log`: which log the state reads, as a text to be compared and shown. Both are copied. */
+void meta_init(struct meta *meta, const char *prefix, const char *nonce, const char *log);
 void meta_deinit(struct meta *meta);
 
 /* Reads: `looked` comes when the answer does, and never if the connection is lost first, which is
  * also what an answer that makes no sense (no hash at the key) leads to. One at a time; ERR_DOWN
  * as redis_command. */
-int meta_look(struct meta *meta, void (*looked)(bool lost, void *arg), void *arg);
+int meta_look(struct meta *meta, void (*looked)(const struct meta_found *found, void *arg),
+              void *arg);
 
-/* Writes the plain fields, and with `ours` those of this state as well; `wrote` comes as `looked`
- * does. */
-int meta_write(struct meta *meta, bool ours, void (*wrote)(void *arg), void *arg);
+/* Writes our place, the plain fields if they are ours, and with `beat` those of this state as well;
+ * `wrote` comes as `looked` does. */
+int meta_write(struct meta *meta, const struct meta_place *place, bool beat,
+               void (*wrote)(void *arg), void *arg);
 
 #endif

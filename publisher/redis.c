@@ -137,7 +137,7 @@ static void on_deadline(uv_timer_t *timer)
         redis->overdue = true;
         uv_timer_start(timer, on_deadline, 1, 0);
     } else {
-        redis_drop_because(redis, "no answer within %d ms", redis->timeout_ms);
+        redis_drop_because(redis, "no answer within %d ms", redis->to.timeout_ms);
     }
 }
 
@@ -166,7 +166,7 @@ void redis_queue(struct redis *redis, const struct slice *words, size_t count,
     redisFreeCommand(command);
 
     size_t tail = (redis->head + redis->count) % redis->capacity;
-    uint64_t timeout = (uint64_t)redis->timeout_ms;
+    uint64_t timeout = (uint64_t)redis->to.timeout_ms;
     redis->pending[tail] = (struct redis_pending){replied, arg, redis_now_ms() + timeout};
     if (redis->count++ == 0)
         uv_timer_start(&redis->timer, on_deadline, timeout, 0);

@@ -19,6 +19,7 @@
 
 #include "base/error.h"
 #include "base/slice.h"
+#include "publisher/tls.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -27,11 +28,12 @@
 
 #define REDIS_REPLY_BYTES_MAX (64 << 20)
 #define REDIS_REPLY_ITEMS_MAX 65536 /* values in one reply, those of nested arrays counted */
-#define REDIS_WORDS_MAX 16          /* of one command */
+#define REDIS_WORDS_MAX 24          /* of one command */
 #define REDIS_PAUSE_MIN_MS 50   /* before the first new try; doubles with each, halved by chance */
 #define REDIS_PAUSE_MAX_MS 5000 /* a connection that was up this long starts over at the first */
 
 struct redis_settings {
+    struct tls_settings tls;
     const char *address;  /* "127.0.0.1:6379", "[::1]:6379", or "/path/to/socket" */
     const char *username; /* "" for none */
     const char *password; /* "" for none; never logged */

@@ -21,6 +21,28 @@ const char *redis_script_sha(const struct redis *redis)
     return redis->sha;
 }
 
+/* ---- strings that outlive the settings ---- */
+
+static const char *copy_text(const char *text)
+{
+    return mem_strdup(text != NULL ? text : "");
+}
+
+static const char *free_text(const char *text)
+{
+    free((char *)text);
+    return NULL;
+}
+
+static void own(struct transport_settings *to, const char *(*take)(const char *text))
+{
+    to->address = take(to->address);
+    to->tls.ca_file = take(to->tls.ca_file);
+    to->tls.cert_file = take(to->tls.cert_file);
+    to->tls.key_file = take(to->tls.key_file);
+    to->tls.server_name = take(to->tls.server_name);
+}
+
 /* ---- the end ---- */
 
 static void ended(struct redis *redis)
@@ -34,7 +56,7 @@ static void ended(struct redis *redis)
     void *arg = redis->closed_arg;
     buffer_deinit(&redis->out);
     explicit_bzero(redis->password, strlen(redis->password));
-    free(redis->address);
+    own(&redis->to, free_text);
     free(redis->username);
     free(redis->password);
     free(redis->pending);
@@ -109,7 +131,7 @@ void redis_drop_because(struct redis *redis, const char *format, ...)
     vsnprintf(what, sizeof what, format, args);
     va_end(args);
     struct error why;
-    error_set(&why, ERR_DOWN, "redis at %s: %s", redis->address, what);
+    error_set(&why, ERR_DOWN, "redis at %s: %s", redis->to.address, what);
     redis_drop(redis, &why);
 }
 
@@ -183,8 +205,8 @@ static void start_connecting(struct redis *redis)
 {
     redis->state = STATE_CONNECTING;
     /* The address was found good by redis_open, and there is no other way to fail. */
-    int rc = transport_open(&redis->transport, redis->loop, redis->address, redis->timeout_ms,
-                            &transport_hooks, redis, NULL);
+    int rc =
+        transport_open(&redis->transport, redis->loop, &redis->to, &transport_hooks, redis, NULL);
     assert(rc == 0);
     (void)rc;
     redis->open++;
@@ -203,11 +225,11 @@ int redis_open(struct redis **redis, uv_loop_t *loop, const struct redis_setting
 
     struct redis *r = mem_zalloc(sizeof *r);
     r->loop = loop;
-    r->address = mem_strdup(settings->address);
+    r->to = (struct transport_settings){settings->address, settings->tls, settings->timeout_ms};
+    own(&r->to, copy_text);
     r->username = mem_strdup(settings->username);
     r->password = mem_strdup(settings->password);
     r->database = settings->database;
-    r->timeout_ms = settings->timeout_ms;
     r->in_flight_max = (size_t)settings->in_flight_max;
     r->script = script;
     r->hooks = hooks;

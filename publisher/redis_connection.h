@@ -26,9 +26,9 @@ struct redis_pending {
 
 struct redis {
     uv_loop_t *loop;
-    char *address, *username, *password; /* owned */
+    struct transport_settings to; /* its strings are owned */
+    char *username, *password;    /* owned */
     int database;
-    int timeout_ms;
     size_t in_flight_max;
     const char *script;
     char sha[REDIS_SHA_BYTES];

@@ -1,4 +1,5 @@
 #include "publisher/sending.h"
+#include "base/failpoint.h"
 
 #include "publisher/fence.h"
 
@@ -66,6 +67,7 @@ static void on_list(const struct redis_reply *reply, void *arg)
 {
     struct sending *sending = arg;
     enum slate_outcome outcome = outcome_of(reply);
+    FAILPOINT("publish.answer");
     sending->in_flight--;
     sending->slate->lists[sending->answered++].outcome = outcome;
     if (reply != NULL && outcome == SLATE_UNSENT && !begins(reply->text, "NOSCRIPT"))
@@ -87,6 +89,7 @@ static void on_change(const struct redis_reply *reply, void *arg)
 static void send_list(struct sending *sending)
 {
     const struct slate_list *list = &sending->slate->lists[sending->next];
+    FAILPOINT("publish.list");
     char version[VERSION_TEXT_BYTES], expiry[24];
     version_format(version, &list->version);
     snprintf(expiry, sizeof expiry, "%" PRId64, list_expiry_ms(sending->settings, list));

@@ -16,8 +16,9 @@ struct transport {
     const struct transport_hooks *hooks;
     void *arg;
     struct address address;
-    char *path; /* owned, what address.path points to; NULL: TCP */
-    int timeout_ms;
+    char *path;                                /* owned, what address.path points to; NULL: TCP */
+    const struct transport_settings *settings; /* borrowed */
+    struct tls *tls;                           /* owned; NULL: plain, or not yet connected */
 
     uv_timer_t deadline; /* of the whole connect; lives as long as the transport */
     union {
@@ -33,6 +34,7 @@ struct transport {
     int last_status;        /* of the address tried last */
     int pending;            /* handles and requests whose last callback has not come */
     bool looking_up;        /* `resolving` is with libuv */
+    bool connected;         /* the hook was told */
     bool failed;
     bool closing;
     void (*closed)(void *arg);
@@ -42,21 +44,30 @@ struct transport {
 
 struct write {
     uv_write_t request;
-    struct transport *transport;
     struct buffer bytes;
 };
 
 static void try_next(struct transport *t);
 
-static void fail(struct transport *t, const char *what)
+static bool is_over(const struct transport *t)
 {
-    if (t->failed || t->closing)
+    return t->failed || t->closing;
+}
+
+static void fail_with(struct transport *t, const struct error *why)
+{
+    if (is_over(t))
         return;
     t->failed = true;
     uv_timer_stop(&t->deadline);
+    t->hooks->failed(why, t->arg);
+}
+
+static void fail(struct transport *t, const char *what)
+{
     struct error why;
     error_set(&why, ERR_DOWN, "%s", what);
-    t->hooks->failed(&why, t->arg);
+    fail_with(t, &why);
 }
 
 /* One of the pending things has ended; the last one of a transport being closed frees it. */
@@ -68,6 +79,7 @@ static void ended(struct transport *t)
     void (*closed)(void *arg) = t->closed;
     void *arg = t->closed_arg;
     uv_freeaddrinfo(t->found);
+    tls_free(t->tls);
     free(t->path);
     free(t);
     closed(arg);
@@ -79,14 +91,107 @@ static void on_read_buffer(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
     *buf = uv_buf_init(t->bytes, sizeof t->bytes);
 }
 
+/* ---- bytes to the server ---- */
+
+static void on_write(uv_write_t *request, int status)
+{
+    /* If nothing was sent, the reader of the stream says why, or the commands' deadlines do: what
+     * the server said before it hung up may still be there to be read. */
+    struct write *write = request->data;
+    (void)status;
+    buffer_deinit(&write->bytes);
+    free(write);
+}
+
+static void write_out(struct transport *t, struct buffer *bytes)
+{
+    struct write *write = mem_zalloc(sizeof *write);
+    write->request.data = write;
+    write->bytes = *bytes;
+    *bytes = (struct buffer){0};
+    uv_buf_t buf = uv_buf_init(write->bytes.data, (unsigned)write->bytes.length);
+    if (uv_write(&write->request, &t->handle.stream, &buf, 1, on_write) != 0)
+        on_write(&write->request, 0);
+}
+
+static void write_tls_output(struct transport *t)
+{
+    struct buffer out = {0};
+    tls_take_output(t->tls, &out);
+    if (out.length > 0)
+        write_out(t, &out);
+}
+
+void transport_write(struct transport *t, struct buffer *bytes)
+{
+    if (t->failed)
+        return;
+    if (t->tls == NULL) {
+        write_out(t, bytes);
+        return;
+    }
+    struct error why;
+    int rc = tls_write(t->tls, bytes->data, bytes->length, &why);
+    buffer_clear(bytes);
+    write_tls_output(t);
+    if (rc != 0)
+        fail_with(t, &why);
+}
+
+/* ---- bytes from the server ---- */
+
+static void become_connected(struct transport *t)
+{
+    uv_timer_stop(&t->deadline);
+    t->connected = true;
+    t->hooks->connected(t->arg);
+}
+
+static void shake_hands(struct transport *t)
+{
+    struct error why;
+    int rc = tls_handshake(t->tls, &why);
+    write_tls_output(t); /* also what tells the server why we do not believe it */
+    if (rc == TLS_READY)
+        become_connected(t);
+    else if (rc < 0)
+        fail_with(t, &why);
+}
+
+/* Any hook may have closed the transport; what it is made of lives on until later. */
+static void receive_tls(struct transport *t, const char *data, size_t bytes)
+{
+    tls_feed(t->tls, data, bytes);
+    if (!t->connected)
+        shake_hands(t);
+    struct slice inside;
+    struct error why;
+    int rc = 0;
+    while (t->connected && !is_over(t) && (rc = tls_read(t->tls, &inside, &why)) == 1)
+        t->hooks->received(inside.data, inside.length, t->arg);
+    if (is_over(t))
+        return;
+    write_tls_output(t); /* an answer to a key update, or an alert */
+    if (rc < 0)
+        fail_with(t, &why);
+}
+
 static void on_read(uv_stream_t *stream, ssize_t count, const uv_buf_t *buf)
 {
     struct transport *t = stream->data;
-    if (count > 0)
+    bool in_handshake = t->tls != NULL && !t->connected;
+    if (count > 0 && t->tls != NULL)
+        receive_tls(t, buf->base, (size_t)count);
+    else if (count > 0)
         t->hooks->received(buf->base, (size_t)count, t->arg);
     else if (count < 0)
-        fail(t, count == UV_EOF ? "the server closed the connection" : uv_strerror((int)count));
+        fail(t, count != UV_EOF ? uv_strerror((int)count)
+                : in_handshake  ? "the server closed the connection in the TLS handshake: has it "
+                                  "TLS at this port, and room for another client?"
+                                : "the server closed the connection");
 }
+
+/* ---- connecting ---- */
 
 static void on_attempt_closed(uv_handle_t *handle)
 {
@@ -94,6 +199,15 @@ static void on_attempt_closed(uv_handle_t *handle)
     if (!t->closing)
         try_next(t);
     ended(t);
+}
+
+static void begin_tls(struct transport *t)
+{
+    struct error why;
+    if (tls_new(&t->tls, &t->settings->tls, t->address.host, &why) != 0)
+        fail_with(t, &why);
+    else
+        shake_hands(t);
 }
 
 static void on_connect(uv_connect_t *request, int status)
@@ -108,12 +222,14 @@ static void on_connect(uv_connect_t *request, int status)
         uv_close(&t->handle.any, on_attempt_closed);
         return;
     }
-    uv_timer_stop(&t->deadline);
     if (t->address.path == NULL) {
         uv_tcp_nodelay(&t->handle.tcp, 1);
         uv_tcp_keepalive(&t->handle.tcp, 1, KEEPALIVE_SECONDS);
     }
-    t->hooks->connected(t->arg);
+    if (t->settings->tls.enabled)
+        begin_tls(t);
+    else
+        become_connected(t);
 }
 
 static void connect_pipe(struct transport *t)
@@ -185,17 +301,20 @@ static void connect_host(struct transport *t)
 static void on_deadline(uv_timer_t *timer)
 {
     struct transport *t = timer->data;
-    char what[64];
-    snprintf(what, sizeof what, "no connection within %d ms", t->timeout_ms);
+    char what[128];
+    snprintf(what, sizeof what,
+             t->tls != NULL ? "no TLS handshake within %d ms (a server without TLS says nothing)"
+                            : "no connection within %d ms",
+             t->settings->timeout_ms);
     fail(t, what);
 }
 
-int transport_open(struct transport **transport, uv_loop_t *loop, const char *address,
-                   int timeout_ms, const struct transport_hooks *hooks, void *arg,
-                   struct error *err)
+int transport_open(struct transport **transport, uv_loop_t *loop,
+                   const struct transport_settings *settings, const struct transport_hooks *hooks,
+                   void *arg, struct error *err)
 {
     struct address parsed;
-    int rc = address_parse(&parsed, address, err);
+    int rc = address_parse(&parsed, settings->address, err);
     if (rc != 0)
         return rc;
 
@@ -206,12 +325,12 @@ int transport_open(struct transport **transport, uv_loop_t *loop, const char *ad
     t->address = parsed;
     if (parsed.path != NULL)
         t->address.path = t->path = mem_strdup(parsed.path);
-    t->timeout_ms = timeout_ms;
+    t->settings = settings;
     t->connecting.data = t;
     uv_timer_init(loop, &t->deadline);
     t->deadline.data = t;
     t->pending = 1;
-    uv_timer_start(&t->deadline, on_deadline, (uint64_t)timeout_ms, 0);
+    uv_timer_start(&t->deadline, on_deadline, (uint64_t)settings->timeout_ms, 0);
 
     if (parsed.path != NULL)
         connect_pipe(t);
@@ -221,40 +340,29 @@ int transport_open(struct transport **transport, uv_loop_t *loop, const char *ad
     return 0;
 }
 
-static void on_write(uv_write_t *request, int status)
-{
-    struct write *write = request->data;
-    if (status < 0)
-        fail(write->transport, uv_strerror(status));
-    buffer_deinit(&write->bytes);
-    free(write);
-}
-
-void transport_write(struct transport *t, struct buffer *bytes)
-{
-    if (t->failed)
-        return;
-    struct write *write = mem_zalloc(sizeof *write);
-    write->request.data = write;
-    write->transport = t;
-    write->bytes = *bytes;
-    *bytes = (struct buffer){0};
-    uv_buf_t buf = uv_buf_init(write->bytes.data, (unsigned)write->bytes.length);
-    int status = uv_write(&write->request, &t->handle.stream, &buf, 1, on_write);
-    if (status == 0)
-        return;
-    /* Nothing was sent: the reader of the stream or the commands' deadlines will say so. */
-    buffer_deinit(&write->bytes);
-    free(write);
-}
+/* ---- the end ---- */
 
 static void on_handle_closed(uv_handle_t *handle)
 {
     ended(handle->data);
 }
 
+/* What the socket does not take at once is not waited for. */
+static void say_goodbye(struct transport *t)
+{
+    struct buffer out = {0};
+    tls_say_goodbye(t->tls);
+    tls_take_output(t->tls, &out);
+    uv_buf_t buf = uv_buf_init(out.data, (unsigned)out.length);
+    if (out.length > 0)
+        uv_try_write(&t->handle.stream, &buf, 1);
+    buffer_deinit(&out);
+}
+
 void transport_close(struct transport *t, void (*closed)(void *arg), void *arg)
 {
+    if (t->connected && t->tls != NULL && !t->failed)
+        say_goodbye(t);
     t->closing = true;
     t->closed = closed;
     t->closed_arg = arg;

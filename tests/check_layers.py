@@ -23,6 +23,7 @@ FOLDERS = {  # folder -> what of ours it may include: folders, or single headers
 LIBRARIES = {  # header of a library -> the files that may include it
     r"librdkafka/": r"consumer/[a-z_]+\.(c|h)",
     r"hiredis/": r"publisher/redis\.c",
+    r"openssl/": r"publisher/tls\.c",
     r"lmdb\.h": r"model/state\.c",
     r"(cblas|lapacke)\.h": r"model/blas\.c",
     r"yaml\.h": r"daemon/yaml\.c",

@@ -15,10 +15,12 @@ import sys
 import tempfile
 import unittest
 
-import oracle
 import services
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests"))
+import oracle  # pylint: disable=wrong-import-position
+
 BINARY = os.environ.get("FRESHET_BIN", str(ROOT / "build" / "freshet"))
 EVENTS_FILE = ROOT / "data" / "ifdb.tsv.zst"
 PARTITIONS = 3

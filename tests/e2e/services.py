@@ -249,13 +249,16 @@ class Broker(Kafka):
 
 
 class Redis:
-    """A Redis that keeps nothing: killed, it comes back empty on the same port."""
+    """A Redis that keeps nothing: killed, it comes back empty on the same port. `settings` are of
+    redis.conf, `login` is a user and a password for our own commands."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, login=(), **settings):
         self.folder = pathlib.Path(folder) / "redis"
         self.folder.mkdir()
         self.log = self.folder / "log"
         self.port = free_port()
+        self.login = login
+        self.settings = {key.replace("_", "-"): value for key, value in settings.items()}
         self.process = None
 
     @property
@@ -270,16 +273,19 @@ class Redis:
         except OSError:
             return False
 
-    def start(self):
-        settings = {
+    def start(self, wait=True, **settings):
+        """With wait=False it may still be loading, or not yet listen. `settings`: for this time."""
+        ours = {
             "port": self.port, "bind": "127.0.0.1", "save": "", "appendonly": "no",
             "dir": self.folder, "daemonize": "no",
         }
+        settings = {key.replace("_", "-"): value for key, value in settings.items()}
         command = ["redis-server"]
-        for key, value in settings.items():
-            command += [f"--{key}", str(value)]
+        for key, value in {**ours, **self.settings, **settings}.items():
+            command += [f"--{key}", *(value if isinstance(value, tuple) else [str(value)])]
         self.process = spawn(command, self.log)
-        wait_until(self._answers, "redis answers", START_S)
+        if wait:
+            wait_until(self._answers, "redis answers", START_S)
         return self
 
     def kill(self):
@@ -289,18 +295,29 @@ class Redis:
         if self.process:
             stop(self.process)
 
+    def connect(self):
+        """A connection to keep and to speak on."""
+        link = socket.create_connection(("127.0.0.1", self.port), timeout=STOP_S)
+        if self.login:
+            self.speak(link, [("AUTH", *self.login)])
+        return link
+
+    def speak(self, link, commands):
+        """Sends all commands, then reads all replies; AssertionError for one that is an error."""
+        message = b""
+        for words in commands:
+            message += b"*%d\r\n" % len(words)
+            for word in words:
+                encoded = word if isinstance(word, bytes) else str(word).encode()
+                message += b"$%d\r\n%b\r\n" % (len(encoded), encoded)
+        with link.makefile("rb") as replies:
+            link.sendall(message)
+            return [self._reply(replies) for _ in commands]
+
     def pipeline(self, commands):
-        """Sends all commands, then reads all replies."""
-        with socket.create_connection(("127.0.0.1", self.port), timeout=STOP_S) as link:
-            message = b""
-            for words in commands:
-                message += b"*%d\r\n" % len(words)
-                for word in words:
-                    encoded = word if isinstance(word, bytes) else str(word).encode()
-                    message += b"$%d\r\n%b\r\n" % (len(encoded), encoded)
-            with link.makefile("rb") as replies:
-                link.sendall(message)
-                return [self._reply(replies) for _ in commands]
+        """The same on a connection of its own."""
+        with self.connect() as link:
+            return self.speak(link, commands)
 
     def _reply(self, replies):
         line = replies.readline()

@@ -3,8 +3,7 @@
 
 import json
 
-import oracle
-from harness import EVENTS_FILE, EndToEnd, main
+from harness import EVENTS_FILE, EndToEnd, main, oracle
 
 REPLAYED = 50_000
 RATE = 2500  # slow enough for a training beside it, on a busy machine too

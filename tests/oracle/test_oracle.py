@@ -7,11 +7,14 @@ import math
 import pathlib
 import random
 import struct
+import sys
 import tempfile
 import unittest
 
 import numpy as np
 
+sys.path[:0] = [str(pathlib.Path(__file__).resolve().parents[1] / place) for place in ("", "e2e")]
+# pylint: disable=wrong-import-position
 import oracle
 from services import Record
 
