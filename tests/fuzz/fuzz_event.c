@@ -32,7 +32,8 @@ static void check_event(const struct event *event)
     MUST(event->ts_ms <= event->record_ts_ms + 300000);
 }
 
-/* Whatever came, its dead letter is JSON. */
+/* Whatever came, its dead letter is JSON; but json_parse takes no U+0000, which JSON itself may have
+ * as an escape. */
 static void write_dead_letter(struct event *event)
 {
     struct buffer letter = {0};
@@ -40,7 +41,7 @@ static void write_dead_letter(struct event *event)
     event->kind = EVENT_DEAD;
     dead_letter_write(&letter, "events", event);
     struct json *json = json_parse(buffer_slice(&letter), &err);
-    MUST(json_type(json) == JSON_OBJECT);
+    MUST(json_type(json) == JSON_OBJECT || strstr(err.text, "\\u0000") != NULL);
     json_free(json);
     buffer_deinit(&letter);
 }
