@@ -32,6 +32,7 @@ fuzz() {
     local name=$1 inputs=("tests/fuzz/corpus/$1")
     [ -d "tests/fuzz/crashes/$name" ] && inputs+=("tests/fuzz/crashes/$name")
     mkdir -p "$work/found/$name"
+    rm -f "$work/findings/$name"-*
     nice "$work/fuzz_$name" -max_total_time=$((minutes * 60)) -max_len=4096 -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 \
         -artifact_prefix="$work/findings/$name-" "$work/found/$name" "${inputs[@]}" >"$work/logs/$name" 2>&1
 }
@@ -40,10 +41,8 @@ fuzz() {
 report() {
     local log=$work/logs/$1 runs found=0
     runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
-    [ -n "$runs" ] || { # it ended before its time
-        found=1
-        runs=$(sed -n 's/^#\([0-9]*\).*/\1/p' "$log" | tail -n 1)
-    }
+    [ -n "$runs" ] || runs=$(sed -n 's/^#\([0-9]*\).*/\1/p' "$log" | tail -n 1) # it ended before its time
+    [ -n "$(ls "$work/findings/$1"-* 2>/dev/null)" ] && found=1
     printf '%-12s %12s executions, %5s branches, %s findings\n' "$1" "${runs:-0}" \
         "$(sed -n 's/.* cov: \([0-9]*\) .*/\1/p' "$log" | tail -n 1)" "$found"
     executions=$((executions + ${runs:-0}))

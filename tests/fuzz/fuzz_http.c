@@ -55,18 +55,6 @@ static struct server *open_server(void)
     return &server;
 }
 
-static int connect_client(const struct server *server)
-{
-    struct sockaddr_in to = {.sin_family = AF_INET,
-                             .sin_port = htons((uint16_t)http_port(server->http)),
-                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    struct linger reset = {1, 0}; /* else a port waits a minute for each input */
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    MUST(fd >= 0 && connect(fd, (struct sockaddr *)&to, sizeof to) == 0);
-    setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
-    return fd;
-}
-
 static void send_bytes(int fd, struct slice bytes)
 {
     if (bytes.length > 0)
@@ -90,6 +78,24 @@ static void turn(struct server *server)
         server->waiting = NULL;
         answer(request);
     }
+}
+
+/* The machine may be out of ports for a moment; a server that loses descriptors is so for good. */
+static int connect_client(struct server *server)
+{
+    struct sockaddr_in to = {.sin_family = AF_INET,
+                             .sin_port = htons((uint16_t)http_port(server->http)),
+                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct linger reset = {1, 0}; /* else a port waits a minute for each input */
+    int tries = 0, fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    MUST(fd >= 0);
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+    while (connect(fd, (struct sockaddr *)&to, sizeof to) != 0) {
+        MUST(tries++ < TURNS_MAX);
+        turn(server);
+        usleep(10000);
+    }
+    return fd;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
