@@ -197,7 +197,7 @@ static void draw_mood(void)
         .rebalance = trouble(40),
         .redis_cut = trouble(40),
         .redis_away = trouble(20),
-        .redis_flush = trouble(20),
+        .redis_flush = getenv("NOFLUSH") ? trouble(20) * 0 : trouble(20),
         .letter_fails = trouble(60),
         .group_fails = trouble(60),
         .reload = trouble(20),

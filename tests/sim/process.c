@@ -68,6 +68,14 @@ int64_t process_start_offset(bool items, int32_t partition)
     return history_next_offset(process.history, items, partition);
 }
 
+static void publish_plainly(void)
+{
+    int32_t first = -1;
+    bool plain = history_partitions(process.history, &first, 1) > 0 && first == 0;
+    line_set_popular(process.line, plain);
+    publisher_set_plain(process.publisher, plain);
+}
+
 void process_assigned(const int32_t *partitions, size_t count)
 {
     struct error err = {0};
@@ -77,6 +85,8 @@ void process_assigned(const int32_t *partitions, size_t count)
         scorers_learned(process.scorers, NULL);
     line_unlock(process.line);
     sim_check(status == 0, "assign: %s", err.text);
+    publish_plainly();
+    publisher_claim(process.publisher);
     renewal_start(process.renewal, CAUSE_EVENT, false);
 }
 
@@ -86,11 +96,27 @@ void process_revoked(const int32_t *partitions, size_t count)
     history_revoke(process.history, partitions, count);
     scorers_learned(process.scorers, NULL);
     line_unlock(process.line);
+    publish_plainly();
 }
 
 void process_records_ready(void)
 {
     line_wake(process.line);
+}
+
+static struct meta_place place(void)
+{
+    const struct state_meta *meta = history_meta(process.history);
+    return (struct meta_place){meta->epoch, meta->swap};
+}
+
+static void redis_met(const struct publisher_group *group, struct meta_place *met, void *arg)
+{
+    struct state_others others = {group->epoch, group->alive, group->swap_least, group->taken_over};
+    (void)arg;
+    if (history_join(process.history, &others))
+        renewal_start(process.renewal, CAUSE_ARMS, false);
+    *met = place();
 }
 
 static void redis_up(void *arg)
@@ -225,12 +251,15 @@ static void open_history(void)
 
 static void open_publisher(void)
 {
-    static const struct publisher_hooks hooks = {redis_up, redis_down, redis_lost};
+    static const struct publisher_hooks hooks = {
+        .met = redis_met, .up = redis_up, .down = redis_down, .lost = redis_lost};
     struct error err = {0};
     struct publisher_settings settings = {.prefix = "rec:",
                                           .expiry_ms = 1000000,
                                           .changes_max = sim_chance(50) ? 100 : 0,
-                                          .nonce = history_meta(process.history)->nonce};
+                                          .nonce = history_meta(process.history)->nonce,
+                                          .log = "the simulated log",
+                                          .place = place()};
     publisher_open(&process.publisher, loop_of(), &settings, &hooks, NULL, &err);
 }
 
