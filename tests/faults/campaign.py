@@ -19,6 +19,7 @@ import os
 import pathlib
 import random
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -281,6 +282,7 @@ def soak(options):
 
 def main():
     options = parse()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # and so tidies up
     if options.soak:
         return soak(options)
     cases = chosen(collect(), options)
