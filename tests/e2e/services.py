@@ -118,6 +118,7 @@ class Kafka:
             "num.network.threads": 2,
             "num.io.threads": 2,
             "log.cleaner.enable": "false",
+            "log.retention.ms": -1,  # records may say that they are years old
             **self.properties,
         }
         path = self.folder / "server.properties"
