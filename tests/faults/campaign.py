@@ -141,7 +141,9 @@ class World:
         )
         freshet.kafka, freshet.redis_server = kafka, redis
         freshet.partitions = partitions or harness.PARTITIONS
-        kafka.create_topic(freshet.topic, freshet.partitions, **(topic_config or {}))
+        # A ledger's own time may be long ago.
+        kept = {"retention.ms": "-1", **(topic_config or {})}
+        kafka.create_topic(freshet.topic, freshet.partitions, **kept)
         kafka.create_topic(freshet.items_topic, 1, **{"cleanup.policy": "compact"})
         self.freshets.append(freshet)
         return freshet
