@@ -116,6 +116,7 @@ class Kafka:
             "num.network.threads": 2,
             "num.io.threads": 2,
             "log.cleaner.enable": "false",
+            "log.retention.ms": -1,  # records may be stamped years ago
             **self.properties,
         }
         path = self.folder / "server.properties"
