@@ -219,9 +219,10 @@ static void on_rebalance(rd_kafka_t *client, rd_kafka_resp_err_t what,
                          rd_kafka_topic_partition_list_t *partitions, void *opaque)
 {
     struct consumer *consumer = opaque;
-    if (consumer->closing.begun || consumer->notices.failed)
-        rd_kafka_assign(client, NULL);
-    else if (what == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS)
+    bool assigns = what == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
+    if (consumer->closing.begun || consumer->notices.failed || (assigns && consumer->paused))
+        rd_kafka_assign(client, NULL); /* who is leaving takes nothing over */
+    else if (assigns)
         assign(consumer, partitions);
     else
         unassign(consumer, partitions);

@@ -144,9 +144,12 @@ static bool learn(struct line *line)
 
 static void add_user(struct line *line, struct slate *slate, struct user *user)
 {
+    size_t first = slate->count;
     scorers_add(line->scorers, slate, user); /* pins it for each list */
-    history_unpin(line->history, user);      /* and the pin of who waits goes */
-    user->queued = false;
+    for (size_t i = first; i < slate->count; i++)
+        slate->lists[i].insist = user->insist;
+    history_unpin(line->history, user); /* and the pin of who waits goes */
+    user->queued = user->insist = false;
     user->oldest_event_ms = user->oldest_ts_ms = 0; /* answered by this list, or put back if it is
                                                        not sent */
 }

@@ -12,6 +12,7 @@ static void put_back(struct line *line, const struct slate_list *list)
         user->oldest_event_ms = list->oldest_event_ms;
         user->oldest_ts_ms = list->oldest_ts_ms;
     }
+    user->insist |= list->insist;
     line_queue(line, user, list->cause);
 }
 

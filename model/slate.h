@@ -92,6 +92,7 @@ struct slate_list {
     struct slice user_id;
     struct version version;
     enum slate_cause cause;
+    bool insist;              /* it is also wanted for a cause for which none is held back */
     bool forgotten;           /* a tombstone: no items, and the key says so */
     bool changed;             /* not the items, in this order, that Redis last acknowledged */
     int64_t oldest_event_ms;  /* record timestamp of the oldest event it answers; 0 if none */

@@ -69,12 +69,13 @@ def check_what_is_left(world, freshet, load):
     next(iter(left.values())).numbers.append(ledger.number + 1)  # not each once, in order, any more
     ledger.topic, ledger.partitions, ledger.entries = topic, freshet.partitions, left
     ledger.places.clear()
-    forget_lists(freshet, {entry.what.user for (of, _, _), entry in left.items() if of == topic})
+    group.wait_read([freshet])
+    forget_lists(freshet, freshet.dump().users)
     world.check(freshet, load)
 
 
 def forget_lists(freshet, users):
-    """Lists of users who are not in the log any more stay until they expire, as OPERATING.md says."""
+    """Lists of those whom the log does not make users any more stay until they expire, as OPERATING.md says."""
     redis, prefix = freshet.redis_server, freshet.prefix
     kept = {group.list_key(prefix, user) for user in users}
     kept |= {prefix + name for name in ("popular", "meta", "changes")}

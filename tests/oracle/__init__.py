@@ -1,5 +1,11 @@
 """What freshet should hold and say, computed apart from it (README.md)."""
 
+import os
+
+# Matrices here are small; threads would only wait for each other. Before numpy is first imported.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+# pylint: disable=wrong-import-position
 from .check import check, judge
 from .dump import Dump, read_dump
 from .differences import dump_differences, trials_differences

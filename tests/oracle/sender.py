@@ -58,12 +58,12 @@ def send(bootstrap, records):
     sender.flush()
 
 
-def send_at(bootstrap, ledger, count, rate, chunk_s=0.1):
-    """Sends `count` records of the ledger, `rate` a second."""
-    sender, begin, sent = Sender(bootstrap), time.monotonic(), 0
+def send_at(sender, ledger, count, rate, chunk_s=0.05):
+    """Sends the next `count` records of the ledger, `rate` a second, and waits for them."""
+    begin, sent = time.monotonic(), 0
     while sent < count:
         due = min(count, int((time.monotonic() - begin + chunk_s) * rate))
         sender.send(ledger.next(due - sent))
         sent = due
-        sender.producer.poll(chunk_s)  # delivers reports meanwhile
+        sender.producer.poll(chunk_s)
     sender.flush()

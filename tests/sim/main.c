@@ -157,7 +157,8 @@ static void step(void)
     redis_choices(&choices);
     process_choices(&choices);
     choices_add(&choices, sim.mood.clock, "wall clock", set_wall_clock, 0);
-    choices_add(&choices, choices.count == 0 || !sim.calm ? sim.mood.time : 0, "time", pass_time, 0);
+    choices_add(&choices, choices.count == 0 || !sim.calm ? sim.mood.time : 0, "time", pass_time,
+                0);
     uint64_t at = (draw() >> 32) * choices.weight >> 32;
     const struct choice *choice = choices.at;
     while (at >= choice->weight)
@@ -246,8 +247,8 @@ static void come_to_rest(void)
     checks_at_rest();
 }
 
-/* What memory says at rest must be what is read again after the power fails, and an orderly end gives
- * everything back. */
+/* What memory says at rest must be what is read again after the power fails, and an orderly end
+ * gives everything back. */
 static void run(void)
 {
     uint32_t steps = sim_between(100, 1200);
@@ -269,13 +270,14 @@ static bool run_seed(uint64_t seed, bool trace)
         run();
         return true;
     }
-    printf("sim: seed %" PRIu64 " fails at step %" PRIu64 ": %s\n", sim.seed, sim.step, sim.failure);
+    printf("sim: seed %" PRIu64 " fails at step %" PRIu64 ": %s\n", sim.seed, sim.step,
+           sim.failure);
     return false;
 }
 
 /* -- many -------------------------------------------------------------------------------------- */
 
-struct worker { /* shared with the parent */
+struct worker {    /* shared with the parent */
     uint64_t seed; /* under way */
     uint64_t done, failed, steps, digest;
 };

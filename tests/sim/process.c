@@ -2,6 +2,7 @@
  * word, and somebody who asks for things at odd times. */
 #include "tests/sim/process.h"
 #include "base/mem.h"
+#include "daemon/refill.h"
 #include "daemon/swapper.h"
 #include "tests/sim/lists.h"
 #include "tests/sim/sim.h"
@@ -28,6 +29,7 @@ static struct {
     struct scorers *scorers;
     struct line *line;
     struct renewal *renewal, *sweep;
+    struct refill refill;
     struct swapper *swapper;
     uv_timer_t sweep_timer, deadline;
     int closing;
@@ -68,6 +70,14 @@ int64_t process_start_offset(bool items, int32_t partition)
     return history_next_offset(process.history, items, partition);
 }
 
+static void publish_plainly(void)
+{
+    int32_t first = -1;
+    bool plain = history_partitions(process.history, &first, 1) > 0 && first == 0;
+    line_set_popular(process.line, plain);
+    publisher_set_plain(process.publisher, plain);
+}
+
 void process_assigned(const int32_t *partitions, size_t count)
 {
     struct error err = {0};
@@ -77,7 +87,9 @@ void process_assigned(const int32_t *partitions, size_t count)
         scorers_learned(process.scorers, NULL);
     line_unlock(process.line);
     sim_check(status == 0, "assign: %s", err.text);
-    renewal_start(process.renewal, CAUSE_EVENT, false);
+    publish_plainly();
+    publisher_claim(process.publisher);
+    refill_assigned(&process.refill);
 }
 
 void process_revoked(const int32_t *partitions, size_t count)
@@ -86,11 +98,27 @@ void process_revoked(const int32_t *partitions, size_t count)
     history_revoke(process.history, partitions, count);
     scorers_learned(process.scorers, NULL);
     line_unlock(process.line);
+    publish_plainly();
 }
 
 void process_records_ready(void)
 {
     line_wake(process.line);
+}
+
+static struct meta_place place(void)
+{
+    const struct state_meta *meta = history_meta(process.history);
+    return (struct meta_place){meta->epoch, meta->swap};
+}
+
+static void redis_met(const struct publisher_group *group, struct meta_place *met, void *arg)
+{
+    struct state_others others = {group->epoch, group->alive, group->swap_least, group->taken_over};
+    (void)arg;
+    if (history_join(process.history, &others))
+        renewal_start(process.renewal, CAUSE_ARMS, false);
+    *met = place();
 }
 
 static void redis_up(void *arg)
@@ -111,7 +139,13 @@ static void redis_lost(void *arg)
 {
     (void)arg;
     sim_trace("publisher: lost");
-    renewal_start(process.renewal, CAUSE_FORCED, true);
+    refill_begin(&process.refill);
+}
+
+static bool redis_filled(void *arg)
+{
+    (void)arg;
+    return refill_is_done(&process.refill);
 }
 
 static void users_spilled(void *arg)
@@ -216,8 +250,7 @@ static void open_history(void)
         .types = stream_types,
         .type_counts = stream_type_counts,
     };
-    int status =
-        history_open(&process.history, loop_of(), &settings, scorer_release_cache, &err);
+    int status = history_open(&process.history, loop_of(), &settings, scorer_release_cache, &err);
     sim_check(status == 0, "open: %s", err.text);
     status = history_bind(process.history, "simulated", stream.partitions, &err);
     sim_check(status == 0, "bind: %s", err.text);
@@ -225,12 +258,18 @@ static void open_history(void)
 
 static void open_publisher(void)
 {
-    static const struct publisher_hooks hooks = {redis_up, redis_down, redis_lost};
+    static const struct publisher_hooks hooks = {.met = redis_met,
+                                                 .up = redis_up,
+                                                 .down = redis_down,
+                                                 .lost = redis_lost,
+                                                 .filled = redis_filled};
     struct error err = {0};
     struct publisher_settings settings = {.prefix = "rec:",
                                           .expiry_ms = 1000000,
                                           .changes_max = sim_chance(50) ? 100 : 0,
-                                          .nonce = history_meta(process.history)->nonce};
+                                          .nonce = history_meta(process.history)->nonce,
+                                          .log = "the simulated log",
+                                          .place = place()};
     publisher_open(&process.publisher, loop_of(), &settings, &hooks, NULL, &err);
 }
 
@@ -248,6 +287,7 @@ static void build_line(void)
         renewal_new(loop_of(), &owed, process.line, process.history, process.publisher);
     process.sweep =
         renewal_new(loop_of(), &sweep, process.line, process.history, process.publisher);
+    process.refill = (struct refill){process.history, process.line, process.renewal, {false}};
     struct swapper_parts swap = {process.line,      process.history, process.scorers,
                                  process.publisher, process.renewal, NULL};
     process.swapper = swapper_new(loop_of(), "sim", 2, &swap);

@@ -20,20 +20,31 @@ struct text {
     char bytes[TEXT_MAX];
 };
 
+#define FIELDS_MAX 16
+#define FIELD_BYTES 32
+#define VALUE_BYTES 64
+
+struct field { /* of PREFIX meta, which is the one hash there is */
+    char name[FIELD_BYTES], value[VALUE_BYTES];
+};
+
+struct hash {
+    struct field fields[FIELDS_MAX]; /* [count] */
+    size_t count;
+};
+
 enum verb { LOOK, WRITE, LIST, OTHER };
 
 struct command {
     enum verb verb;
-    int user; /* of LIST; -1: the popular list */
-    bool claims; /* of WRITE: with the nonce */
-    int64_t heartbeat;
+    int user;         /* of LIST; -1: the popular list */
+    struct hash hash; /* to be written; or what was there, which `items` point to */
     struct text json;
     char version[VERSION_TEXT_BYTES];
     redis_reply_cb replied;
     void *arg;
     bool done;
-    struct redis_reply reply, items[2];
-    char numbers[24];
+    struct redis_reply reply, items[2 * FIELDS_MAX];
 };
 
 struct redis { /* the client's end: the process's memory */
@@ -47,9 +58,7 @@ struct redis { /* the client's end: the process's memory */
 
 static struct {
     bool away;
-    bool has_nonce; /* ours; there is one state in a seed */
-    int64_t heartbeat; /* of it; 0 none */
-    struct text nonce;
+    struct hash meta;
     struct text lists[STREAM_USERS_MAX];
     char versions[STREAM_USERS_MAX][VERSION_TEXT_BYTES];
 
@@ -78,8 +87,8 @@ static void give_back(struct command *command)
 
 void redis_begin(void)
 {
-    server.away = server.has_nonce = false;
-    server.heartbeat = 0;
+    server.away = false;
+    server.meta.count = 0;
     server.client = NULL;
     server.count = server.done = server.late_count = 0;
     server.spare_count = 0;
@@ -141,27 +150,31 @@ static void do_list(struct command *command)
 
 static void do_look(struct command *command)
 {
-    command->items[0] = command->items[1] = (struct redis_reply){.type = REDIS_NIL};
-    if (server.has_nonce)
-        command->items[0] = (struct redis_reply){
-            .type = REDIS_TEXT, .text = {server.nonce.bytes, server.nonce.length}};
-    if (server.heartbeat != 0) {
-        snprintf(command->numbers, sizeof command->numbers, "%lld", (long long)server.heartbeat);
-        command->items[1] =
-            (struct redis_reply){.type = REDIS_TEXT, .text = slice_of(command->numbers)};
+    command->hash = server.meta;
+    for (size_t i = 0; i < server.meta.count; i++) {
+        const struct field *field = &command->hash.fields[i];
+        command->items[2 * i].text = slice_of(field->name);
+        command->items[2 * i + 1].text = slice_of(field->value);
+        command->items[2 * i].type = command->items[2 * i + 1].type = REDIS_TEXT;
     }
-    command->reply =
-        (struct redis_reply){.type = REDIS_ARRAY_OF, .count = 2, .items = command->items};
+    command->reply = (struct redis_reply){
+        .type = REDIS_ARRAY_OF, .count = 2 * server.meta.count, .items = command->items};
+}
+
+static void write_field(const struct field *field)
+{
+    size_t i = 0;
+    while (i < server.meta.count && strcmp(server.meta.fields[i].name, field->name) != 0)
+        i++;
+    sim_check(i < FIELDS_MAX, "too many fields in meta");
+    server.meta.fields[i] = *field;
+    server.meta.count += i == server.meta.count;
 }
 
 static void do_write(struct command *command)
 {
-    if (command->claims) {
-        server.has_nonce = true;
-        server.nonce = command->json;
-    }
-    if (command->heartbeat != 0)
-        server.heartbeat = command->heartbeat;
+    for (size_t i = 0; i < command->hash.count; i++)
+        write_field(&command->hash.fields[i]);
     command->reply = (struct redis_reply){.type = REDIS_NUMBER, .number = 0};
 }
 
@@ -204,8 +217,7 @@ static void flush(int arg)
 {
     (void)arg;
     sim_trace("redis: all is gone");
-    server.has_nonce = false;
-    server.heartbeat = 0;
+    server.meta.count = 0;
     while (server.late_count > 0)
         give_back(server.late[--server.late_count]);
     for (int u = 0; u < STREAM_USERS_MAX; u++)
@@ -276,7 +288,7 @@ static void go_away(int arg)
     (void)arg;
     server.away = !server.away;
     sim_trace("redis: %s", server.away ? "away" : "back");
-    if (server.away && server.client != NULL && server.client->up)
+    if (server.away && server.client != NULL && server.client->up && !server.client->closing)
         cut(0);
 }
 
@@ -388,21 +400,22 @@ static void read_list(struct command *command, const struct slice *words)
     command->version[words[6].length] = '\0';
 }
 
-/* HSET key field value ...: our own nonce and heartbeat are in fields with a colon. */
+static void read_word(char *text, size_t size, struct slice word)
+{
+    sim_check(word.length < size, "a word of %u bytes", word.length);
+    memcpy(text, word.data, word.length);
+    text[word.length] = '\0';
+}
+
+/* HSET key field value ... */
 static void read_write(struct command *command, const struct slice *words, size_t count)
 {
     command->verb = WRITE;
+    command->hash.count = 0;
     for (size_t i = 2; i + 1 < count; i += 2) {
-        struct slice field = words[i];
-        if (field.length > 6 && memcmp(field.data, "nonce:", 6) == 0) {
-            command->claims = true;
-            keep_text(&command->json, words[i + 1]);
-        } else if (field.length > 10 && memcmp(field.data, "heartbeat:", 10) == 0) {
-            struct text number;
-            keep_text(&number, words[i + 1]);
-            number.bytes[number.length] = '\0';
-            command->heartbeat = strtoll(number.bytes, NULL, 10);
-        }
+        struct field *field = &command->hash.fields[command->hash.count++];
+        read_word(field->name, sizeof field->name, words[i]);
+        read_word(field->value, sizeof field->value, words[i + 1]);
     }
 }
 
@@ -414,13 +427,12 @@ int redis_command(struct redis *redis, const struct slice *words, size_t count,
     struct command *command = server.spare[--server.spare_count];
     server.flight[server.count++] = command;
     command->verb = OTHER;
-    command->claims = command->done = false;
-    command->heartbeat = 0;
+    command->done = false;
     command->replied = replied;
     command->arg = arg;
     if (slice_equal(words[0], SLICE("EVALSHA")))
         read_list(command, words);
-    else if (slice_equal(words[0], SLICE("HMGET")))
+    else if (slice_equal(words[0], SLICE("HGETALL")))
         command->verb = LOOK;
     else if (slice_equal(words[0], SLICE("HSET")))
         read_write(command, words, count);
