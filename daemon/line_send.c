@@ -89,12 +89,13 @@ static void sent(struct slate *slate, void *arg)
 {
     struct line *line = arg;
     uint32_t *items = mem_array(NULL, longest_list(slate), sizeof *items);
-    bool all = true;
+    bool all = true, was_sent = line->at_send == slate;
     FAILPOINT("publish.sent");
     for (size_t i = 0; i < slate->count; i++) {
-        const struct slate_list *list = &slate->lists[i];
+        struct slate_list *list = &slate->lists[i];
         if (list->outcome != SLATE_UNSENT)
             watch_list(line->watch, list);
+        list->insist |= was_sent; /* who knows what Redis has now */
         if (!list->shadow)
             settle_list(line, list, (enum hold)list->hold, items);
         if (list->user != NULL)
