@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "daemon/api.h"
+#include "daemon/service.h"
 #include "model/blas.h"
 
 #include <inttypes.h>
@@ -76,7 +77,7 @@ static void assigned(const int32_t *partitions, size_t count, void *arg)
     watch_forget_baselines(daemon->watch);
     publish_plainly(daemon);
     publisher_claim(daemon->publisher);
-    renewal_start(daemon->renewal, CAUSE_EVENT, false);
+    refill_assigned(&daemon->refill);
 }
 
 static void revoked(const int32_t *partitions, size_t count, void *arg)
@@ -158,7 +159,13 @@ static void redis_lost(void *arg)
 {
     struct daemon *daemon = arg;
     log_warn("redis: does not hold our lists; publishing all of them");
-    renewal_start(daemon->renewal, CAUSE_FORCED, true);
+    refill_begin(&daemon->refill);
+}
+
+static bool redis_filled(void *arg)
+{
+    struct daemon *daemon = arg;
+    return refill_is_done(&daemon->refill);
 }
 
 static void users_spilled(void *arg)
@@ -254,6 +261,8 @@ static void last_commit(const struct error *err, void *arg)
     struct daemon *daemon = arg;
     if (err != NULL)
         log_error("state: %s; the log replays what was not written", err->text);
+    if (err != NULL && daemon->failure.code == 0)
+        daemon->failure = *err;
     close_parts(daemon);
 }
 
@@ -294,6 +303,7 @@ static void ask_to_end(uv_signal_t *signal, int number)
         return;
     }
     log_info("signal %d: draining", number);
+    service_tell("STOPPING=1");
     daemon->draining = true;
     consumer_pause(daemon->consumer);
     line_stop_learning(daemon->line);
@@ -354,7 +364,12 @@ static int open_kafka(struct daemon *daemon, struct error *err)
 static int open_redis(struct daemon *daemon, struct error *err)
 {
     static const struct publisher_hooks hooks = {
-        .met = redis_met, .up = redis_up, .down = redis_down, .lost = redis_lost};
+        .met = redis_met,
+        .up = redis_up,
+        .down = redis_down,
+        .lost = redis_lost,
+        .filled = redis_filled,
+    };
     struct publisher_settings settings;
     const struct state_meta *meta = history_meta(daemon->history);
     char log[sizeof meta->cluster_id + TOPIC_BYTES_MAX + 32];
@@ -385,6 +400,8 @@ static void build_keepers(struct daemon *daemon)
     struct renewal_settings sweep = {0, s->lists.sweep_ms, s->lists.active_ms, 16};
     daemon->renewal = renewal_new(&daemon->loop, &owed, daemon->line, daemon->history);
     daemon->sweep = renewal_new(&daemon->loop, &sweep, daemon->line, daemon->history);
+    daemon->refill = (struct refill){
+        .history = daemon->history, .line = daemon->line, .renewal = daemon->renewal};
     struct swapper_parts parts = {daemon->line,      daemon->history, daemon->scorers,
                                   daemon->publisher, daemon->renewal, daemon->watch};
     daemon->swapper = swapper_new(&daemon->loop, s->state.dir, (size_t)s->train.keep, &parts);
@@ -471,6 +488,7 @@ int daemon_run(const struct settings *settings, const char *config, struct error
     init_handles(&daemon);
     if (open_all(&daemon, &daemon.failure) == 0) {
         log_info("running; topic %s, state %s", settings->consumer.topic, settings->state.dir);
+        service_tell("READY=1");
         swapper_look(daemon.swapper);
         experiment_begin(daemon.experiment);
     } else {

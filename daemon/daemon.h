@@ -15,6 +15,7 @@
 #include "daemon/line.h"
 #include "daemon/recorder.h"
 #include "daemon/pulse.h"
+#include "daemon/refill.h"
 #include "daemon/renewal.h"
 #include "daemon/settings.h"
 #include "daemon/swapper.h"
@@ -35,6 +36,7 @@ struct daemon {
     struct consumer *consumer;
     struct publisher *publisher;
     struct line *line;
+    struct refill refill;
     struct renewal *renewal; /* owed and forced lists */
     struct renewal *sweep;   /* the slow one that renews expiries */
     struct swapper *swapper;

@@ -132,6 +132,7 @@ static bool learn(struct line *line)
     for (size_t i = 0; i < learned.user_count; i++)
         line_queue(line, learned.users[i], CAUSE_EVENT);
     batch_clear(&line->batch);
+    line_look_at_replay(line);
     line->popular_stale |= learned.item_count > 0 || learned.items_described;
     line->figures.batches++;
     line->figures.events += taken;
@@ -160,9 +161,12 @@ static void look_whether_caught_up(struct line *line)
 
 static void add_user(struct line *line, struct slate *slate, struct user *user)
 {
+    size_t first = slate->count;
     scorers_add(line->scorers, slate, user); /* pins it for each list */
-    history_unpin(line->history, user);      /* and the pin of who waits goes */
-    user->queued = false;
+    for (size_t i = first; i < slate->count; i++)
+        slate->lists[i].insist = user->insist;
+    history_unpin(line->history, user); /* and the pin of who waits goes */
+    user->queued = user->insist = false;
     user->oldest_event_ms = user->oldest_ts_ms = 0; /* answered by this list, or put back if it is
                                                        not sent */
 }

@@ -68,6 +68,8 @@ struct user {
     bool committing;                       /* a commit under way holds a record of this user */
     bool queued;                           /* for the pipeline: waits to be scored */
     enum slate_cause cause;                /* for the pipeline: why */
+    bool insist;                           /* for the pipeline: and also for a cause for which no
+                                              list is held back */
     int64_t oldest_event_ms, oldest_ts_ms; /* for the pipeline: see struct slate_list */
     int64_t due_ms;                        /* for the pipeline: when it need not wait any more */
     struct user *queue_next;               /* for the pipeline */

@@ -92,6 +92,7 @@ struct slate_list {
     struct slice user_id;
     struct version version;
     enum slate_cause cause;
+    bool insist;              /* it is also wanted for a cause for which none is held back */
     bool forgotten;           /* a tombstone: no items, and the key says so */
     bool changed;             /* not the items, in this order, that Redis last acknowledged */
     int64_t oldest_event_ms;  /* record timestamp of the oldest event it answers; 0 if none */
@@ -110,6 +111,7 @@ struct slate_list {
     struct slate_probe probe;
     int hold;                   /* why it is SLATE_HELD: enum hold of publisher/budget.h */
     enum slate_outcome outcome; /* set by the publisher, but for SLATE_HELD */
+    struct version newer;       /* SLATE_OLDER: what Redis has; zeros if it did not say */
     /* the rest is the scorer's */
     const struct user_record *record; /* what is scored: one reference; NULL for the popular list */
 };

@@ -31,6 +31,8 @@ void meta_init(struct meta *meta, const char *prefix, const char *nonce, const c
     name_field(meta->nonce_field, "nonce:", meta->id);
     name_field(meta->heartbeat_field, HEARTBEAT_OF, meta->id);
     name_field(meta->log_field, LOG_OF, meta->id);
+    name_field(meta->begun_field, "begun:", meta->id);
+    name_field(meta->filled_field, "filled:", meta->id);
 }
 
 void meta_deinit(struct meta *meta)
@@ -102,7 +104,7 @@ static void note_log(struct meta_other *other, struct slice log)
 
 struct own_fields { /* as found */
     struct slice nonce;
-    int64_t heartbeat_ms;
+    int64_t heartbeat_ms, begun_ms, filled_ms;
 };
 
 static void note_field(struct meta *meta, struct slice field, struct slice value,
@@ -113,6 +115,10 @@ static void note_field(struct meta *meta, struct slice field, struct slice value
         own->nonce = value;
     else if (slice_equal(field, slice_of(meta->heartbeat_field)))
         own->heartbeat_ms = number_of(value);
+    else if (slice_equal(field, slice_of(meta->begun_field)))
+        own->begun_ms = number_of(value);
+    else if (slice_equal(field, slice_of(meta->filled_field)))
+        own->filled_ms = number_of(value);
     else if (slice_equal(field, SLICE("epoch")))
         found->place.epoch = number32_of(value);
     else if (slice_equal(field, SLICE("swap")))
@@ -143,6 +149,24 @@ static void judge_others(const struct meta *meta, struct meta_found *found)
     }
 }
 
+/* A heartbeat may be newer than the last acknowledged: that acknowledgement was lost on the way. */
+static bool is_lost(const struct meta *meta, const struct own_fields *own)
+{
+    bool ours = slice_equal(own->nonce, slice_of(meta->nonce));
+    bool whole = own->begun_ms == own->filled_ms || own->begun_ms == meta->begun_ms;
+    return !ours || !whole || own->heartbeat_ms < meta->stored_ms;
+}
+
+static void judge_own(struct meta *meta, const struct own_fields *own, struct meta_found *found)
+{
+    found->lost = is_lost(meta, own);
+    meta->begins |= found->lost;
+    if (found->lost || own->begun_ms == meta->begun_ms)
+        return;
+    meta->begun_ms = own->begun_ms;
+    meta->filled = true;
+}
+
 static void on_looked(const struct redis_reply *reply, void *arg)
 {
     struct meta *meta = arg;
@@ -159,9 +183,7 @@ static void on_looked(const struct redis_reply *reply, void *arg)
     for (size_t i = 0; i + 1 < reply->count; i += 2)
         note_field(meta, reply->items[i].text, reply->items[i + 1].text, &own, &found);
     judge_others(meta, &found);
-    /* It may be newer than the last acknowledged: that acknowledgement was lost on the way. */
-    found.lost =
-        !slice_equal(own.nonce, slice_of(meta->nonce)) || own.heartbeat_ms < meta->stored_ms;
+    judge_own(meta, &own, &found);
     meta->found_swap = found.place.swap;
     meta->looked_once = true;
     meta->looked(&found, meta->arg);
@@ -214,10 +236,24 @@ static void format_number(char text[24], uint64_t number)
     snprintf(text, 24, "%" PRIu64, number);
 }
 
+/* The fields of this state. The nonce only where it is said that all is published anew. */
+static void add_own(struct meta *meta, struct words *words, const char *heartbeat, char begun[24])
+{
+    format_number(begun, (uint64_t)meta->begun_ms);
+    add_field(words, meta->heartbeat_field, heartbeat);
+    add_field(words, meta->log_field, meta->log);
+    if (meta->begins) {
+        add_field(words, meta->nonce_field, meta->nonce);
+        add_field(words, meta->begun_field, begun);
+    } else if (meta->filled && meta->begun_ms != 0) {
+        add_field(words, meta->filled_field, begun);
+    }
+}
+
 int meta_write(struct meta *meta, const struct meta_place *place, bool beat,
                void (*wrote)(void *arg), void *arg)
 {
-    char generation[24], schema[24], heartbeat[24], epoch[24], swap[24];
+    char generation[24], schema[24], heartbeat[24], epoch[24], swap[24], begun[24];
     bool claims = place->swap > meta->found_swap;
     int64_t now_ms = clock_wall_ms();
     if (now_ms <= meta->written_ms) /* the wall clock may be set back, a heartbeat may not */
@@ -239,14 +275,16 @@ int meta_write(struct meta *meta, const struct meta_place *place, bool beat,
         add_field(&words, "nonce", meta->nonce);
         add_field(&words, "heartbeat", heartbeat);
     }
-    if (beat) {
-        add_field(&words, meta->nonce_field, meta->nonce);
-        add_field(&words, meta->heartbeat_field, heartbeat);
-        add_field(&words, meta->log_field, meta->log);
+    if (beat && meta->begins) {
+        meta->begun_ms = now_ms;
+        meta->filled = false;
     }
+    if (beat)
+        add_own(meta, &words, heartbeat, begun);
     int rc = redis_command(meta->redis, words.at, words.count, beat ? on_beat : on_wrote, meta);
     if (rc != 0)
         return rc;
+    meta->begins &= !beat;
     meta->written_ms = now_ms;
     meta->wrote = wrote;
     meta->arg = arg;

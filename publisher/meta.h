@@ -4,7 +4,11 @@
  * Each state writes its nonce, the time of its heartbeat and which log it reads into three fields
  * of its own, named by the nonce's first 8 bytes, so that instances that share a prefix do not take
  * each other for a loss. A nonce that is gone or different, or a heartbeat older than the last that
- * was acknowledged here, means that the lists are gone or old. Another state is alive if its
+ * was acknowledged here, means that the lists are gone or old. The nonce is written for that reason
+ * alone, never with a later heartbeat: what is lost between a look and a write is seen by the next
+ * look. With the nonce goes a time, `begun`, and once all lists have been published again the same
+ * time as `filled`: where the two differ and it is not we who are publishing, who did has died, and
+ * the lists are still missing. Another state is alive if its
  * heartbeat moved between two looks: no clock is compared with another's.
  *
  * Of all states together: `epoch` and `swap`, the greatest that any of them has in its versions,
@@ -26,7 +30,7 @@ struct meta_place {
 };
 
 struct meta_found {
-    bool lost;                /* our lists are not there, or old */
+    bool lost;                /* our lists are not there, old, or not all there yet */
     struct meta_place place;  /* the greatest there; 0: none */
     bool claimed_elsewhere;   /* another state wrote place.swap */
     bool others, strangers;   /* fields of other states of our log, of another log; maybe dead */
@@ -46,7 +50,10 @@ struct meta {
     char *key, *nonce, *log; /* owned */
     char id[META_ID_BYTES];
     char nonce_field[META_FIELD_BYTES], heartbeat_field[META_FIELD_BYTES],
-        log_field[META_FIELD_BYTES];
+        log_field[META_FIELD_BYTES], begun_field[META_FIELD_BYTES], filled_field[META_FIELD_BYTES];
+    int64_t begun_ms; /* when we last found our lists lost; or as it is there; 0: never */
+    bool begins;      /* the next write says so */
+    bool filled;      /* all lists have been published since: for the publisher to set */
     uint64_t generation;
     bool plain;                /* whether the plain fields are ours to write */
     int64_t written_ms;        /* the heartbeat last sent */

@@ -79,7 +79,8 @@ static void on_wrote(void *arg)
     pump(publisher);
 }
 
-/* `lost` is told before the nonce is written: should we die in between, it is told again. What was
+/* `lost` is told before the nonce is written: should we die in between, it is told again, as it is
+ * if we die before all is published. What was
  * acknowledged in the slate under way may have been gone before we looked. */
 static void tell_lost(struct publisher *publisher)
 {
@@ -95,6 +96,8 @@ static void write_ours(struct publisher *publisher)
     if (publisher->closing) /* by a hook */
         return;
     FAILPOINT("publish.beat");
+    if (!publisher->meta.begins && !publisher->meta.filled)
+        publisher->meta.filled = publisher->hooks->filled(publisher->arg);
     /* There is room: this is the callback of a reply that has just left its place. */
     publisher->beating =
         meta_write(&publisher->meta, &publisher->place, true, on_wrote, publisher) == 0;

@@ -63,6 +63,9 @@ struct publisher_hooks {
     void (*up)(void *arg); /* also after each publisher_claim */
     void (*down)(const struct error *why, void *arg);
     void (*lost)(void *arg); /* this Redis does not hold our lists; after up */
+    /* Whether all lists have been published since `lost`: until it is true, and Redis knows, a
+     * restart means that they are lost still. Asked before a heartbeat. */
+    bool (*filled)(void *arg);
 };
 
 /* `settings` are copied, `hooks` borrowed. ERR_SETTINGS if the address is none; that Redis is away

@@ -161,8 +161,11 @@ size_t consumer_take(struct consumer *consumer, struct batch *batch, size_t even
     if (kafka.paused || process_is_leaving())
         return 0;
     while (taken < events_max) {
-        if (!sim.calm && sim_chance(sim.mood.rebalance > 0 ? 1 : 0))
-            rebalance(0); /* librdkafka serves the group inside a poll */
+        if (!sim.calm && sim_chance(sim.mood.rebalance > 0 ? 2 : 0)) {
+            rebalance(0);      /* librdkafka serves the group inside a poll */
+            if (!kafka.member) /* what is in the batch comes again */
+                rebalance(0);
+        }
         if (!kafka.member || !take_one(batch))
             break;
         taken++;

@@ -136,6 +136,8 @@ static void pass_time(int arg)
 static void set_wall_clock(int arg)
 {
     (void)arg;
+    if (checks_durable(0) == 0) /* a state's epoch is the time when it first met Redis */
+        return;
     sim.wall_offset_ms = ((int64_t)sim_below(3) - 1) * 86400000;
 }
 
@@ -198,7 +200,7 @@ static void draw_mood(void)
         .rebalance = trouble(40),
         .redis_cut = trouble(40),
         .redis_away = trouble(20),
-        .redis_flush = getenv("NOFLUSH") ? trouble(20) * 0 : trouble(20),
+        .redis_flush = trouble(20),
         .letter_fails = trouble(60),
         .group_fails = trouble(60),
         .reload = trouble(20),

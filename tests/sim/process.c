@@ -2,6 +2,7 @@
  * word, and somebody who asks for things at odd times. */
 #include "tests/sim/process.h"
 #include "base/mem.h"
+#include "daemon/refill.h"
 #include "daemon/swapper.h"
 #include "tests/sim/lists.h"
 #include "tests/sim/sim.h"
@@ -28,6 +29,7 @@ static struct {
     struct scorers *scorers;
     struct line *line;
     struct renewal *renewal, *sweep;
+    struct refill refill;
     struct swapper *swapper;
     uv_timer_t sweep_timer, deadline;
     int closing;
@@ -87,7 +89,7 @@ void process_assigned(const int32_t *partitions, size_t count)
     sim_check(status == 0, "assign: %s", err.text);
     publish_plainly();
     publisher_claim(process.publisher);
-    renewal_start(process.renewal, CAUSE_EVENT, false);
+    refill_assigned(&process.refill);
 }
 
 void process_revoked(const int32_t *partitions, size_t count)
@@ -137,7 +139,13 @@ static void redis_lost(void *arg)
 {
     (void)arg;
     sim_trace("publisher: lost");
-    renewal_start(process.renewal, CAUSE_FORCED, true);
+    refill_begin(&process.refill);
+}
+
+static bool redis_filled(void *arg)
+{
+    (void)arg;
+    return refill_is_done(&process.refill);
 }
 
 static void users_spilled(void *arg)
@@ -250,8 +258,11 @@ static void open_history(void)
 
 static void open_publisher(void)
 {
-    static const struct publisher_hooks hooks = {
-        .met = redis_met, .up = redis_up, .down = redis_down, .lost = redis_lost};
+    static const struct publisher_hooks hooks = {.met = redis_met,
+                                                 .up = redis_up,
+                                                 .down = redis_down,
+                                                 .lost = redis_lost,
+                                                 .filled = redis_filled};
     struct error err = {0};
     struct publisher_settings settings = {.prefix = "rec:",
                                           .expiry_ms = 1000000,
@@ -274,6 +285,7 @@ static void build_line(void)
     struct renewal_settings sweep = {0, 10000, 0, 16};
     process.renewal = renewal_new(loop_of(), &owed, process.line, process.history);
     process.sweep = renewal_new(loop_of(), &sweep, process.line, process.history);
+    process.refill = (struct refill){process.history, process.line, process.renewal, {false}};
     struct swapper_parts swap = {process.line,      process.history, process.scorers,
                                  process.publisher, process.renewal, NULL};
     process.swapper = swapper_new(loop_of(), "sim", 2, &swap);

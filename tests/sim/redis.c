@@ -137,6 +137,12 @@ static void do_list(struct command *command)
         list->length > 0 ? fence(server.versions[command->user], command->version) : FENCE_STORED;
     sim_check(strcmp(outcome, FENCE_PARTITION) != 0, "u%d is in another partition", command->user);
     sim_trace("redis: u%d %s %s", command->user, command->version, outcome);
+    if (strcmp(outcome, FENCE_OLDER) == 0) {
+        snprintf(command->json.bytes, sizeof command->json.bytes, FENCE_OLDER " %s",
+                 server.versions[command->user]);
+        answer(command, command->json.bytes);
+        return;
+    }
     answer(command, outcome);
     if (strcmp(outcome, FENCE_STORED) != 0)
         return;
