@@ -577,8 +577,6 @@ static int begin_writing(struct state *state, MDB_txn **txn, struct error *err)
 int state_apply(struct state *state, const struct state_commit *commit, struct error *err)
 {
     MDB_txn *txn;
-    if (FAILPOINT_FAILS("commit.begin"))
-        return refuse_write(state, EIO, err);
     uv_mutex_lock(&state->writing);
     int failed = begin_writing(state, &txn, err);
     if (!failed) {

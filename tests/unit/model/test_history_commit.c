@@ -494,6 +494,65 @@ static void test_a_damaged_user_stops_learning_and_every_commit_says_so(void **a
     assert_int_equal(try_commit(place).err.code, ERR_DATA);
 }
 
+static void test_a_damaged_user_is_said_before_the_next_batch(void **at)
+{
+    struct place *place = *at;
+    struct error err = {0};
+    char key[STATE_KEY_MAX];
+    struct slice bad = {key, (uint32_t)state_key_user(key, TOPIC, 0, SLICE("u1"))};
+    open_history(place);
+    assign(place, 1);
+    struct state_commit *damage = state_commit_new(place->history->state);
+    state_commit_put(damage, STATE_USERS, bad, SLICE("cut sho"));
+    assert_int_equal(state_commit_now(damage, NULL), 0);
+    assert_int_equal(history_ready(place->history, &err), 0);
+    click(place, 0, "u1", "i1", 5000);
+    learn(place);
+    assert_int_equal(history_ready(place->history, &err), ERR_DATA);
+    assert_non_null(strstr(err.text, "u1"));
+}
+
+/* -- what waits to be written ------------------------------------------------------------------ */
+
+static void test_memory_is_full_of_what_is_not_committed_and_not_of_what_is(void **at)
+{
+    struct place *place = *at;
+    place->settings.hot_bytes = 20000;
+    open_history(place);
+    assign(place, 1);
+    int64_t offset = 0;
+    for (; !history_is_full(place->history); offset++) {
+        char id[16];
+        snprintf(id, sizeof id, "u%d", (int)offset);
+        click(place, offset, id, "i1", 5000);
+        learn(place);
+        assert_true(offset < 200); /* of a hundred bytes at the least */
+    }
+    assert_true(offset > 10);
+    struct commit_outcome outcome = {0};
+    assert_true(history_commit(place->history, note_commit, &outcome));
+    assert_true(history_is_full(place->history)); /* it may fail yet */
+    uv_run(&place->loop, UV_RUN_DEFAULT);
+    assert_false(history_is_full(place->history));
+}
+
+static void test_the_events_of_one_user_fill_memory_too(void **at)
+{
+    struct place *place = *at;
+    place->settings.hot_bytes = 20000;
+    open_history(place);
+    assign(place, 1);
+    for (int64_t offset = 0; !history_is_full(place->history); offset++) {
+        char id[16];
+        snprintf(id, sizeof id, "i%d", (int)offset);
+        click(place, offset, "u1", id, 5000 + offset);
+        learn(place);
+        assert_true(offset < 2000);
+    }
+    commit(place);
+    assert_false(history_is_full(place->history));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -525,6 +584,9 @@ int main(void)
         TEST(test_closing_during_a_commit_still_reports_it),
         TEST(test_the_history_may_be_closed_by_the_callback_of_a_commit),
         TEST(test_a_damaged_user_stops_learning_and_every_commit_says_so),
+        TEST(test_a_damaged_user_is_said_before_the_next_batch),
+        TEST(test_memory_is_full_of_what_is_not_committed_and_not_of_what_is),
+        TEST(test_the_events_of_one_user_fill_memory_too),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
