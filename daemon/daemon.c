@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "daemon/api.h"
+#include "daemon/service.h"
 #include "model/blas.h"
 
 #include <inttypes.h>
@@ -260,6 +261,8 @@ static void last_commit(const struct error *err, void *arg)
     struct daemon *daemon = arg;
     if (err != NULL)
         log_error("state: %s; the log replays what was not written", err->text);
+    if (err != NULL && daemon->failure.code == 0)
+        daemon->failure = *err;
     close_parts(daemon);
 }
 
@@ -300,6 +303,7 @@ static void ask_to_end(uv_signal_t *signal, int number)
         return;
     }
     log_info("signal %d: draining", number);
+    service_tell("STOPPING=1");
     daemon->draining = true;
     consumer_pause(daemon->consumer);
     line_stop_learning(daemon->line);
@@ -486,6 +490,7 @@ int daemon_run(const struct settings *settings, const char *config, struct error
     init_handles(&daemon);
     if (open_all(&daemon, &daemon.failure) == 0) {
         log_info("running; topic %s, state %s", settings->consumer.topic, settings->state.dir);
+        service_tell("READY=1");
         swapper_look(daemon.swapper);
         experiment_begin(daemon.experiment);
     } else {

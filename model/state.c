@@ -556,7 +556,7 @@ static int apply_ops(struct state *state, MDB_txn *txn, const struct state_commi
 
 static int begin_writing(struct state *state, MDB_txn **txn, struct error *err)
 {
-    int status = begin(state, 0, txn);
+    int status = FAILPOINT_FAILS("commit.begin") ? EIO : begin(state, 0, txn);
     if (status == MDB_PANIC) {
         if (mend(state, err) != 0)
             return ERR_IO;

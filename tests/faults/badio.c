@@ -302,8 +302,11 @@ int unlink(const char *path)
     return judge_path(FAMILY_REMOVE, path) == GOES ? NEXT(unlink)(path) : -1;
 }
 
+/* One that is there is not made: a full or read-only disk says so, too. */
 int mkdir(const char *path, mode_t mode)
 {
+    if (access(path, F_OK) == 0)
+        return NEXT(mkdir)(path, mode);
     return judge_path(FAMILY_MAKE, path) == GOES ? NEXT(mkdir)(path, mode) : -1;
 }
 

@@ -19,6 +19,7 @@ import os
 import pathlib
 import random
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -140,7 +141,9 @@ class World:
         )
         freshet.kafka, freshet.redis_server = kafka, redis
         freshet.partitions = partitions or harness.PARTITIONS
-        kafka.create_topic(freshet.topic, freshet.partitions, **(topic_config or {}))
+        # A ledger's own time may be long ago.
+        kept = {"retention.ms": "-1", **(topic_config or {})}
+        kafka.create_topic(freshet.topic, freshet.partitions, **kept)
         kafka.create_topic(freshet.items_topic, 1, **{"cleanup.policy": "compact"})
         self.freshets.append(freshet)
         return freshet
@@ -279,6 +282,7 @@ def soak(options):
 
 def main():
     options = parse()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # and so tidies up
     if options.soak:
         return soak(options)
     cases = chosen(collect(), options)

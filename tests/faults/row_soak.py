@@ -21,12 +21,13 @@ import oracle
 import services
 
 SETTLE_S = 600
-WINDOW_S = 300  # at either end of what is judged
+JUDGED_S = 600  # after that, at the least
 GROWTH_MIB_PER_HOUR = 1.0
 CALIBRATION = 60_000
 RATE_MAX = 1500  # the generator is not what is tested
 SCRAPE_S = 10
-USERS, ITEMS = 2000, 500
+# Few enough that each user's history and each item's neighbours are full within ten minutes.
+USERS, ITEMS = 1000, 300
 RECENT = 40  # fewer than history.dedup_window, whosever they are
 SEGMENT = 8 << 20
 KEPT = 64 << 20  # of each partition
@@ -35,6 +36,8 @@ SETTINGS = {
     "train": {"every": "2m", "min_events": 1000, "first_events": 5000, "iterations": 3, "keep": 3},
     "state": {"commit": "1s", "map": "4GiB"},
     "lists": {"n": 20},
+    "history": {"max": 120, "seen_max": 150, "neighbours": 64},
+    "kafka": {"queued.max.messages.kbytes": "2048", "fetch.message.max.bytes": "262144"},
 }
 KAFKA = {"log_retention_check_interval_ms": 10_000}
 
@@ -95,13 +98,12 @@ def look_at(pid, at_s):
 
 
 def growth(samples, of, middle):
-    """(the figure in the first window, in the last, and how much that is an hour)."""
-    end = samples[-1].at_s
-    first = [of(s) for s in samples if s.at_s < samples[0].at_s + WINDOW_S]
-    last = [of(s) for s in samples if s.at_s > end - WINDOW_S]
-    hours = (end - samples[0].at_s - WINDOW_S) / 3600
+    """(the figure in the first third, in the last, and how much that is an hour)."""
+    begin, span = samples[0].at_s, samples[-1].at_s - samples[0].at_s
+    first = [of(s) for s in samples if s.at_s <= begin + span / 3]
+    last = [of(s) for s in samples if s.at_s >= begin + span * 2 / 3]
     before, after = middle(first), middle(last)
-    return before, after, (after - before) / hours
+    return before, after, (after - before) / (span * 2 / 3 / 3600)
 
 
 def capacity(freshet, ledger, world):
@@ -171,8 +173,8 @@ class Soak:
     def judge_growth(self):
         """Sentences; the first says what was seen, the rest what is wrong with it."""
         settled = [s for s in self.samples if s.at_s >= SETTLE_S]
-        if not settled or settled[-1].at_s - settled[0].at_s < 2 * WINDOW_S:
-            least = (SETTLE_S + 2 * WINDOW_S) // 60
+        if not settled or settled[-1].at_s - settled[0].at_s < JUDGED_S - 5:
+            least = (SETTLE_S + JUDGED_S) // 60
             return [f"growth is not judged in less than {least} minutes"]
         rss = growth(settled, lambda s: s.rss / 1024, statistics.median)
         anonymous = growth(settled, lambda s: s.anonymous / 1024, statistics.median)

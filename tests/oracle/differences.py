@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from .fold import count_of
 from .rules import HALF_LIVES_MS, PAIRS_HALF_LIFE_MS
 
 # Both sides add the same positive terms, each within a few ulps, so sums of 1e5 terms agree to
@@ -14,6 +13,7 @@ SUM_FLOOR = 1e-250
 # either direction; a count of n events is off by sqrt(n) such steps rather than n. 1e-5 are 40 of them.
 PAIRS_TOLERANCE = 1e-5
 PAIRS_FLOOR = 1e-37  # float32 has no digits below
+DIRECTIONS = ("forward", "backward")
 
 
 def _user_differences(name, want, have):
@@ -39,7 +39,17 @@ def _user_differences(name, want, have):
         ),
         ("wanted.offset", want.wanted_offset, have["wanted"]["offset"]),
     ]
-    return [f"user {name} {key}: want {a}, have {b}" for key, a, b in pairs if a != b]
+    return [f"user {name} {key}: {_apart(a, b)}" for key, a, b in pairs if a != b]
+
+
+def _apart(want, have):
+    """Of lists only what the one has and the other has not, if there is any."""
+    if isinstance(want, list):
+        missing = [entry for entry in want if entry not in have]
+        extra = [entry for entry in have if entry not in want]
+        if missing or extra:
+            return f"missing {missing}, should not have {extra}"
+    return f"want {want}, have {have}"
 
 
 def _sums_differences(key, want, have):
@@ -53,28 +63,62 @@ def _sums_differences(key, want, have):
     return wrong
 
 
-def _pairs_differences(key, want, have):
-    items = [neighbour["item"] for neighbour in have["neighbours"]]
-    if have["applied"] != want.applied or items != list(want.neighbours):
-        return [
-            f"pairs {key}: want {list(want.neighbours)} at {want.applied}, "
-            f"have {items} at {have['applied']}"
+class _Counts:
+    """Counts of co-occurrence to be compared, all at once: two rows a neighbour."""
+
+    def __init__(self):
+        self.names, self.latest, self.have = [], [], []  # one a neighbour
+        self.events, self.lengths = [], []  # (ts, weight); how many of them a row has
+
+    def add(self, name, counted, neighbour):
+        """What was counted of one neighbour, and the dump's line of it."""
+        self.names.append(name)
+        self.latest.append(neighbour["ts"])
+        for direction in DIRECTIONS:
+            self.events += counted[direction]
+            self.lengths.append(len(counted[direction]))
+            self.have.append([neighbour[direction][horizon] for horizon in PAIRS_HALF_LIFE_MS])
+
+    def differences(self):
+        if not self.names:
+            return []
+        rows, have = len(self.lengths), np.array(self.have)
+        row = np.repeat(np.arange(rows), self.lengths)
+        ts, weight = np.array(self.events).T
+        latest = np.full(len(self.names), -np.inf)
+        np.maximum.at(latest, row // 2, ts)
+        wrong = [
+            f"pairs {self.names[i]}: want {latest[i]:.0f}, have {self.latest[i]}"
+            for i in np.flatnonzero(latest != self.latest)
         ]
-    wrong = []
-    for neighbour in have["neighbours"]:
-        events = want.neighbours[neighbour["item"]]
-        ts = max(ts for direction in events.values() for ts, _ in direction)
-        if neighbour["ts"] != ts:
-            wrong.append(f"pairs {key} {neighbour['item']}: want {ts}, have {neighbour['ts']}")
-        for direction, counted in events.items():
-            for name, half_life_ms in PAIRS_HALF_LIFE_MS.items():
-                exact, kept = count_of(counted, half_life_ms, ts), neighbour[direction][name]
-                if abs(kept - exact) > PAIRS_TOLERANCE * exact + PAIRS_FLOOR:
-                    wrong.append(
-                        f"pairs {key} {neighbour['item']} {direction} {name}: "
-                        f"want {exact!r}, have {kept!r}"
-                    )
-    return wrong
+        age = np.repeat(latest, 2)[row] - ts
+        for place, (horizon, half_life_ms) in enumerate(PAIRS_HALF_LIFE_MS.items()):
+            # The sum over events e of weight 2^-((now - t_e) / h), as of the neighbour's latest.
+            want = np.bincount(row, weight * np.exp2(-age / half_life_ms), rows)
+            off = np.abs(have[:, place] - want) > PAIRS_TOLERANCE * want + PAIRS_FLOOR
+            wrong += [
+                f"pairs {self.names[i // 2]} {DIRECTIONS[i % 2]} {horizon}: want {want[i]!r}, "
+                f"have {have[i, place]!r}"
+                for i in np.flatnonzero(off)
+            ]
+        return wrong
+
+
+def _pairs_differences(dump, state):
+    wrong, counts = [], _Counts()
+    for key in state.pairs.keys() & dump.pairs.keys():
+        want, have = state.pairs[key], dump.pairs[key]
+        items = [neighbour["item"] for neighbour in have["neighbours"]]
+        if have["applied"] != want.applied or items != list(want.neighbours):
+            wrong.append(
+                f"pairs {key}: want {list(want.neighbours)} at {want.applied}, "
+                f"have {items} at {have['applied']}"
+            )
+            continue
+        for neighbour in have["neighbours"]:
+            item = neighbour["item"]
+            counts.add((*key, item), want.neighbours[item], neighbour)
+    return wrong + counts.differences()
 
 
 def _item_differences(item, want, have):
@@ -139,9 +183,7 @@ def figures_differences(dump, state):
     for key in state.sums.keys() & dump.sums.keys():
         wrong += _sums_differences(key, state.sums[key], dump.sums[key])
     wrong += _keys_differences("pairs", state.pairs.keys(), dump.pairs.keys())
-    for key in state.pairs.keys() & dump.pairs.keys():
-        wrong += _pairs_differences(key, state.pairs[key], dump.pairs[key])
-    return wrong
+    return wrong + _pairs_differences(dump, state)
 
 
 def items_differences(dump, state):

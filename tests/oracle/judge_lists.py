@@ -1,20 +1,28 @@
 """Compares the lists in Redis with those that follow from the state: (c) and (f)."""
 
 import json
+import re
 
 from .judge import share
 from .model import Model
 from .observe import list_key
 
+# epoch.partition.next_offset.swap, first in the list
+VERSION = re.compile(rb'^{"v":\s?"[0-9a-f]{8}\.[0-9a-f]{4}\.[0-9a-f]{16}\.[0-9a-f]{8}"')
+
 
 class Lists:
     """The lists of one instance's users.
 
-    arm_of: a user's arm, or None where there are none. series: {arm: key of its generations}."""
+    arm_of: a user's arm, or None where there are none. series: {arm: key of its generations}.
+    cause: why each was published, where it is known."""
 
-    def __init__(self, instance, dump, topic, rules_of, arm_of=lambda name: None, series=None):
+    def __init__(
+        self, instance, dump, topic, rules_of, arm_of=lambda name: None, series=None, cause=None
+    ):
         self.instance, self.dump, self.topic = instance, dump, topic
         self.rules_of, self.arm_of, self.series = rules_of, arm_of, series or {}
+        self.cause = cause
         self.models = {}
 
     def model(self, arm):
@@ -24,16 +32,21 @@ class Lists:
         return self.models[arm]
 
     def differences(self, name, text, last_offset=-1):
-        """({about: sentences} on the list of a user of this instance.
+        """{about: sentences} on the list of a user of this instance.
 
         last_offset: of the user's last event that wants a list."""
         if text is None:
             return {"lists": [f"{name}: not in Redis"]}
+        if not VERSION.search(text):
+            return {"lists": [f"{name}: what is there is no list: {text!r:.200}"]}
         arm, user, published = self.arm_of(name), self.dump.users[name], json.loads(text)
+        if published.get("forgotten"):
+            return {"lists": [f"{name}: has a tombstone, but came back"]}
         model = self.model(arm)
         wrong = self._version_differences(model, name, user, published, last_offset)
-        for key, value in (("user", name), ("arm", arm or "default"), ("ts", self.dump.now)):
-            if published.get(key) != value:
+        said = {"user": name, "arm": arm or "default", "ts": model.now, "cause": self.cause}
+        for key, value in said.items():
+            if value is not None and published.get(key) != value:
                 wrong.append(f"{name}: {key} is {published.get(key)!r}, want {value!r}")
         items = [item for item, _ in published["items"]]
         if user["list"][: len(items)] != items:
@@ -56,8 +69,9 @@ class Lists:
                 f"{name}: stale: version {published['v']} is older than the user's last offset "
                 f"{last_offset} + 1"
             ]
-        parts = zip(("epoch", "partition", "offset", "swap"), (epoch, partition, offset, swap), want.split("."))
-        other = [f"{part} {have}, want {wanted}" for part, have, wanted in parts if have != wanted]
+        parts = ("epoch", "partition", "offset", "swap")
+        both = zip(parts, (epoch, partition, offset, swap), want.split("."))
+        other = [f"{part} {have}, want {wanted}" for part, have, wanted in both if have != wanted]
         return [f"{name}: version {published['v']}: {', '.join(other)}"]
 
 

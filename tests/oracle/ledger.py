@@ -36,8 +36,8 @@ class Entry:
     what: object  # Event or Said
     key: Optional[bytes]
     value: Optional[bytes]
-    timestamp_ms: int
     numbers: list  # one for each time it was handed out, ascending over the whole ledger
+    timestamps: list  # with it
 
 
 @dataclasses.dataclass
@@ -156,10 +156,10 @@ class Ledger:
     def _hand_out(self, topic, key, value, what, timestamp_ms=None):
         self.number += 1
         record = Produced(topic, key, value, self.stamp if timestamp_ms is None else timestamp_ms)
-        line = Entry(what, key, value, record.timestamp_ms, [])
-        entry = self.entries.setdefault((topic, key, value), line)
+        entry = self.entries.setdefault((topic, key, value), Entry(what, key, value, [], []))
         assert entry.what == what, "the same bytes mean the same"
         entry.numbers.append(self.number)
+        entry.timestamps.append(record.timestamp_ms)
         return record
 
     def _event(self, counter, event, **extra):
@@ -240,8 +240,7 @@ class Ledger:
             return None
         self.intended["duplicate"] += 1
         _, record = person.last_sent
-        entry = self.entries[record[:3]]
-        return self._hand_out(*record[:3], entry.what, record.timestamp_ms)
+        return self._hand_out(*record[:3], self.entries[record[:3]].what, record.timestamp_ms)
 
     def _make_late(self):
         """Older than the user's latest, and so the partition's, by a millisecond more than allowed."""

@@ -28,9 +28,8 @@ def _learn(ledger, topic, records, findings):
         if entry is None:
             findings.append(f"{place}: nobody's record: {record.key!r} {record.value!r:.200}")
             continue
-        # An item's tombstones are all of the same bytes; their times mean nothing.
-        if record.timestamp != entry.timestamp_ms and record.value is not None:
-            findings.append(f"{place}: its timestamp is {record.timestamp}, not {entry.timestamp_ms}")
+        if record.timestamp not in entry.timestamps:
+            findings.append(f"{place}: its timestamp is {record.timestamp}, not {entry.timestamps}")
         if ledger.places.setdefault(place, entry) is not entry:
             findings.append(f"{place}: another record was there before")
 

@@ -64,7 +64,8 @@ class Model:
     """A dump, its generation (None before the first) and the rules: makes every user's list."""
 
     def __init__(self, dump, generation, rules):
-        self.dump, self.rules = dump, rules
+        self.dump, self.rules, self.now = dump, rules, dump.now
+        self.latest_taste = (None, None)  # a user and what taste() says of him
         self.items = sorted(self._known_items(generation), key=lambda item: item.encode())
         self.column = {item: column for column, item in enumerate(self.items)}
         if generation:
@@ -80,6 +81,7 @@ class Model:
         self.pairs_by_item = {}
         for (_, item), line in dump.pairs.items():
             self.pairs_by_item.setdefault(item, []).append(line)
+        self.with_item = {}  # item -> what goes together with it
         if self.weights.get("together", 0.0) > 0:
             self.uses = self._uses()
         self.eligible = np.array([self._is_eligible(item) for item in self.items], dtype=bool)
@@ -107,14 +109,14 @@ class Model:
         half_life = self.weights["trend_half_life"]
         total = np.zeros(len(self.items))
         for (_, item), line in sorted(self.dump.sums.items()):
-            age = self.dump.now - line["ts"]
+            age = self.now - line["ts"]
             decay = 2.0 ** -(age / HALF_LIVES_MS[half_life])
             total[self.column[item]] += line["decayed"][half_life] * decay
         return np.log1p(total)
 
     def _decayed(self, count, ts, horizon):
         """A count as of ts, now."""
-        age = max(self.dump.now - ts, 0)
+        age = max(self.now - ts, 0)
         return count * 2.0 ** -(age / PAIRS_HALF_LIFE_MS[horizon])
 
     def _uses(self):
@@ -145,12 +147,17 @@ class Model:
             return C
         used = [e["item"] for e in user["interactions"] if self.rules.types[e["type"]].weight > 0]
         for distance, item in enumerate(latest_distinct(used, TOGETHER_WINDOW)):
-            fade = self.weights["together_rho"] ** distance
-            own = self.uses[self.column[item]] + TOGETHER_PRIOR
-            for other, n in self._pairs_of(item):
-                norm = math.sqrt((self.uses[self.column[other]] + TOGETHER_PRIOR) * own)
-                C[self.column[other]] += fade * n / norm
+            C += self.weights["together_rho"] ** distance * self._together_with(item)
         return C
+
+    def _together_with(self, item):
+        """n_(item, i) / sqrt((n_i + S)(n_item + S)), by column."""
+        if item not in self.with_item:
+            column, found = np.zeros(len(self.items)), self._pairs_of(item)
+            np.add.at(column, [self.column[other] for other, _ in found], [n for _, n in found])
+            own = self.uses[self.column[item]] + TOGETHER_PRIOR
+            self.with_item[item] = column / np.sqrt((self.uses + TOGETHER_PRIOR) * own)
+        return self.with_item[item]
 
     def _is_eligible(self, item):
         line = self.dump.items.get(item)
@@ -158,8 +165,8 @@ class Model:
             return True
         return not (
             line["blocked"]
-            or (line["from"] is not None and self.dump.now < line["from"])
-            or (line["until"] is not None and self.dump.now >= line["until"])
+            or (line["from"] is not None and self.now < line["from"])
+            or (line["until"] is not None and self.now >= line["until"])
             or set(line["categories"]) & set(self.rules.exclude_categories)
         )
 
@@ -199,7 +206,7 @@ class Model:
         """x_u exactly: (w0 G + lambda I + sum p y y') x = sum q y."""
         gathered = confidences(
             user["interactions"], self.rules.types, self.hyper["alpha"], self.weights["rho"],
-            self.dump.now,
+            self.now,
         )
         known = {i: c for i, c in gathered.items() if i in self.has_row and c != 0.0}
         rank = self.factors.shape[1]
@@ -219,7 +226,11 @@ class Model:
 
     def taste(self, user):
         """a x_u"""
-        return np.zeros(1) if user is None else self.weights["taste"] * self.user_factors(user)
+        if user is None:
+            return np.zeros(1)
+        if self.latest_taste[0] is not user:
+            self.latest_taste = (user, self.weights["taste"] * self.user_factors(user))
+        return self.latest_taste[1]
 
     def scores(self, user):
         """score = a x_u.y_i + b T_i + c C_ui by column; -inf where the user may not have the item.
