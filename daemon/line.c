@@ -132,6 +132,7 @@ static bool learn(struct line *line)
     for (size_t i = 0; i < learned.user_count; i++)
         line_queue(line, learned.users[i], CAUSE_EVENT);
     batch_clear(&line->batch);
+    line_look_at_replay(line);
     line->popular_stale |= learned.item_count > 0 || learned.items_described;
     line->figures.batches++;
     line->figures.events += taken;

@@ -74,7 +74,8 @@ struct settling *line_settling(struct line *line);
 /* When nothing is being scored, and nothing will be until line_release: to change what scoring
  * reads, or to use the scorer. Who holds may do so over several turns of the loop (a worker);
  * others who want to hold wait in a queue, and between two of them the line gets its turn. Whoever
- * asked before line_stop is still told, and `stopped` waits for them; who asks after it never is. */
+ * asked before line_stop is still told, and `stopped` waits for them; who asks after it never is.
+ */
 void line_hold(struct line *line, void (*held)(void *arg), void *arg);
 void line_release(struct line *line);
 

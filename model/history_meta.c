@@ -143,7 +143,8 @@ int history_bind(struct history *history, const char *cluster_id, int partition_
     if (meta->partition_count != partition_count)
         return error_set(err, ERR_SETTINGS,
                          "the state in %s was made with %d partitions of %s, now there are %d, and "
-                         "users are on others than before: begin anew with an empty state.dir",
+                         "users are on others than before: put the records into a new topic by key "
+                         "(docs/OPERATING.md), and begin anew with that and an empty state.dir",
                          dir, meta->partition_count, history->topic, partition_count);
     return 0;
 }
