@@ -97,32 +97,6 @@ static void consumer_failed(const struct error *err, void *arg)
     fail(arg, err);
 }
 
-static void redis_up(void *arg)
-{
-    struct daemon *daemon = arg;
-    log_info("redis: up");
-    daemon->redis_why[0] = '\0';
-    daemon->redis_told_ms = 0;
-    line_wake(daemon->line);
-}
-
-static void redis_down(const struct error *why, void *arg)
-{
-    struct daemon *daemon = arg;
-    snprintf(daemon->redis_why, sizeof daemon->redis_why, "%s", why->text);
-    if (log_once_a_minute(&daemon->redis_told_ms))
-        log_warn("redis: %s; lists wait, learning goes on", why->text);
-    line_wake(daemon->line);
-}
-
-/* Another or an empty Redis: everybody's list is owed again. */
-static void redis_lost(void *arg)
-{
-    struct daemon *daemon = arg;
-    log_warn("redis: does not hold our lists; publishing all of them");
-    renewal_start(daemon->renewal, CAUSE_FORCED, true);
-}
-
 static void users_spilled(void *arg)
 {
     struct daemon *daemon = arg;
@@ -179,6 +153,7 @@ static void close_parts(struct daemon *daemon)
     uv_close((uv_handle_t *)&daemon->sigint, NULL);
     uv_close((uv_handle_t *)&daemon->sighup, NULL);
     uv_close((uv_handle_t *)&daemon->sweep_timer, NULL);
+    uv_close((uv_handle_t *)&daemon->refused_timer, NULL);
     daemon->closing = 11; /* the ten below, and one for having gone through them */
     pulse_close(&daemon->pulse);
     if (daemon->swapper != NULL)
@@ -311,16 +286,6 @@ static int open_kafka(struct daemon *daemon, struct error *err)
                         consumer_partition_count(daemon->consumer), err);
 }
 
-static int open_redis(struct daemon *daemon, struct error *err)
-{
-    static const struct publisher_hooks hooks = {redis_up, redis_down, redis_lost};
-    struct publisher_settings settings;
-    settings_publisher(daemon->settings, history_meta(daemon->history)->nonce, &settings);
-    if (publisher_open(&daemon->publisher, &daemon->loop, &settings, &hooks, daemon, err) != 0)
-        return error_wrap(err, "redis");
-    return 0;
-}
-
 static void build_line(struct daemon *daemon)
 {
     const struct settings *s = daemon->settings;
@@ -360,11 +325,12 @@ static void init_handles(struct daemon *daemon)
 {
     uv_timer_init(&daemon->loop, &daemon->deadline);
     uv_timer_init(&daemon->loop, &daemon->sweep_timer);
+    uv_timer_init(&daemon->loop, &daemon->refused_timer);
     pulse_init(&daemon->pulse, &daemon->loop);
     uv_signal_init(&daemon->loop, &daemon->sigterm);
     uv_signal_init(&daemon->loop, &daemon->sigint);
     uv_signal_init(&daemon->loop, &daemon->sighup);
-    daemon->deadline.data = daemon->sweep_timer.data = daemon;
+    daemon->deadline.data = daemon->sweep_timer.data = daemon->refused_timer.data = daemon;
     daemon->sigterm.data = daemon->sigint.data = daemon->sighup.data = daemon;
 }
 
@@ -400,7 +366,7 @@ static int open_all(struct daemon *daemon, struct error *err)
     settings_history(daemon->settings, &history);
     if (history_open(&daemon->history, &daemon->loop, &history, scorer_release_cache, err) != 0)
         return error_wrap(err, "state");
-    if (open_kafka(daemon, err) != 0 || open_redis(daemon, err) != 0)
+    if (open_kafka(daemon, err) != 0 || daemon_open_redis(daemon, err) != 0)
         return err->code;
     daemon_build_arms(daemon);
     build_line(daemon);

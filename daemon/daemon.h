@@ -9,6 +9,7 @@
 #define FRESHET_DAEMON_DAEMON_H
 
 #include "base/ids.h"
+#include "daemon/outage.h"
 #include "daemon/control.h"
 #include "daemon/experiment.h"
 #include "daemon/line.h"
@@ -42,12 +43,15 @@ struct daemon {
     struct control *control;
     struct http *http; /* NULL: none is wanted */
     uv_signal_t sigterm, sigint, sighup;
-    uv_timer_t deadline, sweep_timer;
+    uv_timer_t deadline, sweep_timer, refused_timer;
     struct pulse pulse;
     int64_t began_ns, began_ms; /* monotonic; since 1970 */
     bool kafka_up, draining, leaving;
-    char kafka_why[ERROR_TEXT_MAX], redis_why[ERROR_TEXT_MAX];
-    int64_t kafka_told_ms, redis_told_ms;
+    char kafka_why[ERROR_TEXT_MAX];
+    int64_t kafka_told_ms;
+    struct outage redis;
+    bool refilling;       /* Redis is given all lists, since it did not hold them */
+    bool refill_again;    /* and lost them again meanwhile */
     uint32_t questions;   /* about lists, waiting */
     int closing;          /* things whose closing has not been heard yet */
     struct error failure; /* code 0: none */
@@ -55,6 +59,13 @@ struct daemon {
 
 /* Runs until the end; the exit status is 0 or -code of err. */
 int daemon_run(const struct settings *settings, const char *config, struct error *err);
+
+/* daemon/redis.c: opens the publisher, and what is known of Redis: whether lists go there (one that
+ * comes and goes does not count), and why not, or what trouble there is. */
+int daemon_open_redis(struct daemon *daemon, struct error *err);
+bool daemon_redis_is_up(const struct daemon *daemon);
+const char *daemon_redis_why(const struct daemon *daemon);
+void daemon_retry_refused(uv_timer_t *timer);
 
 /* daemon/arms.c: makes what the arms need, for the line and the trainer too. */
 void daemon_build_arms(struct daemon *daemon);

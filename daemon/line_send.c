@@ -34,15 +34,18 @@ static void acknowledge(struct line *line, const struct slate_list *list, uint32
 static void settle_list(struct line *line, const struct slate_list *list, enum hold hold,
                         uint32_t *items)
 {
-    bool resolved = list->outcome != SLATE_UNSENT;
-    if (resolved)
+    bool is_there = list->outcome != SLATE_UNSENT && list->outcome != SLATE_REFUSED;
+    if (is_there)
         acknowledge(line, list, items);
     if (list->user == NULL)
         return;
     waiting_resolve(line->waiting, list->cause);
-    if (!resolved)
+    if (list->outcome == SLATE_UNSENT)
         put_back(line, list);
-    line->figures.lists[list->cause] += resolved && hold == HOLD_NOTHING;
+    else if (list->outcome == SLATE_REFUSED)
+        history_disown_list(line->history,
+                            list->user); /* owed, until the state is looked through */
+    line->figures.lists[list->cause] += is_there && hold == HOLD_NOTHING;
     line->figures.held[hold] += hold != HOLD_NOTHING;
 }
 

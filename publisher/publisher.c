@@ -49,6 +49,11 @@ const struct publisher_figures *publisher_figures(const struct publisher *publis
     return &publisher->sending.figures;
 }
 
+void publisher_filled(struct publisher *publisher)
+{
+    publisher->meta.filling = false;
+}
+
 void publisher_set_generation(struct publisher *publisher, uint64_t generation)
 {
     publisher->meta.generation = generation;
@@ -56,29 +61,31 @@ void publisher_set_generation(struct publisher *publisher, uint64_t generation)
 
 /* ---- the heartbeat: look, tell, write ---- */
 
-static void on_wrote(void *arg)
-{
-    struct publisher *publisher = arg;
-    publisher->beating = false;
-    pump(publisher);
-}
-
 /* `lost` is told before the nonce is written: should we die in between, it is told again. What was
  * acknowledged in the slate under way may have been gone before we looked. */
 static void tell_lost(struct publisher *publisher)
 {
-    FAILPOINT("publish.lost");
     publisher->lost = false;
     publisher->sending.figures.losses++;
+    meta_fill(&publisher->meta);
     sending_forget(&publisher->sending);
     publisher->hooks->lost(publisher->arg);
+}
+
+/* Gone: between the look and this. */
+static void on_wrote(bool gone, void *arg)
+{
+    struct publisher *publisher = arg;
+    publisher->beating = false;
+    if (gone)
+        tell_lost(publisher);
+    pump(publisher);
 }
 
 static void write_ours(struct publisher *publisher)
 {
     if (publisher->closing) /* by a hook */
         return;
-    FAILPOINT("publish.beat");
     /* There is room: this is the callback of a reply that has just left its place. */
     publisher->beating = meta_write(&publisher->meta, true, on_wrote, publisher) == 0;
     pump(publisher);
@@ -92,8 +99,9 @@ static void on_heartbeat(uv_timer_t *timer)
 }
 
 /* The server has taken the first write on this connection. */
-static void on_first_write(void *arg)
+static void on_first_write(bool gone, void *arg)
 {
+    (void)gone; /* these are not our fields */
     struct publisher *publisher = arg;
     publisher->up = true;
     publisher->sending.figures.connects++;
@@ -229,6 +237,22 @@ static void on_sending_progress(void *arg)
     pump(arg);
 }
 
+static void on_refused(const struct error *what, void *arg)
+{
+    struct publisher *publisher = arg;
+    if (!publisher->closing)
+        publisher->hooks->refused(what, publisher->arg);
+}
+
+static void on_marked(int64_t mark_ms, void *arg)
+{
+    struct publisher *publisher = arg;
+    if (!publisher->closing)
+        publisher->hooks->marked(mark_ms, publisher->arg);
+}
+
+static const struct sending_hooks sending_hooks = {on_sending_progress, on_refused, on_marked};
+
 void publisher_send(struct publisher *publisher, struct slate *slate, publisher_sent_cb sent,
                     void *arg)
 {
@@ -269,9 +293,9 @@ int publisher_open(struct publisher **publisher, uv_loop_t *loop,
     p->hooks = hooks;
     p->arg = arg;
     p->gets_end = &p->gets;
-    meta_init(&p->meta, settings->prefix, settings->nonce);
+    meta_init(&p->meta, settings->prefix, settings->nonce, settings->mark_ms);
     p->meta.redis = p->redis;
-    sending_init(&p->sending, p->redis, &p->settings, on_sending_progress, p);
+    sending_init(&p->sending, p->redis, &p->meta, &p->settings, &sending_hooks, p);
     uv_timer_init(loop, &p->heartbeat);
     uv_idle_init(loop, &p->turn);
     p->heartbeat.data = p->turn.data = p;

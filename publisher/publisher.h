@@ -18,7 +18,9 @@
  * our state is gone from there, or its heartbeat has gone back (flush, failover, a restart from an
  * old copy, another server), `lost` is called: every list is owed again, those of the slate under
  * way that were acknowledged before included. It is looked at on every connect and every
- * PUBLISHER_HEARTBEAT_MS. Loop thread; at most one slate under way. */
+ * PUBLISHER_HEARTBEAT_MS. The heartbeat is also the mark behind each slate: a server forgets the
+ * latest writes first, so while the mark is there, what was written before it is. Loop
+ * thread; at most one slate under way. */
 #ifndef FRESHET_PUBLISHER_PUBLISHER_H
 #define FRESHET_PUBLISHER_PUBLISHER_H
 
@@ -36,6 +38,7 @@ struct publisher_settings {
     double expiry_jitter; /* 0.1: between 90% and 100% of expiry_ms */
     int64_t changes_max;  /* entries kept in the stream of changes; 0: none written */
     const char *nonce;    /* of the state: random text of at least 8 bytes */
+    int64_t mark_ms;      /* the last one that `marked` told and the state kept; 0: none */
 };
 
 struct publisher;
@@ -43,6 +46,10 @@ struct publisher_hooks {
     void (*up)(void *arg);
     void (*down)(const struct error *why, void *arg);
     void (*lost)(void *arg); /* this Redis does not hold our lists; after up */
+    /* One list or entry could not be written, for what lies at its key; the rest goes on. */
+    void (*refused)(const struct error *what, void *arg);
+    /* A slate's lists are in Redis, and so is this behind them; just before its `sent`. */
+    void (*marked)(int64_t mark_ms, void *arg);
 };
 
 /* `settings` are copied, `hooks` borrowed. ERR_SETTINGS if the address is none; that Redis is away
@@ -56,11 +63,16 @@ bool publisher_is_up(const struct publisher *publisher);
 
 /* Sends a slate's first `to_send` lists (it is lent until `sent`, which comes exactly once, from
  * the loop) and sets the outcome of each. It goes out in portions as the cap on commands in flight
- * allows. A connection lost on the way leaves lists SLATE_UNSENT, as does one that is not up, or a
- * server that has lost the script. Only when none is under way. */
+ * allows, a mark behind it. A connection lost before the mark was answered leaves all of them
+ * SLATE_UNSENT, because what the server had said it might forget; so does one that is not up; a
+ * server that has lost the script leaves those that needed it. Only when none is under way. */
 typedef void (*publisher_sent_cb)(struct slate *slate, void *arg);
 void publisher_send(struct publisher *publisher, struct slate *slate, publisher_sent_cb sent,
                     void *arg);
+
+/* After `lost`: Redis has been given all lists. Until then PREFIX meta has another word in the
+ * nonce's place, so that they count as lost once more should this process end. */
+void publisher_filled(struct publisher *publisher);
 
 /* What goes into PREFIX meta with the next heartbeat. */
 void publisher_set_generation(struct publisher *publisher, uint64_t generation);

@@ -18,6 +18,9 @@ struct client {
     int ups_at_loss; /* how often `up` had come when `lost` last did */
     bool lied;       /* publisher_is_up was wrong in a hook */
     struct error why;
+    int refused;
+    bool stays_empty; /* lists that were lost are not given again */
+    int64_t mark_ms;
     char got[2048]; /* the last list got, "absent", or "error: ..." */
     struct slate slate;
     struct slate_list lists[LISTS_MAX];
@@ -48,9 +51,25 @@ static void on_lost(void *arg)
     struct client *client = arg;
     client->losses++;
     client->ups_at_loss = client->ups;
+    if (!client->stays_empty)
+        publisher_filled(client->publisher); /* nobody had a list */
 }
 
-static const struct publisher_hooks hooks = {on_up, on_down, on_lost};
+static void on_refused(const struct error *what, void *arg)
+{
+    struct client *client = arg;
+    client->refused++;
+    client->why = *what;
+}
+
+static void on_marked(int64_t mark_ms, void *arg)
+{
+    struct client *client = arg;
+    assert_true(mark_ms > client->mark_ms);
+    client->mark_ms = mark_ms;
+}
+
+static const struct publisher_hooks hooks = {on_up, on_down, on_lost, on_refused, on_marked};
 
 static void on_sent(struct slate *slate, void *arg)
 {
