@@ -58,7 +58,7 @@ static void assigned(const int32_t *partitions, size_t count, void *arg)
         return;
     }
     watch_forget_baselines(daemon->watch);
-    renewal_start(daemon->renewal, CAUSE_EVENT, false);
+    daemon_renew_assigned(daemon);
 }
 
 static void revoked(const int32_t *partitions, size_t count, void *arg)

@@ -50,10 +50,11 @@ struct daemon {
     char kafka_why[ERROR_TEXT_MAX];
     int64_t kafka_told_ms;
     struct outage redis;
-    bool refilling;       /* Redis is given all lists, since it did not hold them */
-    bool refill_again;    /* and lost them again meanwhile */
-    uint32_t questions;   /* about lists, waiting */
-    int closing;          /* things whose closing has not been heard yet */
+    bool redis_lost;    /* our lists, since we began: what comes with a partition may be gone too */
+    bool refilling;     /* Redis is given all lists, since it did not hold them */
+    bool refill_again;  /* and lost them again meanwhile */
+    uint32_t questions; /* about lists, waiting */
+    int closing;        /* things whose closing has not been heard yet */
     struct error failure; /* code 0: none */
 };
 
@@ -66,6 +67,7 @@ int daemon_open_redis(struct daemon *daemon, struct error *err);
 bool daemon_redis_is_up(const struct daemon *daemon);
 const char *daemon_redis_why(const struct daemon *daemon);
 void daemon_retry_refused(uv_timer_t *timer);
+void daemon_renew_assigned(struct daemon *daemon); /* lists of partitions that have come */
 
 /* daemon/arms.c: makes what the arms need, for the line and the trainer too. */
 void daemon_build_arms(struct daemon *daemon);

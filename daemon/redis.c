@@ -10,7 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define REFUSED_RETRY_MS 30000 /* owed lists are looked for in the state so long after a refusal \
+#define REFUSED_RETRY_MS                                                                         \
+    30000                      /* owed lists are looked for in the state so long after a refusal \
                                 */
 #define MARK_NOTE "redis.mark" /* the publisher's last mark, in the state */
 
@@ -70,18 +71,21 @@ void daemon_retry_refused(uv_timer_t *timer)
 
 /* ---- another Redis, an empty or an older one: all lists again ---- */
 
-/* Only now may PREFIX meta say that the lists are there: who dies before begins again. */
+/* Only now may PREFIX meta say that the lists are there: who dies before begins again. Without a
+ * partition there was nobody to be given a list: the next assignment begins again. */
 static void refill_sent(bool ok, void *arg)
 {
     struct daemon *daemon = arg;
+    int32_t partitions[PARTITIONS_MAX];
     if (daemon->leaving)
         return;
-    if (ok && !daemon->refill_again) {
-        daemon->refilling = false;
-        publisher_filled(daemon->publisher);
-    } else {
+    if (!ok || daemon->refill_again) {
         refill(daemon);
+        return;
     }
+    daemon->refilling = false;
+    if (history_partitions(daemon->history, partitions, PARTITIONS_MAX) > 0)
+        publisher_filled(daemon->publisher);
 }
 
 static void refill_queued(void *arg)
@@ -99,15 +103,29 @@ static void refill(struct daemon *daemon)
     renewal_when_queued(daemon->renewal, refill_queued, daemon);
 }
 
-static void redis_lost(void *arg)
+static void begin_refill(struct daemon *daemon)
 {
-    struct daemon *daemon = arg;
-    log_warn("redis: does not hold our lists; publishing all of them");
     daemon->refill_again = daemon->refilling;
     if (daemon->refilling)
         renewal_start(daemon->renewal, CAUSE_FORCED, true); /* from the first on */
     else
         refill(daemon);
+}
+
+static void redis_lost(void *arg)
+{
+    struct daemon *daemon = arg;
+    log_warn("redis: does not hold our lists; publishing all of them");
+    daemon->redis_lost = true;
+    begin_refill(daemon);
+}
+
+void daemon_renew_assigned(struct daemon *daemon)
+{
+    if (daemon->redis_lost)
+        begin_refill(daemon);
+    else
+        renewal_start(daemon->renewal, CAUSE_EVENT, false);
 }
 
 /* ---- the mark ---- */

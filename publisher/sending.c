@@ -43,7 +43,10 @@ void sending_begin(struct sending *sending, struct slate *slate, publisher_sent_
 static void drop(struct sending *sending, const struct redis_reply *reply)
 {
     struct error why;
-    error_set(&why, ERR_DOWN, "writing a list: %.*s", SLICE_ARG(reply->text));
+    bool in_script = strstr(reply->text.data, "executing the script can't run") != NULL ||
+                     strstr(reply->text.data, "ACL failure in script") != NULL;
+    error_set(&why, ERR_DOWN, "writing a list: %.*s%s", SLICE_ARG(reply->text),
+              in_script ? " (it runs GETRANGE, EXISTS and SET: docs/OPERATING.md)" : "");
     redis_drop(sending->redis, &why);
 }
 
