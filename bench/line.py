@@ -48,6 +48,7 @@ SETTINGS = {
 }
 SATURATION_PASSES = 5  # through the rest of the stream, in one round
 SAMPLES_HZ = 251
+STATUS_S = 0.25  # between two looks at it, which freshet answers on its own time
 LEFT_TO_DRAIN_S = 60
 
 # Which station a source file belongs to, the first match; what is not named is the rest of the daemon.
@@ -250,7 +251,7 @@ class Line:
         begin = self.freshet.status()
         began, before = time.monotonic(), {name: cpu_s(pid) for name, pid in pids.items()}
         while not self.drained(status := self.freshet.status()):
-            time.sleep(0.05)
+            time.sleep(STATUS_S)
         seconds = time.monotonic() - began
         used = {name: cpu_s(pid) - before[name] for name, pid in pids.items()}
         profile.end()

@@ -239,10 +239,14 @@ void consumer_settle(struct consumer *consumer, const struct settled_offset *off
     if (consumer->closing.begun || rd_kafka_assignment_lost(consumer->client))
         return;
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)count);
-    for (size_t i = 0; i < count; i++)
-        if (assignment_position(consumer, false, offsets[i].partition) != NULL)
-            rd_kafka_topic_partition_list_add(list, consumer->settings.topic, offsets[i].partition)
-                ->offset = offsets[i].next_offset;
+    for (size_t i = 0; i < count; i++) {
+        struct position *position = assignment_position(consumer, false, offsets[i].partition);
+        if (position == NULL)
+            continue;
+        position->settled = offsets[i].next_offset;
+        rd_kafka_topic_partition_list_add(list, consumer->settings.topic, offsets[i].partition)
+            ->offset = offsets[i].next_offset;
+    }
     if (list->cnt > 0)
         rd_kafka_commit(consumer->client, list, 1);
     rd_kafka_topic_partition_list_destroy(list);

@@ -118,8 +118,12 @@ void consumer_close(struct consumer *consumer, int deadline_ms, void (*closed)(v
 struct buffer;
 void dead_letter_write(struct buffer *out, const char *topic, const struct event *event);
 
-/* Whether `name` may be given under kafka: (docs/CONFIG.md lists what may not, and why). NULL if it
- * may, else the reason. */
-const char *kafka_property_denied(const char *name);
+/* Why a property may not be given this value under kafka:, or NULL if it may. `value` NULL: any.
+ * All that may not, whatever the value, is in the list; a name may end in a star, for any end. */
+struct kafka_denied {
+    const char *name, *reason;
+};
+const struct kafka_denied *kafka_properties_denied(size_t *count);
+const char *kafka_property_denied(const char *name, const char *value);
 
 #endif

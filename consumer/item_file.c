@@ -2,7 +2,9 @@
 #include "base/buffer.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "consumer/event.h"
 #include "consumer/lines.h"
+#include "consumer/scan.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -14,6 +16,16 @@ struct item_file {
     struct buffer value; /* made from a tab-separated line */
 };
 
+/* What the daemon would refuse is refused here, where the line can be named. */
+static int check_item(struct slice item, struct error *err)
+{
+    if (item.length == 0)
+        return error_set(err, ERR_DATA, "no item in it");
+    if (item.length > ID_BYTES_MAX)
+        return error_set(err, ERR_DATA, "an item has 1 to %d bytes", ID_BYTES_MAX);
+    return 0;
+}
+
 static int read_json(struct item_file *file, struct slice line, struct slice *item,
                      struct slice *value, struct error *err)
 {
@@ -23,9 +35,7 @@ static int read_json(struct item_file *file, struct slice line, struct slice *it
         return err->code;
     *item = json_get_string(file->json, "item", SLICE(""));
     *value = line;
-    if (item->length == 0)
-        return error_set(err, ERR_DATA, "no \"item\" in it");
-    return 0;
+    return check_item(*item, err);
 }
 
 static int read_tsv(struct item_file *file, struct slice line, struct slice *item,
@@ -33,12 +43,14 @@ static int read_tsv(struct item_file *file, struct slice line, struct slice *ite
 {
     const char *tab = memchr(line.data, '\t', line.length);
     uint32_t length = tab ? (uint32_t)(tab - line.data) : line.length;
-    if (length == 0)
-        return error_set(err, ERR_DATA, "no item before the tab");
+    if (!utf8_is_valid(line) || memchr(line.data, '\0', line.length) != NULL)
+        return error_set(err, ERR_DATA, "not UTF-8 without U+0000");
     struct slice title = {line.data + length, 0};
     if (tab != NULL)
         title = (struct slice){tab + 1, line.length - length - 1};
     *item = (struct slice){line.data, length};
+    if (check_item(*item, err) != 0)
+        return err->code;
     struct json_writer w = {&file->value, false};
     buffer_clear(&file->value);
     json_begin_object(&w, NULL);

@@ -4,52 +4,6 @@
 
 #define CLIENT_ERROR_MAX 512
 
-struct denied {
-    const char *name;
-    const char *reason;
-};
-
-#define REASON_OFFSETS "the state says where to start, and offsets are settled when it is durable"
-#define REASON_DELIVERY "dead letters must arrive once each, and be reported"
-#define REASON_LOG "the client's own log is silent; Freshet reports its errors"
-
-static const struct denied denied[] = {
-    {"group.id", "it is consumer.group"},
-    {"group.instance.id", "it is consumer.instance"},
-    {"group.protocol.type", "Kafka consumers have one"},
-    {"partition.assignment.strategy", "partitions move all at once, by range"},
-    {"enable.auto.commit", REASON_OFFSETS},
-    {"auto.commit.enable", REASON_OFFSETS},
-    {"auto.commit.interval.ms", REASON_OFFSETS},
-    {"enable.auto.offset.store", REASON_OFFSETS},
-    {"auto.offset.reset", REASON_OFFSETS},
-    {"offset.store.method", REASON_OFFSETS},
-    {"offset.store.path", REASON_OFFSETS},
-    {"offset.store.sync.interval.ms", REASON_OFFSETS},
-    {"enable.partition.eof", "the lag is counted by it"},
-    {"allow.auto.create.topics", "consumer.create_partitions decides"},
-    {"enable.idempotence", REASON_DELIVERY},
-    {"enable.gapless.guarantee", REASON_DELIVERY},
-    {"transactional.id", REASON_DELIVERY},
-    {"acks", REASON_DELIVERY},
-    {"request.required.acks", REASON_DELIVERY},
-    {"delivery.report.only.error", REASON_DELIVERY},
-    {"enabled_events", "callbacks are ours"},
-    {"log.queue", REASON_LOG},
-    {"debug", REASON_LOG},
-    {"plugin.library.paths", "it would load code into the daemon"},
-    {"internal.termination.signal", "signals are ours"},
-    {"test.mock.num.brokers", "it takes the place of the brokers"},
-};
-
-const char *kafka_property_denied(const char *name)
-{
-    for (size_t i = 0; i < sizeof denied / sizeof *denied; i++)
-        if (strcmp(denied[i].name, name) == 0)
-            return denied[i].reason;
-    return NULL;
-}
-
 static void stay_silent(const rd_kafka_t *client, int level, const char *facility, const char *text)
 {
 }
@@ -79,7 +33,7 @@ static int check_properties(const struct consumer_settings *settings, struct err
     bool has_brokers = false;
     for (size_t i = 0; i < settings->property_count; i++) {
         const char *name = settings->properties[i].name;
-        const char *reason = kafka_property_denied(name);
+        const char *reason = kafka_property_denied(name, settings->properties[i].value);
         if (reason != NULL)
             return error_set(err, ERR_SETTINGS, "kafka.%s may not be set: %s", name, reason);
         has_brokers |=
@@ -91,13 +45,15 @@ static int check_properties(const struct consumer_settings *settings, struct err
 }
 
 /* What both kinds of client begin with; the user may change all of it. The partitioner is the Java
- * client's, so that a user's events meet in one partition whoever sends them. */
+ * client's, so that a user's events meet in one partition whoever sends them. Without a mechanism
+ * the client would take GSSAPI, which is denied. */
 static const struct kafka_property defaults[] = {
     {"client.id", "freshet"},
     {"socket.nagle.disable", "true"},
     {"socket.keepalive.enable", "true"},
     {"partitioner", "murmur2_random"},
     {"message.timeout.ms", "30000"},
+    {"sasl.mechanism", "SCRAM-SHA-512"},
 };
 
 /* librdkafka 2.0 looks only once a second whether its queue has room again for what is fetched; by

@@ -72,13 +72,14 @@ static void serve_readiness(struct daemon *daemon, struct http_request *request)
     struct buffer body = {0};
     struct readiness r = {{&body, false}, request->local || request->has_token, true};
     int32_t partitions[PARTITIONS_MAX];
+    const char *trouble = settling_trouble(line_settling(daemon->line));
     json_begin_object(&r.w, NULL);
     json_begin_array(&r.w, "reasons");
     need(&r, daemon->kafka_up, "kafka", "it does not answer", daemon->kafka_why);
     need(&r, daemon_redis_is_up(daemon), "redis", "it does not answer", daemon_redis_why(daemon));
     need(&r, history_partitions(daemon->history, partitions, PARTITIONS_MAX) > 0, "partitions",
          "none is assigned", "");
-    need(&r, !settling_failed(line_settling(daemon->line)), "state", "it can not be written", "");
+    need(&r, trouble == NULL, "state", "it can not be written", trouble != NULL ? trouble : "");
     need(&r, !daemon->draining && !daemon->leaving, "daemon", "it is draining", "");
     json_end_array(&r.w);
     json_bool(&r.w, "ready", r.ready);

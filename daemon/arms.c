@@ -95,7 +95,10 @@ void daemon_tell_trainer(struct daemon *daemon)
             (struct trainer_series){.key = key, .arm = name_of(daemon, &daemon->settings->arms[i])};
     }
     history_keep_series(daemon->history, keys, count);
-    trainer_set_series(daemon->trainer, series, count);
+    if (daemon->follower != NULL)
+        follower_set_series(daemon->follower, keys, count);
+    else
+        trainer_set_series(daemon->trainer, series, count);
 }
 
 struct state_series daemon_live_series(const struct daemon *daemon,

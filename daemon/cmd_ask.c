@@ -128,6 +128,15 @@ int cmd_publish(int argc, char **argv)
     return 0;
 }
 
+static void print_disk(const struct json *disk)
+{
+    struct slice why = json_get_string(disk, "why", SLICE(""));
+    if (json_get_bool(disk, "up", true))
+        return;
+    printf("disk        %.*s%s\n", SLICE_ARG(why),
+           json_get_bool(disk, "memory_full", false) ? "; nothing more is learned" : "");
+}
+
 static void print_status(const struct json *s)
 {
     const struct json *records = json_get(s, "records"), *lists = json_get(s, "lists");
@@ -146,6 +155,7 @@ static void print_status(const struct json *s)
            json_get_int(s, "assigned", 0) == 0 ? " (waiting for the group)" : "",
            json_get_int(json_get(s, "kafka"), "lag", -1));
     printf("redis       %s\n", json_get_bool(json_get(s, "redis"), "up", false) ? "up" : "down");
+    print_disk(json_get(s, "disk"));
     printf("records     %" PRId64 " applied, %" PRId64 " duplicate, %" PRId64 " late, %" PRId64
            " dead\n",
            json_get_int(records, "applied", 0), json_get_int(records, "duplicate", 0),
@@ -188,8 +198,8 @@ int cmd_status(int argc, char **argv)
     const struct command_line line = {
         .synopsis = "status --config FILE [--json|--metrics]",
         .summary =
-            "How the running daemon is. Exit status 0 if Kafka and Redis are up, 75 if not or if\n"
-            "no daemon runs: fit for a health check.",
+            "How the running daemon is. Exit status 0 if Kafka and Redis are up and the state can\n"
+            "be written, 75 if not or if no daemon runs: fit for a health check.",
         .rows = rows,
     };
     struct error err = {0};
@@ -208,7 +218,8 @@ int cmd_status(int argc, char **argv)
     else
         print_status(answer);
     bool healthy = json_get_bool(json_get(answer, "kafka"), "up", false) &&
-                   json_get_bool(json_get(answer, "redis"), "up", false);
+                   json_get_bool(json_get(answer, "redis"), "up", false) &&
+                   json_get_bool(json_get(answer, "disk"), "up", true);
     json_free(answer);
     return healthy ? 0 : -ERR_DOWN;
 }

@@ -33,6 +33,16 @@ static void yield_priority(void)
     setpriority(PRIO_PROCESS, 0, 19);
 }
 
+/* Should memory run out, the stream goes on, and training is tried again. */
+static void offer_to_die_first(void)
+{
+    FILE *file = fopen("/proc/self/oom_score_adj", "w");
+    if (file == NULL)
+        return;
+    fputs("1000", file);
+    fclose(file);
+}
+
 static void tell_daemon(const struct settings *settings)
 {
     struct json *answer;
@@ -121,11 +131,17 @@ int cmd_train(int argc, char **argv)
     if (command_settings(config, &settings, &err) != 0)
         return command_fail(&err);
     yield_priority();
+    offer_to_die_first();
     blas_init();
     struct train_settings train;
     struct generation *generation = NULL;
     bool quiet = spawned != NULL;
     int status = choose(settings, arm, series, &train, &err);
+    if (status == 0 && settings->train.follow[0] != '\0')
+        status = error_set(&err, ERR_SETTINGS,
+                           "train.follow: this instance takes over what is trained elsewhere (%s): "
+                           "train there",
+                           settings->train.follow);
     if (status == 0)
         status = train_run(&train, show, &quiet, &generation, &err);
     if (status == 0 && !quiet) {

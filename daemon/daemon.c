@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "daemon/api.h"
+#include "daemon/service.h"
 #include "model/blas.h"
 
 #include <inttypes.h>
@@ -17,6 +18,12 @@
 #define LEAVE_MS 5000       /* for leaving the group and the last closings */
 
 static void leave(struct daemon *daemon);
+
+struct meta_place daemon_place(const struct daemon *daemon)
+{
+    const struct state_meta *meta = history_meta(daemon->history);
+    return (struct meta_place){meta->epoch, meta->swap};
+}
 
 /* -- what the stations say --------------------------------------------------------------------- */
 
@@ -47,6 +54,15 @@ static int assign(struct daemon *daemon, const int32_t *partitions, size_t count
     return status;
 }
 
+/* The popular list, and what says whose it is, are of the instance that has partition 0. */
+static void publish_plainly(struct daemon *daemon)
+{
+    int32_t first = -1;
+    bool plain = history_partitions(daemon->history, &first, 1) > 0 && first == 0;
+    line_set_popular(daemon->line, plain);
+    publisher_set_plain(daemon->publisher, plain);
+}
+
 static void assigned(const int32_t *partitions, size_t count, void *arg)
 {
     struct daemon *daemon = arg;
@@ -58,7 +74,9 @@ static void assigned(const int32_t *partitions, size_t count, void *arg)
         return;
     }
     watch_forget_baselines(daemon->watch);
-    daemon_renew_assigned(daemon);
+    publish_plainly(daemon);
+    publisher_claim(daemon->publisher);
+    refill_assigned(&daemon->refill);
 }
 
 static void revoked(const int32_t *partitions, size_t count, void *arg)
@@ -72,6 +90,7 @@ static void revoked(const int32_t *partitions, size_t count, void *arg)
     scorers_learned(daemon->scorers, NULL);
     line_unlock(daemon->line);
     watch_forget_baselines(daemon->watch);
+    publish_plainly(daemon);
 }
 
 static void records_ready(void *arg)
@@ -154,7 +173,7 @@ static void close_parts(struct daemon *daemon)
     uv_close((uv_handle_t *)&daemon->sighup, NULL);
     uv_close((uv_handle_t *)&daemon->sweep_timer, NULL);
     uv_close((uv_handle_t *)&daemon->refused_timer, NULL);
-    daemon->closing = 11; /* the ten below, and one for having gone through them */
+    daemon->closing = 12; /* the eleven below, and one for having gone through them */
     pulse_close(&daemon->pulse);
     if (daemon->swapper != NULL)
         swapper_free(daemon->swapper, part_closed, daemon);
@@ -164,6 +183,8 @@ static void close_parts(struct daemon *daemon)
         http_close(daemon->http, part_closed, daemon);
     if (daemon->trainer != NULL)
         trainer_free(daemon->trainer, part_closed, daemon);
+    if (daemon->follower != NULL)
+        follower_free(daemon->follower, part_closed, daemon);
     if (daemon->renewal != NULL)
         renewal_free(daemon->renewal, part_closed, daemon);
     if (daemon->sweep != NULL)
@@ -176,11 +197,11 @@ static void close_parts(struct daemon *daemon)
         publisher_close(daemon->publisher, part_closed, daemon);
     if (daemon->consumer != NULL)
         consumer_close(daemon->consumer, LEAVE_MS / 2, part_closed, daemon);
-    daemon->closing -= (daemon->swapper == NULL) + (daemon->control == NULL) +
-                       (daemon->trainer == NULL) + (daemon->renewal == NULL) +
-                       (daemon->sweep == NULL) + (daemon->experiment == NULL) +
-                       (daemon->publisher == NULL) + (daemon->consumer == NULL) +
-                       (daemon->http == NULL) + (daemon->recorder == NULL);
+    daemon->closing -=
+        (daemon->swapper == NULL) + (daemon->control == NULL) + (daemon->trainer == NULL) +
+        (daemon->renewal == NULL) + (daemon->sweep == NULL) + (daemon->experiment == NULL) +
+        (daemon->publisher == NULL) + (daemon->consumer == NULL) + (daemon->http == NULL) +
+        (daemon->recorder == NULL) + (daemon->follower == NULL);
     part_closed(daemon);
 }
 
@@ -189,6 +210,8 @@ static void last_commit(const struct error *err, void *arg)
     struct daemon *daemon = arg;
     if (err != NULL)
         log_error("state: %s; the log replays what was not written", err->text);
+    if (err != NULL && daemon->failure.code == 0)
+        daemon->failure = *err;
     close_parts(daemon);
 }
 
@@ -229,6 +252,7 @@ static void ask_to_end(uv_signal_t *signal, int number)
         return;
     }
     log_info("signal %d: draining", number);
+    service_tell("STOPPING=1");
     daemon->draining = true;
     consumer_pause(daemon->consumer);
     line_stop_learning(daemon->line);
@@ -307,14 +331,19 @@ static void build_keepers(struct daemon *daemon)
         renewal_new(&daemon->loop, &owed, daemon->line, daemon->history, daemon->publisher);
     daemon->sweep =
         renewal_new(&daemon->loop, &sweep, daemon->line, daemon->history, daemon->publisher);
+    daemon->refill = (struct refill){
+        .history = daemon->history, .line = daemon->line, .renewal = daemon->renewal};
     struct swapper_parts parts = {daemon->line,      daemon->history, daemon->scorers,
                                   daemon->publisher, daemon->renewal, daemon->watch};
     daemon->swapper = swapper_new(&daemon->loop, s->state.dir, (size_t)s->train.keep, &parts);
-    struct trainer_settings trainer = {daemon->config, s->train.every_ms,
+    struct trainer_settings trainer = {daemon->config, s->train.every_ms, s->train.timeout_ms,
                                        (uint64_t)s->train.min_events,
                                        (uint64_t)s->train.first_events};
     daemon->trainer = trainer_new(&daemon->loop, &trainer, daemon->line, daemon->history,
                                   generation_written, daemon);
+    if (s->train.follow[0] != '\0')
+        daemon->follower = follower_new(&daemon->loop, s->train.follow, s->state.dir,
+                                        daemon->history, daemon->swapper);
     daemon_tell_trainer(daemon);
     struct recorder_parts recorded = {daemon->line, daemon->consumer, daemon->publisher,
                                       daemon->history, daemon->watch};
@@ -391,6 +420,7 @@ int daemon_run(const struct settings *settings, const char *config, struct error
     init_handles(&daemon);
     if (open_all(&daemon, &daemon.failure) == 0) {
         log_info("running; topic %s, state %s", settings->consumer.topic, settings->state.dir);
+        service_tell("READY=1");
         swapper_look(daemon.swapper);
         experiment_begin(daemon.experiment);
     } else {

@@ -9,12 +9,14 @@
 #define FRESHET_DAEMON_DAEMON_H
 
 #include "base/ids.h"
-#include "daemon/outage.h"
 #include "daemon/control.h"
 #include "daemon/experiment.h"
+#include "daemon/follower.h"
 #include "daemon/line.h"
 #include "daemon/recorder.h"
+#include "daemon/outage.h"
 #include "daemon/pulse.h"
+#include "daemon/refill.h"
 #include "daemon/renewal.h"
 #include "daemon/settings.h"
 #include "daemon/swapper.h"
@@ -35,10 +37,12 @@ struct daemon {
     struct consumer *consumer;
     struct publisher *publisher;
     struct line *line;
+    struct refill refill;
     struct renewal *renewal; /* owed and forced lists */
     struct renewal *sweep;   /* the slow one that renews expiries */
     struct swapper *swapper;
     struct trainer *trainer;
+    struct follower *follower; /* NULL: it trains by itself */
     struct recorder *recorder;
     struct control *control;
     struct http *http; /* NULL: none is wanted */
@@ -50,24 +54,22 @@ struct daemon {
     char kafka_why[ERROR_TEXT_MAX];
     int64_t kafka_told_ms;
     struct outage redis;
-    bool redis_lost;    /* our lists, since we began: what comes with a partition may be gone too */
-    bool refilling;     /* Redis is given all lists, since it did not hold them */
-    bool refill_again;  /* and lost them again meanwhile */
-    uint32_t questions; /* about lists, waiting */
-    int closing;        /* things whose closing has not been heard yet */
+    uint32_t questions;   /* about lists, waiting */
+    int closing;          /* things whose closing has not been heard yet */
     struct error failure; /* code 0: none */
 };
 
 /* Runs until the end; the exit status is 0 or -code of err. */
 int daemon_run(const struct settings *settings, const char *config, struct error *err);
 
+/* What the versions of lists scored now begin and end with. */
+struct meta_place daemon_place(const struct daemon *daemon);
+
 /* daemon/redis.c: opens the publisher, and what is known of Redis: whether lists go there (one that
  * comes and goes does not count), and why not, or what trouble there is. */
 int daemon_open_redis(struct daemon *daemon, struct error *err);
 bool daemon_redis_is_up(const struct daemon *daemon);
 const char *daemon_redis_why(const struct daemon *daemon);
-void daemon_retry_refused(uv_timer_t *timer);
-void daemon_renew_assigned(struct daemon *daemon); /* lists of partitions that have come */
 
 /* daemon/arms.c: makes what the arms need, for the line and the trainer too. */
 void daemon_build_arms(struct daemon *daemon);

@@ -98,20 +98,30 @@ static void send_dead_letters(struct line *line)
     }
 }
 
+/* While the disk fails, what is learned waits in memory, as long as there is room for it. */
+static bool has_room(const struct line *line)
+{
+    return settling_trouble(line->settling) == NULL || !history_is_full(line->history);
+}
+
 static bool may_learn(const struct line *line)
 {
     bool score_station_busy = line->at_score != NULL && !line->scored;
     bool users_wait = waiting_has_fresh(line->waiting) && publisher_is_up(line->publisher);
-    return !line->stop_learning && !line->still.wanted && !settling_failed(line->settling) &&
-           !score_station_busy && !users_wait && !history_dead_full(line->history);
+    return !line->stop_learning && !line->still.wanted && has_room(line) && !score_station_busy &&
+           !users_wait && !history_dead_full(line->history);
 }
 
 /* Takes and learns one batch; true if more may be waiting in Kafka. */
 static bool learn(struct line *line)
 {
+    if (history_ready(line->history, NULL) != 0)
+        return false; /* the next commit says why, and mends it if it can */
     size_t taken = consumer_take(line->consumer, &line->batch, line->settings.batch_events);
-    if (taken == 0)
+    if (taken == 0) {
+        history_rest(line->history);
         return false;
+    }
     int64_t begin_ns = clock_monotonic_ns();
     watch_batch(line->watch);
     struct learned learned;
@@ -122,6 +132,7 @@ static bool learn(struct line *line)
     for (size_t i = 0; i < learned.user_count; i++)
         line_queue(line, learned.users[i], CAUSE_EVENT);
     batch_clear(&line->batch);
+    line_look_at_replay(line);
     line->popular_stale |= learned.item_count > 0 || learned.items_described;
     line->figures.batches++;
     line->figures.events += taken;
@@ -134,9 +145,12 @@ static bool learn(struct line *line)
 
 static void add_user(struct line *line, struct slate *slate, struct user *user)
 {
+    size_t first = slate->count;
     scorers_add(line->scorers, slate, user); /* pins it for each list */
-    history_unpin(line->history, user);      /* and the pin of who waits goes */
-    user->queued = false;
+    for (size_t i = first; i < slate->count; i++)
+        slate->lists[i].insist = user->insist;
+    history_unpin(line->history, user); /* and the pin of who waits goes */
+    user->queued = user->insist = false;
     user->oldest_event_ms = user->oldest_ts_ms = 0; /* answered by this list, or put back if it is
                                                        not sent */
 }
@@ -147,6 +161,18 @@ static bool popular_is_due(const struct line *line)
            clock_monotonic_ns() / 1000000 - line->popular_ms >= LINE_POPULAR_MS;
 }
 
+/* A partition has gone since its user began to wait: its next owner publishes the list, and should
+ * it come back, the state knows that the user is owed. */
+static bool is_of_another(struct line *line, struct user *user)
+{
+    if (history_is_assigned(line->history, user->partition))
+        return false;
+    user->queued = false;
+    waiting_resolve(line->waiting, user->cause);
+    history_unpin(line->history, user);
+    return true;
+}
+
 /* Fresh users first; the rest of the slate is for renewals. */
 static void fill_slate(struct line *line, struct slate *slate)
 {
@@ -154,7 +180,8 @@ static void fill_slate(struct line *line, struct slate *slate)
     slate_clear(slate);
     while (slate->count < line->settings.batch_users &&
            (user = waiting_next(line->waiting)) != NULL)
-        add_user(line, slate, user);
+        if (!is_of_another(line, user))
+            add_user(line, slate, user);
     if (popular_is_due(line)) {
         line->popular_stale = false;
         line->popular_ms = clock_monotonic_ns() / 1000000;
@@ -229,6 +256,8 @@ struct settling *line_settling(struct line *line)
 
 void line_hold(struct line *line, void (*held)(void *arg), void *arg)
 {
+    if (line->stop) /* who asks now may be gone before he could be told */
+        return;
     standstill_ask(&line->still, held, arg);
     line_wake(line);
 }
@@ -236,6 +265,13 @@ void line_hold(struct line *line, void (*held)(void *arg), void *arg)
 void line_release(struct line *line)
 {
     standstill_release(&line->still);
+    line_wake(line);
+}
+
+void line_set_popular(struct line *line, bool ours)
+{
+    line->popular_stale |= ours && !line->popular_ours;
+    line->popular_ours = ours;
     line_wake(line);
 }
 

@@ -74,7 +74,8 @@ struct settling *line_settling(struct line *line);
 /* When nothing is being scored, and nothing will be until line_release: to change what scoring
  * reads, or to use the scorer. Who holds may do so over several turns of the loop (a worker);
  * others who want to hold wait in a queue, and between two of them the line gets its turn. Whoever
- * asked before line_stop is still told, and `stopped` waits for them. */
+ * asked before line_stop is still told, and `stopped` waits for them; who asks after it never is.
+ */
 void line_hold(struct line *line, void (*held)(void *arg), void *arg);
 void line_release(struct line *line);
 
@@ -90,6 +91,9 @@ void line_set_scorers(struct line *line, struct scorers *scorers, const struct l
 /* The swap that the user's list must not be older than (user_is_owed), and the same of all arms. */
 uint32_t line_swap_of(const struct line *line, struct slice user);
 void line_swaps(const struct line *line, struct scorers_swaps *swaps);
+
+/* Whether the popular list is this instance's to publish; else it is made, to be measured by. */
+void line_set_popular(struct line *line, bool ours);
 
 /* Learns no more (SIGTERM); nobody waits for later events. */
 void line_stop_learning(struct line *line);

@@ -12,6 +12,7 @@ static void put_back(struct line *line, const struct slate_list *list)
         user->oldest_event_ms = list->oldest_event_ms;
         user->oldest_ts_ms = list->oldest_ts_ms;
     }
+    user->insist |= list->insist;
     line_queue(line, user, list->cause);
 }
 
@@ -30,21 +31,49 @@ static void acknowledge(struct line *line, const struct slate_list *list, uint32
                             list->changed);
 }
 
+/* After a crash Redis may have a list of a longer prefix than the state, and a swap since makes
+ * ours the newer one for all that: what is there stays until the prefix is as long again, and must
+ * not stay longer. So the user remains owed, and is looked for then. */
+static bool must_replay_first(struct line *line, const struct slate_list *list)
+{
+    const struct version *ours = &list->version, *theirs = &list->newer;
+    if (list->outcome != SLATE_OLDER || list->user == NULL || theirs->epoch != ours->epoch ||
+        theirs->swap >= ours->swap)
+        return false;
+    if (theirs->next_offset > line->replay_to[ours->partition])
+        line->replay_to[ours->partition] = theirs->next_offset;
+    return line->replays = true;
+}
+
+void line_look_at_replay(struct line *line)
+{
+    bool replays = false;
+    for (int32_t p = 0; line->replays && p < PARTITIONS_MAX; p++) {
+        bool reached = line->replay_to[p] > 0 &&
+                       history_next_offset(line->history, false, p) >= line->replay_to[p];
+        line->spill |= reached;
+        line->replay_to[p] = reached ? 0 : line->replay_to[p];
+        replays |= line->replay_to[p] > 0;
+    }
+    line->replays = replays;
+}
+
 /* A published list's fate: Redis has it, it is held back, or its user waits again. */
 static void settle_list(struct line *line, const struct slate_list *list, enum hold hold,
                         uint32_t *items)
 {
     bool is_there = list->outcome != SLATE_UNSENT && list->outcome != SLATE_REFUSED;
-    if (is_there)
+    if (is_there && !must_replay_first(line, list))
         acknowledge(line, list, items);
-    if (list->user == NULL)
+    if (list->user == NULL) {
+        line->popular_stale |= list->outcome == SLATE_UNSENT;
         return;
+    }
     waiting_resolve(line->waiting, list->cause);
     if (list->outcome == SLATE_UNSENT)
         put_back(line, list);
     else if (list->outcome == SLATE_REFUSED)
-        history_disown_list(line->history,
-                            list->user); /* owed, until the state is looked through */
+        history_disown_list(line->history, list->user); /* owed, and found by the next scan */
     line->figures.lists[list->cause] += is_there && hold == HOLD_NOTHING;
     line->figures.held[hold] += hold != HOLD_NOTHING;
 }
@@ -62,12 +91,13 @@ static void sent(struct slate *slate, void *arg)
 {
     struct line *line = arg;
     uint32_t *items = mem_array(NULL, longest_list(slate), sizeof *items);
-    bool all = true;
+    bool all = true, was_sent = line->at_send == slate;
     FAILPOINT("publish.sent");
     for (size_t i = 0; i < slate->count; i++) {
-        const struct slate_list *list = &slate->lists[i];
+        struct slate_list *list = &slate->lists[i];
         if (list->outcome != SLATE_UNSENT)
             watch_list(line->watch, list);
+        list->insist |= was_sent; /* who knows what Redis has now */
         if (!list->shadow)
             settle_list(line, list, (enum hold)list->hold, items);
         if (list->user != NULL)
@@ -91,7 +121,8 @@ static bool is_of_other_arms(const struct line *line, const struct slate_list *l
            list->record->acked_swap < history_meta(line->history)->arms_swap;
 }
 
-/* What is not for Redis goes to the end: shadows, and what the budget holds back. */
+/* What is not for Redis goes to the end: shadows, what the budget holds back, and the popular list
+ * that another instance publishes. */
 static void sort_out(struct line *line, struct slate *slate)
 {
     slate->to_send = 0;
@@ -102,7 +133,8 @@ static void sort_out(struct line *line, struct slate *slate)
         if (!list.shadow && !is_stale && !is_of_other_arms(line, &list))
             list.hold =
                 budget_decide(&line->budgets[list.arm], &line->arms[list.arm].budget, &list);
-        if (list.shadow || list.hold != HOLD_NOTHING)
+        bool elsewhere = list.user == NULL && !line->popular_ours;
+        if (list.shadow || elsewhere || list.hold != HOLD_NOTHING)
             list.outcome = SLATE_HELD;
         slate->lists[i] = list;
         if (list.outcome == SLATE_HELD)

@@ -10,7 +10,7 @@
 
 static void add_health(struct daemon *daemon, struct exposition *e)
 {
-    bool state_up = !settling_failed(line_settling(daemon->line));
+    bool state_up = settling_trouble(line_settling(daemon->line)) == NULL;
     exposition_add(e, "freshet_build_info", METRIC_LABELS({"version", FRESHET_VERSION}), 1);
     exposition_add(e, "freshet_draining", NULL, daemon->draining || daemon->leaving);
     exposition_add(e, "freshet_kafka_up", NULL, daemon->kafka_up);
@@ -183,6 +183,8 @@ static void add_trainer(struct daemon *daemon, struct exposition *e)
                    (double)daemon->settings->train.every_ms / 1e3);
     exposition_add(e, "freshet_trainer_last_duration_seconds", NULL,
                    trainer->last_s > 0 ? trainer->last_s : NAN);
+    bool follows = daemon->follower == NULL || follower_why(daemon->follower)[0] == '\0';
+    exposition_add(e, "freshet_train_follow_failing", NULL, !follows);
     exposition_add(e, "freshet_trainer_runs_total", NULL, (double)trainer->runs);
     exposition_add(e, "freshet_trainer_failures_total", NULL, (double)trainer->failures);
 }

@@ -11,7 +11,8 @@ const struct metric_row metrics_rows[] = {
     {GAUGE("draining"), .help = "1 while the daemon is ending."},
     {GAUGE("kafka_up"), .help = "1 if Kafka answers."},
     {GAUGE("redis_up"), .help = "1 if Redis takes writes."},
-    {GAUGE("state_up"), .help = "1 if the last commit of the state worked."},
+    {GAUGE("state_up"),
+     .help = "1 if the last commit of the state worked and none takes longer than 10 s."},
 
     /* records */
     {COUNTER("records"), .labels = {"kind"},
@@ -73,6 +74,8 @@ const struct metric_row metrics_rows[] = {
      .help = "How often training is scheduled (train.every)."},
     {"freshet_trainer_last_duration_seconds", METRIC_GAUGE, "seconds",
      .help = "How long the last training took."},
+    {GAUGE("train_follow_failing"),
+     .help = "1 while the generations of train.follow cannot be taken over; 0 where none is set."},
     {COUNTER("trainer_runs"), .help = "Trainings begun since the process began."},
     {COUNTER("trainer_failures"), .help = "Trainings that failed."},
 

@@ -79,8 +79,8 @@ static const char *state_of(const struct daemon *daemon, uint32_t arm)
     if (experiment_why_stopped(daemon->experiment, arm) != NULL)
         return "stopped";
     bool control = experiment_scoreboard(daemon->experiment)->arms[arm].control;
-    return control || experiment_phase(daemon->experiment) == EXPERIMENT_RUNNING ? "running"
-                                                                                 : "waiting";
+    enum experiment_phase phase = experiment_phase(daemon->experiment);
+    return experiment_phase_names[control ? EXPERIMENT_RUNNING : phase];
 }
 
 static void write_arm(struct daemon *daemon, struct json_writer *w, uint32_t i)
@@ -155,9 +155,11 @@ static void begin_part(struct json_writer *w, const char *name, bool up, const c
 static void write_trainer(struct daemon *daemon, struct json_writer *w, uint32_t refusals)
 {
     const struct trainer_figures *trainer = trainer_figures(daemon->trainer);
-    const char *why = trainer->failing ? "the last run failed; the log says why"
-                      : refusals >= 3  ? "generations are refused by the gate"
-                                       : "";
+    const char *follows = daemon->follower != NULL ? follower_why(daemon->follower) : "";
+    const char *why = follows[0] != '\0' ? follows
+                      : trainer->failing ? trainer->why
+                      : refusals >= 3    ? "generations are refused by the gate"
+                                         : "";
     begin_part(w, "trainer", why[0] == '\0', why);
     json_bool(w, "running", trainer->running);
     json_real6(w, "last_s", trainer->runs > 0 ? trainer->last_s : NAN);
@@ -167,7 +169,7 @@ static void write_trainer(struct daemon *daemon, struct json_writer *w, uint32_t
 
 static void write_health(struct daemon *daemon, struct json_writer *w, uint32_t refusals)
 {
-    bool stored = !settling_failed(line_settling(daemon->line));
+    const char *trouble = settling_trouble(line_settling(daemon->line));
     int64_t lag = consumer_lag(daemon->consumer);
     json_begin_object(w, "health");
     begin_part(w, "kafka", daemon->kafka_up, daemon->kafka_why);
@@ -175,7 +177,7 @@ static void write_health(struct daemon *daemon, struct json_writer *w, uint32_t 
     json_end_object(w);
     begin_part(w, "redis", daemon_redis_is_up(daemon), daemon_redis_why(daemon));
     json_end_object(w);
-    begin_part(w, "state", stored, stored ? "" : "commits fail; the log says why");
+    begin_part(w, "state", trouble == NULL, trouble != NULL ? trouble : "");
     json_end_object(w);
     write_trainer(daemon, w, refusals);
     json_end_object(w);

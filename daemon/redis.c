@@ -13,9 +13,8 @@
 #define REFUSED_RETRY_MS                                                                         \
     30000                      /* owed lists are looked for in the state so long after a refusal \
                                 */
+#define TOPIC_BYTES_MAX 256    /* Kafka's own limit is 249 */
 #define MARK_NOTE "redis.mark" /* the publisher's last mark, in the state */
-
-static void refill(struct daemon *daemon);
 
 static int64_t now_ms(void)
 {
@@ -52,80 +51,52 @@ static void redis_down(const struct error *why, void *arg)
 
 /* ---- keys that are not ours ---- */
 
-static void redis_refused(const struct error *what, void *arg)
-{
-    struct daemon *daemon = arg;
-    if (outage_trouble(&daemon->redis, what->text, now_ms()))
-        log_warn("redis: %s; all else goes on", what->text);
-    if (!uv_is_active((uv_handle_t *)&daemon->refused_timer))
-        uv_timer_start(&daemon->refused_timer, daemon_retry_refused, REFUSED_RETRY_MS, 0);
-}
-
 /* Lists that were refused wait in the state, as owed: maybe somebody has made room. */
-void daemon_retry_refused(uv_timer_t *timer)
+static void retry_refused(uv_timer_t *timer)
 {
     struct daemon *daemon = timer->data;
     if (!daemon->leaving)
         renewal_start(daemon->renewal, CAUSE_EVENT, false);
 }
 
-/* ---- another Redis, an empty or an older one: all lists again ---- */
-
-/* Only now may PREFIX meta say that the lists are there: who dies before begins again. Without a
- * partition there was nobody to be given a list: the next assignment begins again. */
-static void refill_sent(bool ok, void *arg)
+static void redis_refused(const struct error *what, void *arg)
 {
     struct daemon *daemon = arg;
-    int32_t partitions[PARTITIONS_MAX];
-    if (daemon->leaving)
-        return;
-    if (!ok || daemon->refill_again) {
-        refill(daemon);
-        return;
-    }
-    daemon->refilling = false;
-    if (history_partitions(daemon->history, partitions, PARTITIONS_MAX) > 0)
-        publisher_filled(daemon->publisher);
+    if (outage_trouble(&daemon->redis, what->text, now_ms()))
+        log_warn("redis: %s; all else goes on", what->text);
+    if (!uv_is_active((uv_handle_t *)&daemon->refused_timer))
+        uv_timer_start(&daemon->refused_timer, retry_refused, REFUSED_RETRY_MS, 0);
 }
 
-static void refill_queued(void *arg)
-{
-    struct daemon *daemon = arg;
-    if (!daemon->leaving)
-        line_when_sent(daemon->line, refill_sent, daemon);
-}
-
-static void refill(struct daemon *daemon)
-{
-    daemon->refilling = true;
-    daemon->refill_again = false;
-    renewal_start(daemon->renewal, CAUSE_FORCED, true);
-    renewal_when_queued(daemon->renewal, refill_queued, daemon);
-}
-
-static void begin_refill(struct daemon *daemon)
-{
-    daemon->refill_again = daemon->refilling;
-    if (daemon->refilling)
-        renewal_start(daemon->renewal, CAUSE_FORCED, true); /* from the first on */
-    else
-        refill(daemon);
-}
+/* ---- another Redis, an empty or an older one, others under our prefix ---- */
 
 static void redis_lost(void *arg)
 {
     struct daemon *daemon = arg;
     log_warn("redis: does not hold our lists; publishing all of them");
-    daemon->redis_lost = true;
-    begin_refill(daemon);
+    refill_begin(&daemon->refill);
 }
 
-void daemon_renew_assigned(struct daemon *daemon)
+static bool redis_filled(void *arg)
 {
-    if (daemon->redis_lost)
-        begin_refill(daemon);
-    else
-        renewal_start(daemon->renewal, CAUSE_EVENT, false);
+    struct daemon *daemon = arg;
+    return refill_is_done(&daemon->refill);
+}
+
+/* Versions from now on are comparable with those of the others under our prefix. */
+static void redis_met(const struct publisher_group *group, struct meta_place *place, void *arg)
+{
+    struct daemon *daemon = arg;
+    struct state_others others = {group->epoch, group->alive, group->swap_least, group->taken_over};
+    uint32_t epoch = place->epoch;
+    if (history_join(daemon->history, &others)) {
+        log_info("redis: others have published lists of our partitions; all are made anew");
+        renewal_start(daemon->renewal, CAUSE_ARMS, false);
+    }
+    *place = daemon_place(daemon);
+    if (place->epoch != epoch)
+        log_info("redis: lists are of epoch %" PRIu32 "%s", place->epoch,
+                 place->epoch == group->epoch ? ", with those of other instances" : "");
 }
 
 /* ---- the mark ---- */
@@ -150,10 +121,21 @@ static int64_t last_mark_ms(const struct daemon *daemon)
 
 int daemon_open_redis(struct daemon *daemon, struct error *err)
 {
-    static const struct publisher_hooks hooks = {redis_up, redis_down, redis_lost, redis_refused,
-                                                 redis_marked};
+    static const struct publisher_hooks hooks = {
+        .met = redis_met,
+        .up = redis_up,
+        .down = redis_down,
+        .lost = redis_lost,
+        .filled = redis_filled,
+        .refused = redis_refused,
+        .marked = redis_marked,
+    };
     struct publisher_settings settings;
-    settings_publisher(daemon->settings, history_meta(daemon->history)->nonce, &settings);
+    const struct state_meta *meta = history_meta(daemon->history);
+    char log[sizeof meta->cluster_id + TOPIC_BYTES_MAX + 32];
+    snprintf(log, sizeof log, "cluster %s, topic %s, %d partitions", meta->cluster_id,
+             daemon->settings->consumer.topic, (int)meta->partition_count);
+    settings_publisher(daemon->settings, meta, log, &settings);
     settings.mark_ms = last_mark_ms(daemon);
     if (publisher_open(&daemon->publisher, &daemon->loop, &settings, &hooks, daemon, err) != 0)
         return error_wrap(err, "redis");

@@ -74,8 +74,9 @@ struct settings {
         int kernel;                           /* 0: the widest; else 1 + an enum kernel */
     } model;
     struct { /* train: */
-        int64_t every_ms, min_events, first_events, iterations, warm_iterations, threads, seed,
-            keep;
+        int64_t every_ms, timeout_ms, min_events, first_events, iterations, warm_iterations,
+            threads, seed, keep;
+        char *follow; /* "": it trains by itself */
         double gate, duty;
     } train;
     struct { /* lists: */
@@ -161,7 +162,7 @@ void settings_history(const struct settings *settings, struct history_settings *
 void settings_scorer(const struct settings *settings, struct scorer_settings *out);
 void settings_train(const struct settings *settings, struct train_settings *out);
 struct tls_settings settings_tls(const struct settings *settings); /* of redis.tls */
-void settings_publisher(const struct settings *settings, const char *nonce,
-                        struct publisher_settings *out);
+void settings_publisher(const struct settings *settings, const struct state_meta *meta,
+                        const char *log, struct publisher_settings *out);
 
 #endif

@@ -70,6 +70,14 @@ static void check_group(struct loading *loading)
                  "must not be empty");
 }
 
+static void check_follow(struct loading *loading)
+{
+    const struct settings *settings = loading->settings;
+    if (strcmp(settings->train.follow, settings->state.dir) == 0)
+        complain_of_two(loading, "train.follow", "state.dir",
+                        "must be another instance's, not the same as");
+}
+
 /* The earliest a list may go, jitter included, must be later than its next renewal. */
 static void check_expiry(struct loading *loading)
 {
@@ -202,6 +210,7 @@ void settings_check(struct loading *loading)
 {
     check_topics(loading);
     check_group(loading);
+    check_follow(loading);
     check_state(loading);
     check_terms(loading);
     check_expiry(loading);

@@ -115,8 +115,8 @@ struct tls_settings settings_tls(const struct settings *settings)
     };
 }
 
-void settings_publisher(const struct settings *settings, const char *nonce,
-                        struct publisher_settings *out)
+void settings_publisher(const struct settings *settings, const struct state_meta *meta,
+                        const char *log, struct publisher_settings *out)
 {
     *out = (struct publisher_settings){
         .redis = {.tls = settings_tls(settings),
@@ -130,6 +130,8 @@ void settings_publisher(const struct settings *settings, const char *nonce,
         .expiry_ms = settings->lists.expiry_ms,
         .expiry_jitter = settings->lists.expiry_jitter,
         .changes_max = settings->lists.changes_max,
-        .nonce = nonce,
+        .nonce = meta->nonce,
+        .log = log,
+        .place = {.epoch = meta->epoch, .swap = meta->swap},
     };
 }

@@ -45,7 +45,7 @@ static void read_property(struct loading *loading, const char *path, const struc
         complain(loading, tree->line, path, NOT_IN_ARMS);
         return;
     }
-    const char *denied = kafka_property_denied(tree->key);
+    const char *denied = kafka_property_denied(tree->key, tree->text);
     if (denied != NULL) {
         complain(loading, tree->line, path, "may not be set: %s", denied);
         return;

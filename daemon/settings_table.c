@@ -185,6 +185,9 @@ const struct row settings_rows[] = {
     {"train.first_events", ROW_INT, AT(train.first_events), 1, ANY_COUNT, .standard = "1000",
      .restart = true,
      .sentence = "The first run begins with that many events; fewer are never trained on."},
+    {"train.timeout", ROW_DURATION, AT(train.timeout_ms), SECONDS, 3650 * DAYS, .standard = "6h",
+     .restart = true,
+     .sentence = "A run that takes longer is ended, and counts as one that failed."},
     {"train.iterations", ROW_INT, AT(train.iterations), 1, 1000, .standard = "12",
      .sentence = "Iterations from a cold start."},
     {"train.warm_iterations", ROW_INT, AT(train.warm_iterations), 1, 1000, .standard = "4",
@@ -194,6 +197,9 @@ const struct row settings_rows[] = {
     {"train.seed", ROW_INT, AT(train.seed), 0, 9007199254740991.0, .standard = "1",
      .sentence = "Where random numbers begin; the same log, settings and seed give the same "
                  "generation."},
+    {"train.follow", ROW_TEXT, AT(train.follow), .standard = "", .restart = true,
+     .sentence = "A directory that has the `generations` of another instance in it, its state.dir "
+                 "or a copy: they are taken over, and nothing is trained here; empty: it trains."},
     {"train.keep", ROW_INT, AT(train.keep), 1, 1000, .standard = "5", .restart = true,
      .sentence = "Generations kept to roll back to."},
     {"train.gate", ROW_REAL, AT(train.gate), 0, 1, .standard = "0.05",

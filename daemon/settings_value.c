@@ -136,24 +136,20 @@ static bool parse_number(const struct row *row, const char *text, double *value)
     return *value >= row->least && *value <= row->most && !(row->above && *value == row->least);
 }
 
+/* Converted to the row's own type alone: to a smaller one its range may not fit. */
 static void store_number(const struct row *row, char *at, double value)
 {
-    int64_t whole = (int64_t)value;
-    int number = (int)value;
-    bool yes = value != 0;
-    switch (row->type) {
-    case ROW_REAL:
+    if (row->type == ROW_REAL) {
         memcpy(at, &value, sizeof value);
-        break;
-    case ROW_BOOL:
+    } else if (row->type == ROW_BOOL) {
+        bool yes = value != 0;
         memcpy(at, &yes, sizeof yes);
-        break;
-    case ROW_CHOICE:
+    } else if (row->type == ROW_CHOICE) {
+        int number = (int)value;
         memcpy(at, &number, sizeof number);
-        break;
-    default:
+    } else {
+        int64_t whole = (int64_t)value;
         memcpy(at, &whole, sizeof whole);
-        break;
     }
 }
 _Static_assert(sizeof(enum objective) == sizeof(int), "a choice is stored as an int");

@@ -171,38 +171,14 @@ static void write_markdown_rows(struct buffer *out, const struct section *sectio
 /* The properties that somebody might try, and why not. */
 static void write_markdown_denied(struct buffer *out)
 {
-    static const char *const tried[] = {"group.id",
-                                        "group.instance.id",
-                                        "group.protocol.type",
-                                        "partition.assignment.strategy",
-                                        "enable.auto.commit",
-                                        "auto.commit.enable",
-                                        "auto.commit.interval.ms",
-                                        "enable.auto.offset.store",
-                                        "auto.offset.reset",
-                                        "offset.store.method",
-                                        "offset.store.path",
-                                        "offset.store.sync.interval.ms",
-                                        "enable.partition.eof",
-                                        "allow.auto.create.topics",
-                                        "enable.idempotence",
-                                        "enable.gapless.guarantee",
-                                        "transactional.id",
-                                        "acks",
-                                        "request.required.acks",
-                                        "delivery.report.only.error",
-                                        "enabled_events",
-                                        "log.queue",
-                                        "debug",
-                                        "plugin.library.paths",
-                                        "internal.termination.signal",
-                                        "test.mock.num.brokers"};
+    size_t count;
+    const struct kafka_denied *denied = kafka_properties_denied(&count);
     buffer_text(out, "\nRefused:\n\n| property | why |\n|---|---|\n");
-    for (size_t i = 0; i < sizeof tried / sizeof tried[0]; i++) {
-        const char *why = kafka_property_denied(tried[i]);
-        if (why != NULL)
-            buffer_printf(out, "| `%s` | %s |\n", tried[i], why);
-    }
+    for (size_t i = 0; i < count; i++)
+        buffer_printf(out, "| `%s` | %s |\n", denied[i].name, denied[i].reason);
+    buffer_text(out, "| `sasl.mechanism` | other than `SCRAM-SHA-512` (the default), "
+                     "`SCRAM-SHA-256` and `PLAIN`: "
+                     "the others run a command or fetch tokens |\n");
 }
 
 static void write_markdown_arms(struct buffer *out)

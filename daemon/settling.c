@@ -1,4 +1,5 @@
 #include "daemon/settling.h"
+#include "base/clock.h"
 #include "base/failpoint.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -17,9 +18,12 @@ struct settling {
     void (*ticked)(void *arg);
     void *arg;
     uv_timer_t timer;
-    bool running, failed, closed;
+    bool running, closed;
+    int64_t began_ns;          /* the commit under way did */
+    struct error failure;      /* of the last commit; code 0: none */
     struct waiter *now, *next; /* for the commit under way, for the one after it */
     struct settling_figures figures;
+    bool told; /* the log says that there is trouble */
     int64_t told_ms;
     void (*freed)(void *arg);
     void *freed_arg;
@@ -56,12 +60,29 @@ static void settle(struct settling *settling, const int32_t *partitions,
     free(offsets);
 }
 
+/* Once a minute, and when it is over. */
+static void tell_log(struct settling *settling)
+{
+    const char *trouble = settling_trouble(settling);
+    if (trouble != NULL && log_once_a_minute(&settling->told_ms)) {
+        bool damaged = settling->failure.code == ERR_DATA;
+        log_error("state: %s; %s", trouble,
+                  damaged ? "nothing more is learned"
+                          : "learning goes on in memory until state.hot is full");
+        settling->told = true;
+    } else if (trouble == NULL && settling->told) {
+        log_info("state: written again");
+        settling->told = false;
+        settling->told_ms = 0;
+    }
+}
+
 static void committed(const struct error *err, const int32_t *partitions,
                       const int64_t *next_offsets, size_t count, void *arg)
 {
     struct settling *settling = arg;
     settling->running = false;
-    settling->failed = err != NULL;
+    settling->failure = err != NULL ? *err : (struct error){0};
     if (settling->freed != NULL) {
         close_timer(settling);
         return;
@@ -73,9 +94,8 @@ static void committed(const struct error *err, const int32_t *partitions,
         FAILPOINT("commit.settled");
     } else {
         settling->figures.failures++;
-        if (log_once_a_minute(&settling->told_ms))
-            log_error("state: %s; nothing more is learned until it can be written", err->text);
     }
+    tell_log(settling);
     tell(&settling->now, err);
     if (settling->next != NULL && err == NULL && !settling->closed)
         start(settling);
@@ -87,6 +107,7 @@ static void start(struct settling *settling)
     if (settling->running || !history_commit(settling->history, committed, settling))
         return; /* one is under way: `committed` looks again */
     settling->running = true;
+    settling->began_ns = clock_monotonic_ns();
     settling->now = settling->next;
     settling->next = NULL;
 }
@@ -98,13 +119,17 @@ void settling_commit(struct settling *settling, settling_cb done, void *arg)
         end = &(*end)->next;
     *end = mem_alloc(sizeof **end);
     **end = (struct waiter){NULL, done, arg};
-    if (!settling->failed && !settling->closed)
+    if (settling->failure.code == 0 && !settling->closed)
         start(settling);
 }
 
-bool settling_failed(const struct settling *settling)
+const char *settling_trouble(const struct settling *settling)
 {
-    return settling->failed;
+    if (settling->failure.code != 0)
+        return settling->failure.text;
+    bool late = settling->running &&
+                clock_monotonic_ns() - settling->began_ns > SETTLING_LATE_MS * INT64_C(1000000);
+    return late ? "the disk takes longer than 10 s to write it" : NULL;
 }
 
 const struct settling_figures *settling_figures(const struct settling *settling)
@@ -131,6 +156,7 @@ static void tick(uv_timer_t *timer)
     struct settling *settling = timer->data;
     if (history_is_dirty(settling->history) || settling->next != NULL)
         start(settling);
+    tell_log(settling);
     settling->ticked(settling->arg);
 }
 

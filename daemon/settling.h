@@ -3,8 +3,8 @@
  * About once in commit_ms, and whenever somebody asks, everything learned so far is committed to
  * the state as one; when it is on the disk the offsets are settled with the consumer. It never
  * waits for Redis. At most one commit is under way; who asks meanwhile gets the next one. After a
- * commit that failed, the next is tried with the next tick, and settling_failed says that nothing
- * more should be learned until it worked. Loop thread; callbacks from the loop. */
+ * commit that failed, the next is tried with the next tick. Loop thread; callbacks from the loop.
+ */
 #ifndef FRESHET_DAEMON_SETTLING_H
 #define FRESHET_DAEMON_SETTLING_H
 
@@ -27,7 +27,10 @@ struct settling *settling_new(uv_loop_t *loop, int64_t commit_ms, struct consume
 typedef void (*settling_cb)(const struct error *err, void *arg);
 void settling_commit(struct settling *settling, settling_cb committed, void *arg);
 
-bool settling_failed(const struct settling *settling); /* the last commit did */
+/* Why what is learned does not become durable: the last commit failed, or the one under way takes
+ * longer than SETTLING_LATE_MS. NULL: it does. */
+#define SETTLING_LATE_MS 10000
+const char *settling_trouble(const struct settling *settling);
 const struct settling_figures *settling_figures(const struct settling *settling);
 
 /* No more commits: whoever waits for one is told with an error, and whoever asks later when it is

@@ -143,7 +143,13 @@ static void write_generation(struct daemon *daemon, struct json_writer *w)
     json_bool(w, "running", trainer->running);
     json_int(w, "runs", (int64_t)trainer->runs);
     json_int(w, "failures", (int64_t)trainer->failures);
+    json_bool(w, "failing", trainer->failing);
+    json_text(w, "why", trainer->failing ? trainer->why : "");
     json_real6(w, "last_s", trainer->last_s);
+    json_end_object(w);
+    json_begin_object(w, "follow");
+    json_text(w, "dir", daemon->settings->train.follow);
+    json_text(w, "why", daemon->follower != NULL ? follower_why(daemon->follower) : "");
     json_end_object(w);
 }
 
@@ -164,6 +170,7 @@ static void write_line(struct daemon *daemon, struct json_writer *w)
 
 void daemon_status(struct daemon *daemon, struct json_writer *w)
 {
+    const char *trouble = settling_trouble(line_settling(daemon->line));
     json_text(w, "state", daemon->draining || daemon->leaving ? "draining" : "running");
     json_real6(w, "uptime_s", (double)(clock_monotonic_ns() - daemon->began_ns) * 1e-9);
     json_text(w, "http", daemon->http != NULL ? http_listens(daemon->http) : NULL);
@@ -175,6 +182,12 @@ void daemon_status(struct daemon *daemon, struct json_writer *w)
     json_begin_object(w, "redis");
     json_bool(w, "up", daemon_redis_is_up(daemon));
     json_text(w, "why", daemon_redis_why(daemon));
+    json_int(w, "epoch", history_meta(daemon->history)->epoch);
+    json_end_object(w);
+    json_begin_object(w, "disk");
+    json_bool(w, "up", trouble == NULL);
+    json_text(w, "why", trouble != NULL ? trouble : "");
+    json_bool(w, "memory_full", history_is_full(daemon->history));
     json_end_object(w);
     write_records(daemon, w);
     write_partitions(daemon, w);

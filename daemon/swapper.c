@@ -52,11 +52,10 @@ static struct generation *live_generation(struct swapper *swapper, uint64_t seri
                                           const struct scorers *old)
 {
     const struct state_series *live = history_series(swapper->parts.history, series);
-    const struct generation *known = old != NULL ? scorers_generation(old, series) : NULL;
     struct generation *generation = NULL;
     struct error err = {0};
-    if (known != NULL)
-        return generation_share((struct generation *)(uintptr_t)known);
+    if (old != NULL && (generation = scorers_share_generation(old, series)) != NULL)
+        return generation;
     if (live == NULL || live->generation == 0)
         return NULL;
     if (load(swapper, series, live->generation, &generation, &err) != 0)
@@ -161,6 +160,8 @@ static void line_held(void *arg)
         apply_arms(swapper);
     else
         install(swapper);
+    const struct state_meta *meta = history_meta(swapper->parts.history);
+    publisher_set_place(swapper->parts.publisher, &(struct meta_place){meta->epoch, meta->swap});
     FAILPOINT("swap.installed");
     line_release(swapper->parts.line);
     renewal_start(swapper->parts.renewal, arms ? CAUSE_ARMS : CAUSE_GENERATION, false);

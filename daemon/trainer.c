@@ -36,8 +36,8 @@ struct trainer {
     uint64_t training; /* key of the series under way */
     uv_timer_t timer;
     uv_process_t process;
-    bool process_open; /* the handle must be closed before we are gone */
-    bool committing, ending;
+    bool process_open;                /* the handle must be closed before we are gone */
+    bool committing, ending, overdue; /* overdue: SIGKILL is on its way to the run */
     int64_t born_ns, began_ns;
     int handles_open;
     void (*freed)(void *arg);
@@ -112,13 +112,26 @@ static void handle_closed(uv_handle_t *handle)
     freed(arg);
 }
 
-static void failed(struct trainer *trainer, struct schedule *schedule)
+static void failed(struct trainer *trainer, struct schedule *schedule, const char *why)
 {
     trainer->figures.failures++;
+    snprintf(trainer->figures.why, sizeof trainer->figures.why, "%s", why);
+    log_error("training failed (%s); the live generation stays", why);
     if (schedule == NULL) /* its arms are gone */
         return;
     schedule->failed = trainer->figures.failing = true;
     schedule->retry_ns = clock_monotonic_ns() + (int64_t)RETRY_MS * 1000000;
+}
+
+static void say_why(const struct trainer *trainer, int status, int signal_number, char *why,
+                    size_t bytes)
+{
+    if (trainer->overdue)
+        snprintf(why, bytes, "it took longer than train.timeout");
+    else if (signal_number != 0)
+        snprintf(why, bytes, "signal %d", signal_number);
+    else
+        snprintf(why, bytes, "status %d", status);
 }
 
 static void ended(uv_process_t *process, int64_t status, int signal_number)
@@ -141,9 +154,9 @@ static void ended(uv_process_t *process, int64_t status, int signal_number)
         trainer->written(trainer->arg);
         return;
     }
-    failed(trainer, schedule);
-    log_error("training failed (%s %d); the live generation stays",
-              signal_number ? "signal" : "status", signal_number ? signal_number : (int)status);
+    char why[64];
+    say_why(trainer, (int)status, signal_number, why, sizeof why);
+    failed(trainer, schedule, why);
 }
 
 static void begin_run(struct trainer *trainer, struct schedule *schedule)
@@ -152,6 +165,7 @@ static void begin_run(struct trainer *trainer, struct schedule *schedule)
     trainer->began_ns = clock_monotonic_ns();
     trainer->process.data = trainer;
     trainer->process_open = true;
+    trainer->overdue = false;
     trainer->handles_open++;
     trainer->figures.runs++;
     schedule->began = true;
@@ -184,8 +198,7 @@ static void spawn(struct trainer *trainer, struct schedule *schedule)
     trainer->figures.running = status == 0;
     if (status == 0)
         return;
-    log_error("training could not start: %s", uv_strerror(status));
-    failed(trainer, schedule);
+    failed(trainer, schedule, uv_strerror(status));
     uv_close((uv_handle_t *)&trainer->process, handle_closed);
 }
 
@@ -210,9 +223,21 @@ static void committed(const struct error *err, void *arg)
         spawn(trainer, due);
 }
 
+/* It may hang: only what can not be refused helps then. */
+static void end_overdue(struct trainer *trainer)
+{
+    int64_t ran_ns = clock_monotonic_ns() - trainer->began_ns;
+    if (!trainer->figures.running || trainer->overdue ||
+        ran_ns < trainer->settings.timeout_ms * 1000000)
+        return;
+    trainer->overdue = true;
+    uv_process_kill(&trainer->process, SIGKILL);
+}
+
 static void look(uv_timer_t *timer)
 {
     struct trainer *trainer = timer->data;
+    end_overdue(trainer);
     bool busy = trainer->process_open || trainer->committing || trainer->ending;
     if (busy || find_due(trainer) == NULL)
         return;

@@ -3,7 +3,9 @@
  * Each series of generations (model/history.h) has its own schedule: the first full ALS begins as
  * soon as `first_events` interactions were applied; later ones when `every_ms` of wall time and
  * `min_events` interactions have passed since the last began. One at a time, a process of its own
- * at idle priority, ended with the daemon. Loop thread. */
+ * at idle priority, ended with the daemon. One that failed, whatever of (it crashed, it was refused
+ * memory, it took longer than `timeout_ms`), leaves everything as it was and is tried again after a
+ * while. Loop thread. */
 #ifndef FRESHET_DAEMON_TRAINER_H
 #define FRESHET_DAEMON_TRAINER_H
 
@@ -13,7 +15,7 @@
 
 struct trainer_settings {
     const char *config; /* path of the settings file the daemon runs on */
-    int64_t every_ms;
+    int64_t every_ms, timeout_ms;
     uint64_t min_events, first_events;
 };
 
@@ -26,6 +28,7 @@ struct trainer_figures {
     uint64_t runs, failures;
     bool running;
     bool failing;  /* the last run of some series failed */
+    char why[128]; /* why the last one that failed did; "": none has */
     double last_s; /* how long the last run took */
 };
 

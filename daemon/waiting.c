@@ -185,10 +185,17 @@ static bool make_wait(struct waiting *waiting, struct user *user, int64_t delay_
 
 /* -- waiting ----------------------------------------------------------------------------------- */
 
+/* Somebody wants the list in Redis, whatever is there: Redis may have nothing. */
+static bool insists(enum slate_cause cause)
+{
+    return cause != CAUSE_EVENT && cause != CAUSE_GENERATION;
+}
+
 bool waiting_add(struct waiting *waiting, struct user *user, enum slate_cause cause,
                  int64_t delay_ms)
 {
     if (user->queued) {
+        user->insist |= insists(cause);
         if (delay_ms == 0 && user->due_ms != 0)
             release_one(waiting, user);
         return true;
@@ -198,6 +205,7 @@ bool waiting_add(struct waiting *waiting, struct user *user, enum slate_cause ca
         return false;
     user->queued = true;
     user->cause = cause;
+    user->insist |= insists(cause);
     history_pin(waiting->history, user);
     waiting->added[kind_of(cause)]++;
     if (cause != CAUSE_EVENT || !make_wait(waiting, user, delay_ms))

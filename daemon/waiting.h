@@ -1,8 +1,9 @@
 /* Who waits for a list: users with events first, then those owed one for another reason.
  *
- * A user waits once, at the place and for the cause that he first got. An event may be made to wait
- * for others of its user (`delay_ms`, lists.debounce): then they share one list. Each user is
- * pinned from waiting_add until the caller, who got him by waiting_next, unpins him. Loop thread.
+ * A user waits once, at the place and for the cause that he first got; whether a list is wanted
+ * that may not be held back is kept beside it. An event may be made to wait for others of its user
+ * (`delay_ms`, lists.debounce): then they share one list. Each user is pinned from waiting_add
+ * until the caller, who got him by waiting_next, unpins him. Loop thread.
  */
 #ifndef FRESHET_DAEMON_WAITING_H
 #define FRESHET_DAEMON_WAITING_H

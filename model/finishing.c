@@ -338,15 +338,17 @@ static void compare(struct finishing *finishing, const uint32_t *hidden, size_t 
     const uint32_t *last = user_list(record), *old = finishing->old, *now = finishing->now;
     change->gone = record->list_count - allowed;
     uint32_t k = least(OVERLAP_K, least(allowed, list->count));
-    change->jaccard =
-        (float)overlap_jaccard_distance(last, record->list_count, now, list->count, OVERLAP_K);
-    change->rbo = (float)(1 - overlap_rbo(last, record->list_count, now, list->count, OVERLAP_P));
+    struct overlap overlap =
+        overlap_of(last, record->list_count, now, list->count, OVERLAP_K, OVERLAP_P);
+    change->jaccard = (float)overlap.jaccard_distance;
+    change->rbo = (float)(1 - overlap.rbo);
     change->net_jaccard = change->jaccard;
     change->net_rbo = change->rbo;
     if (change->gone == 0 && k == OVERLAP_K)
         return;
-    change->net_jaccard = (float)overlap_jaccard_distance(old, allowed, now, list->count, k);
-    change->net_rbo = (float)(1 - overlap_rbo(old, allowed, now, list->count, OVERLAP_P));
+    overlap = overlap_of(old, allowed, now, list->count, k, OVERLAP_P);
+    change->net_jaccard = (float)overlap.jaccard_distance;
+    change->net_rbo = (float)(1 - overlap.rbo);
 }
 
 void finishing_list(struct finishing *finishing, struct topn_entry *entries, uint32_t count,

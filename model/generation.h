@@ -94,6 +94,9 @@ int generation_write(const struct generation *generation, const char *path, stru
 /* ERR_IO if it cannot be read, ERR_DATA with what is wrong if it is not a generation. */
 int generation_read(struct generation **generation, const char *path, struct error *err);
 
+/* The checksum that the file says it has, without a look at the rest. ERR_IO, ERR_DATA. */
+int generation_checksum(const char *path, uint64_t *checksum, struct error *err);
+
 /* Rotates Y into the eigenbasis of its Gram matrix and sets g. */
 int generation_rotate(struct generation *generation, struct error *err);
 

@@ -169,7 +169,7 @@ static int write_file(const char *path, const char *bytes, size_t count, struct 
     snprintf(aside, sizeof aside, "%s.tmp", path);
     int fd = FAILPOINT_FAILS("train.open")
                  ? no_space()
-                 : open(aside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+                 : open(aside, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd < 0)
         return error_set(err, ERR_IO, "%s: %s", aside, strerror(errno));
     int failed = write_and_sync(fd, bytes, count);
@@ -335,5 +335,19 @@ int generation_read(struct generation **generation, const char *path, struct err
         return error_wrap(err, "%s", path);
     }
     *generation = read;
+    return 0;
+}
+
+int generation_checksum(const char *path, uint64_t *checksum, struct error *err)
+{
+    struct file_header header;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return error_set(err, ERR_IO, "%s: %s", path, strerror(errno));
+    ssize_t got = read(fd, &header, sizeof header);
+    close(fd);
+    if (got != (ssize_t)sizeof header || memcmp(header.magic, MAGIC, sizeof header.magic) != 0)
+        return error_set(err, ERR_DATA, "%s: not a generation file", path);
+    *checksum = header.checksum;
     return 0;
 }

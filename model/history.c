@@ -1,4 +1,3 @@
-#include "base/clock.h"
 #include "base/mem.h"
 #include "model/history_internal.h"
 
@@ -56,7 +55,6 @@ static int draw_meta(struct state_meta *meta, struct error *err)
         return error_set(err, ERR_DOWN, "the system gives no random bytes");
     for (size_t i = 0; i < sizeof bytes; i++)
         snprintf(meta->nonce + 2 * i, 3, "%02x", bytes[i]);
-    meta->epoch = (uint32_t)(clock_wall_ms() / 1000); /* see struct version */
     return 0;
 }
 

@@ -68,6 +68,8 @@ struct user {
     bool committing;                       /* a commit under way holds a record of this user */
     bool queued;                           /* for the pipeline: waits to be scored */
     enum slate_cause cause;                /* for the pipeline: why */
+    bool insist;                           /* for the pipeline: and also for a cause for which no
+                                              list is held back */
     int64_t oldest_event_ms, oldest_ts_ms; /* for the pipeline: see struct slate_list */
     int64_t due_ms;                        /* for the pipeline: when it need not wait any more */
     struct user *queue_next;               /* for the pipeline */
@@ -127,6 +129,16 @@ struct learned {
     size_t item_count;
     bool items_described; /* something was blocked, unblocked, described */
 };
+
+/* Before a batch is taken: whether it can be learned now, for what it needs of the state is read
+ * from a snapshot that this takes. An error if the state cannot be read just now (a later try may
+ * work), or is damaged. */
+int history_ready(struct history *history, struct error *err);
+void history_rest(struct history *history); /* no batch came: the snapshot is not needed */
+
+/* What waits in memory to be committed has taken all of hot_bytes, about: while commits fail, learn
+ * no more. */
+bool history_is_full(const struct history *history);
 
 /* Applies a batch. Events of partitions not assigned, or below the partition's next offset, are
  * dropped; those of the items topic are for every instance. Marks the users' wanted version (their
@@ -209,6 +221,8 @@ int64_t history_now_ms(const struct history *history);
 /* The assigned partitions, ascending, at most `max`; returns how many there are. */
 size_t history_partitions(const struct history *history, int32_t *partitions, size_t max);
 
+bool history_is_assigned(const struct history *history, int32_t partition);
+
 /* NULL: unknown. */
 const struct partition_record *history_partition(const struct history *history, bool items,
                                                  int32_t partition);
@@ -252,7 +266,7 @@ struct state_series {           /* of generations, by the same training settings
 };
 
 struct state_meta {
-    uint32_t epoch;
+    uint32_t epoch;     /* 0: none yet (history_join) */
     uint32_t swap;      /* of generations and of arms, ever */
     uint32_t arms_swap; /* the count when the users were last given other arms */
     char nonce[33];     /* hex; random, drawn with the state */
@@ -280,6 +294,21 @@ bool history_set_generation(struct history *history, uint64_t key, uint64_t gene
  * as above. */
 bool history_announce_swap(struct history *history, uint64_t key, uint64_t generation,
                            uint64_t newest);
+/* The states that write lists where this one does, as met there. */
+struct state_others {
+    uint32_t epoch;      /* the greatest of theirs and ours; 0: there is none */
+    bool alive;          /* one of them is */
+    uint32_t swap_least; /* our swap may not be less */
+    bool taken_over;     /* our partitions may have been theirs */
+};
+
+/* Makes versions comparable with theirs. A state that has no epoch yet joins those that are alive;
+ * where nobody is, it begins a new one, so that its lists replace all that lie there. A state that
+ * has one goes over to a greater one. Whoever takes over gets a swap greater than any before. True
+ * if every list is owed now, as after a change of arms. Takes effect at once, durable with the next
+ * commit: others go by what lies there, not by our disk. */
+bool history_join(struct history *history, const struct state_others *others);
+
 /* The same two steps when users were given other arms: every list is owed. */
 void history_announce_arms_swap(struct history *history);
 void history_take_swap(struct history *history);

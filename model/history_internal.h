@@ -260,7 +260,6 @@ void users_mark(struct history *history, struct user *user);
 void users_settle(struct history *history, struct user *user); /* may leave memory, if it may */
 void users_evict(struct history *history);
 void users_deinit(struct history *history);
-void history_rest(struct history *history); /* gives up the view's snapshot */
 
 /* -- history_commit.c */
 void history_job_detach(struct history *history);

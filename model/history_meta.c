@@ -1,3 +1,4 @@
+#include "base/clock.h"
 #include "base/mem.h"
 #include "model/history_internal.h"
 
@@ -142,7 +143,8 @@ int history_bind(struct history *history, const char *cluster_id, int partition_
     if (meta->partition_count != partition_count)
         return error_set(err, ERR_SETTINGS,
                          "the state in %s was made with %d partitions of %s, now there are %d, and "
-                         "users are on others than before: begin anew with an empty state.dir",
+                         "users are on others than before: put the records into a new topic by key "
+                         "(docs/OPERATING.md), and begin anew with that and an empty state.dir",
                          dir, meta->partition_count, history->topic, partition_count);
     return 0;
 }
@@ -286,6 +288,53 @@ void history_take_swap(struct history *history)
     assert(history->swap_announced);
     history->meta = history->announced;
     history->swap_announced = false;
+}
+
+/* -- among others ------------------------------------------------------------------------------ */
+
+/* The time in seconds is greater than any earlier epoch; a clock that was set back is of no harm.
+ */
+static uint32_t new_epoch(uint32_t before)
+{
+    uint32_t now_s = (uint32_t)(clock_wall_ms() / 1000);
+    return now_s > before ? now_s : before + 1;
+}
+
+/* What is announced stays one swap ahead, with those that it is owed to. */
+static void raise_announced(struct history *history)
+{
+    struct state_meta *announced = &history->announced;
+    announced->epoch = history->meta.epoch;
+    if (announced->swap <= history->meta.swap)
+        announced->swap = history->meta.swap + 1;
+    announced->arms_swap = history->announced_series ? history->meta.arms_swap : announced->swap;
+    if (history->announced_series)
+        series_ensure(announced, history->announced_key)->swap = announced->swap;
+}
+
+static uint32_t joined_epoch(uint32_t own, const struct state_others *others)
+{
+    if (own == 0)
+        return others->alive && others->epoch > 0 ? others->epoch : new_epoch(others->epoch);
+    return others->epoch > own ? others->epoch : own;
+}
+
+bool history_join(struct history *history, const struct state_others *others)
+{
+    struct state_meta *meta = &history->meta, before = *meta;
+    meta->epoch = joined_epoch(before.epoch, others);
+    bool owed = others->taken_over || (before.epoch != 0 && before.epoch != meta->epoch);
+    meta->swap += owed;
+    if (meta->swap < others->swap_least)
+        meta->swap = others->swap_least;
+    if (owed)
+        meta->arms_swap = meta->swap;
+    if (meta->epoch == before.epoch && meta->swap == before.swap)
+        return false;
+    if (history->swap_announced)
+        raise_announced(history);
+    history->meta_dirty = true;
+    return owed;
 }
 
 /* -- notes ------------------------------------------------------------------------------------- */

@@ -175,6 +175,12 @@ const struct partition_record *history_partition(const struct history *history, 
     return found != NULL ? &found->record : NULL;
 }
 
+bool history_is_assigned(const struct history *history, int32_t partition)
+{
+    const struct partition *found = partition_find(&history->partitions, partition);
+    return found != NULL && found->assigned;
+}
+
 size_t history_partitions(const struct history *history, int32_t *partitions, size_t max)
 {
     for (size_t i = 0; i < history->assigned_count && i < max; i++)

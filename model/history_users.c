@@ -178,6 +178,32 @@ void history_rest(struct history *history)
     history->view_is_fresh = false;
 }
 
+int history_ready(struct history *history, struct error *err)
+{
+    if (history->failure.code == 0)
+        return refresh(history, err);
+    if (err != NULL)
+        *err = history->failure;
+    return history->failure.code;
+}
+
+/* Users differ little in size, and a count is at hand. */
+static int64_t unsaved_bytes(const struct users *users)
+{
+    size_t unsaved = users->dirty.count + users->committing.count;
+    return users->count > 0 ? users->bytes / (int64_t)users->count * (int64_t)unsaved : 0;
+}
+
+bool history_is_full(const struct history *history)
+{
+    int64_t bytes = unsaved_bytes(&history->users);
+    for (size_t i = 0; i < history->partitions.count; i++) {
+        const struct pairs_journal *journal = &history->partitions.at[i]->journal;
+        bytes += (int64_t)(journal->gathered.length + journal->committing.length);
+    }
+    return bytes >= history->settings.hot_bytes;
+}
+
 /* Numbers index tables, so they are checked once, here. */
 static bool items_are_known(const struct user_record *record, uint32_t items)
 {

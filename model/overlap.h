@@ -15,6 +15,15 @@
 #define OVERLAP_P 0.9
 #define OVERLAP_K 20 /* of the Jaccard distance, where churn is one number */
 
+struct overlap {
+    double jaccard_distance; /* at k */
+    double rbo;
+};
+
+/* Both in one pass, for as much work as either. */
+struct overlap overlap_of(const uint32_t *a, uint32_t a_count, const uint32_t *b, uint32_t b_count,
+                          uint32_t k, double p);
+
 /* 1 for equal lists and for two empty ones, 0 for lists with nothing in common. */
 double overlap_rbo(const uint32_t *a, uint32_t a_count, const uint32_t *b, uint32_t b_count,
                    double p);

@@ -124,6 +124,11 @@ const struct generation *scorer_generation(const struct scorer *scorer)
     return scorer->generation;
 }
 
+struct generation *scorer_share_generation(struct scorer *scorer)
+{
+    return scorer->generation != NULL ? generation_share(scorer->generation) : NULL;
+}
+
 /* Interactions carry the state's type numbers, which outlive the settings' order. */
 static void place_types(struct scorer *scorer)
 {

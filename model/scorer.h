@@ -47,6 +47,7 @@ void scorer_release_cache(void *cache); /* for history_open */
  * goes. */
 void scorer_install(struct scorer *scorer, struct generation *generation);
 const struct generation *scorer_generation(const struct scorer *scorer);
+struct generation *scorer_share_generation(struct scorer *scorer); /* one more owner's, or NULL */
 
 /* After a learn, or (learned NULL) after partitions came or went. */
 void scorer_learned(struct scorer *scorer, const struct learned *learned);

@@ -54,12 +54,24 @@ void scorers_install(struct scorers *scorers, uint64_t series, struct generation
     generation_free(generation); /* each scorer has its share */
 }
 
-const struct generation *scorers_generation(const struct scorers *scorers, uint64_t series)
+static struct scorer *scorer_of(const struct scorers *scorers, uint64_t series)
 {
     for (uint32_t i = 0; i < scorers->count; i++)
         if (scorers->arms[i].series == series)
-            return scorer_generation(scorers->arms[i].scorer);
+            return scorers->arms[i].scorer;
     return NULL;
+}
+
+const struct generation *scorers_generation(const struct scorers *scorers, uint64_t series)
+{
+    const struct scorer *scorer = scorer_of(scorers, series);
+    return scorer != NULL ? scorer_generation(scorer) : NULL;
+}
+
+struct generation *scorers_share_generation(const struct scorers *scorers, uint64_t series)
+{
+    struct scorer *scorer = scorer_of(scorers, series);
+    return scorer != NULL ? scorer_share_generation(scorer) : NULL;
 }
 
 void scorers_learned(struct scorers *scorers, const struct learned *learned)

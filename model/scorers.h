@@ -27,6 +27,8 @@ void scorers_free(struct scorers *scorers);
 /* The generation of a series from now on (taken over; prepared), or NULL for none. */
 void scorers_install(struct scorers *scorers, uint64_t series, struct generation *generation);
 const struct generation *scorers_generation(const struct scorers *scorers, uint64_t series);
+/* The same as one more owner's, or NULL: see generation_share. */
+struct generation *scorers_share_generation(const struct scorers *scorers, uint64_t series);
 
 /* As scorer_learned, for all. */
 void scorers_learned(struct scorers *scorers, const struct learned *learned);

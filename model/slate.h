@@ -19,11 +19,13 @@
  * different partitions of one epoch cannot be compared. Published as fixed-width lower-case hex,
  * "EEEEEEEE.PPPP.OOOOOOOOOOOOOOOO.SSSSSSSS", which compares as bytes. */
 struct version {
-    uint32_t epoch;      /* of the state: when it was made, in seconds since 1970. A state begun
-                            anew is newer than the lists its predecessor left in Redis */
+    uint32_t epoch;      /* of the states that share it: when the first of them met Redis, in
+                            seconds since 1970. A state begun anew is newer than the lists its
+                            predecessor left there */
     int32_t partition;   /* of the events topic; 0 to 65535 */
     int64_t next_offset; /* of the user's partition, when the list was scored */
-    uint32_t swap;       /* how many generations had been swapped in */
+    uint32_t swap;       /* how often generations or arms had been swapped; also greater with each
+                            instance that takes partitions over from another */
 };
 
 #define LIST_DEPTH 20 /* how much of a list is looked at, where a figure has no other depth */
@@ -90,6 +92,7 @@ struct slate_list {
     struct slice user_id;
     struct version version;
     enum slate_cause cause;
+    bool insist;              /* it is also wanted for a cause for which none is held back */
     bool forgotten;           /* a tombstone: no items, and the key says so */
     bool changed;             /* not the items, in this order, that Redis last acknowledged */
     int64_t oldest_event_ms;  /* record timestamp of the oldest event it answers; 0 if none */
@@ -108,6 +111,7 @@ struct slate_list {
     struct slate_probe probe;
     int hold;                   /* why it is SLATE_HELD: enum hold of publisher/budget.h */
     enum slate_outcome outcome; /* set by the publisher, but for SLATE_HELD */
+    struct version newer;       /* SLATE_OLDER: what Redis has; zeros if it did not say */
     /* the rest is the scorer's */
     const struct user_record *record; /* what is scored: one reference; NULL for the popular list */
 };

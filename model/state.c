@@ -4,26 +4,35 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <lmdb.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #define PAGE_BYTES 4096
+#define READERS_BYTES 8192 /* of LMDB's lock file */
 #define BYTE_ORDER_MARK 0x01020304u
 
 struct state {
-    MDB_env *env;
+    uv_mutex_t writing; /* held by who writes a transaction */
+    uv_mutex_t mutex;   /* guards the next two, and who begins a view from who replaces the first */
+    MDB_env *env;       /* NULL: not yet, or not again (see `mend`) */
+    struct state_view *views;
     MDB_dbi dbs[STATE_DB_COUNT];
     char *dir;
     int64_t map_bytes;
-    int lock_fd;                 /* -1 for a reader */
+    uint64_t written; /* LMDB's number of the last transaction that is known to be durable */
+    int lock_fd;      /* -1 for a reader */
     struct state_writer *writer; /* NULL for a reader, or without a loop */
 };
 
 struct state_view {
     struct state *state;
-    MDB_txn *txn;
+    struct state_view *next; /* of the state's */
+    MDB_txn *txn;            /* NULL: gone with the environment that was replaced */
+    bool rests;
 };
 
 static const char *const db_names[STATE_DB_COUNT] = {"meta",   "types",      "items", "catalog",
@@ -41,8 +50,28 @@ static int refuse(const struct state *state, int status, const char *what, struc
         return error_set(err, ERR_IO,
                          "the state in %s is full at state.map_bytes = %lld: raise it and restart",
                          state->dir, (long long)state->map_bytes);
+    if (status == MDB_INVALID || status == MDB_CORRUPTED)
+        return error_set(err, ERR_IO,
+                         "the state in %s is damaged (%s): restore a backup, or begin anew with an "
+                         "empty state.dir",
+                         state->dir, mdb_strerror(status));
     return error_set(err, ERR_IO, "the state in %s: %s: %s", state->dir, what,
                      mdb_strerror(status));
+}
+
+/* LMDB says of a write that was cut short, as by a full disk, that input or output failed: so how
+ * much room there is is always said, too. */
+static int refuse_write(const struct state *state, int status, struct error *err)
+{
+    struct statvfs disk;
+    refuse(state, status, "writing", err);
+    if (err != NULL && status != MDB_MAP_FULL && statvfs(state->dir, &disk) == 0) {
+        size_t length = strlen(err->text);
+        uint64_t free_bytes = (uint64_t)disk.f_bavail * disk.f_frsize;
+        snprintf(err->text + length, sizeof err->text - length, " (%.1f MiB are free there)",
+                 (double)free_bytes / (1 << 20));
+    }
+    return ERR_IO;
 }
 
 /* -- format ------------------------------------------------------------------------------------ */
@@ -131,6 +160,8 @@ static int check_format(struct state *state, MDB_txn *txn, uint32_t format, stru
 
 static int begin(struct state *state, unsigned flags, MDB_txn **txn)
 {
+    if (state->env == NULL)
+        return MDB_PANIC;
     int status = mdb_txn_begin(state->env, NULL, flags, txn);
     if (status != MDB_MAP_RESIZED)
         return status;
@@ -173,9 +204,8 @@ static int prepare(struct state *state, MDB_txn *txn, bool writing, struct error
     return status == 0 ? upgrade(state, txn, format, err) : status;
 }
 
-static int open_env(struct state *state, struct error *err)
+static int open_env(struct state *state, const char *path, unsigned flags, struct error *err)
 {
-    bool writing = state->lock_fd >= 0;
     size_t map_bytes = ((size_t)state->map_bytes + PAGE_BYTES - 1) / PAGE_BYTES * PAGE_BYTES;
     int status = mdb_env_create(&state->env);
     if (status == 0)
@@ -183,17 +213,24 @@ static int open_env(struct state *state, struct error *err)
     if (status == 0)
         status = mdb_env_set_maxdbs(state->env, STATE_DB_COUNT);
     if (status == 0)
-        status = mdb_env_open(state->env, state->dir, MDB_NOTLS | (writing ? 0 : MDB_RDONLY), 0600);
+        status = mdb_env_open(state->env, path, MDB_NOTLS | flags, 0600);
     if (status == ENOENT)
         return error_set(err, ERR_SETTINGS, "there is no state in %s", state->dir);
-    if (status != 0)
-        return refuse(state, status, "opening", err);
+    return status == 0 ? 0 : refuse(state, status, "opening", err);
+}
 
-    int dead_readers; /* of processes that were killed: their snapshots would pin freed pages */
-    mdb_reader_check(state->env, &dead_readers);
+static void close_env(struct state *state)
+{
+    if (state->env != NULL)
+        mdb_env_close(state->env);
+    state->env = NULL;
+}
 
+static int open_dbs(struct state *state, struct error *err)
+{
+    bool writing = state->lock_fd >= 0;
     MDB_txn *txn;
-    status = begin(state, writing ? 0 : MDB_RDONLY, &txn);
+    int status = begin(state, writing ? 0 : MDB_RDONLY, &txn);
     if (status != 0)
         return refuse(state, status, "opening", err);
     status = prepare(state, txn, writing, err);
@@ -205,12 +242,101 @@ static int open_env(struct state *state, struct error *err)
     return status == 0 ? 0 : refuse(state, status, "opening", err);
 }
 
+static void path_of(const struct state *state, const char *name, char path[PATH_MAX])
+{
+    snprintf(path, PATH_MAX, "%s/%s", state->dir, name);
+}
+
+/* A new state is made aside and renamed, so that a disk that is full half-way leaves none. */
+static int found(struct state *state, struct error *err)
+{
+    char path[PATH_MAX], aside[PATH_MAX];
+    path_of(state, "data.mdb", path);
+    path_of(state, "new.mdb", aside);
+    if (access(path, F_OK) == 0)
+        return 0;
+    unlink(aside);
+    int status = open_env(state, aside, MDB_NOSUBDIR | MDB_NOLOCK, err);
+    if (status == 0)
+        status = open_dbs(state, err);
+    close_env(state);
+    if (status == 0 && rename(aside, path) != 0)
+        status = error_set(err, ERR_IO, "%s: %s", path, strerror(errno));
+    if (status != 0)
+        unlink(aside);
+    return status;
+}
+
+/* LMDB writes to its lock file through memory, where a full disk is not an error but the end. */
+static int reserve_readers(struct state *state, struct error *err)
+{
+    char path[PATH_MAX];
+    path_of(state, "lock.mdb", path);
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    int reason = fd >= 0 ? posix_fallocate(fd, 0, READERS_BYTES) : errno;
+    if (fd >= 0)
+        close(fd);
+    return reason == 0 ? 0 : error_set(err, ERR_IO, "%s: %s", path, strerror(reason));
+}
+
+static int open_to_write(struct state *state, struct error *err)
+{
+    MDB_envinfo info;
+    int dead_readers; /* of processes that were killed: their snapshots would pin freed pages */
+    int status = reserve_readers(state, err);
+    if (status == 0)
+        status = open_env(state, state->dir, 0, err);
+    if (status != 0)
+        return status;
+    mdb_reader_check(state->env, &dead_readers);
+    mdb_env_info(state->env, &info);
+    if (info.me_last_txnid < state->written)
+        return error_set(err, ERR_IO,
+                         "the state in %s is older than what was written to it: somebody has "
+                         "replaced it; restart",
+                         state->dir);
+    return open_dbs(state, err);
+}
+
+/* After a failed write of the page that makes a transaction valid, LMDB refuses everything until it
+ * is opened again. That page may have got to the disk all the same: then the commit that failed is
+ * there, and the next, which has all of it once more, changes nothing in it. The caller holds
+ * `writing`. */
+static int mend(struct state *state, struct error *err)
+{
+    uv_mutex_lock(&state->mutex);
+    bool busy = false;
+    for (struct state_view *view = state->views; view != NULL; view = view->next)
+        busy |= !view->rests;
+    for (struct state_view *view = state->views; view != NULL && !busy; view = view->next) {
+        mdb_txn_abort(view->txn); /* NULL is allowed */
+        view->txn = NULL;
+    }
+    int status =
+        busy ? error_set(err, ERR_IO, "the state in %s failed and is still being read", state->dir)
+             : 0;
+    if (status == 0) {
+        close_env(state);
+        char path[PATH_MAX];
+        path_of(state, "data.mdb", path);
+        status = access(path, F_OK) == 0
+                     ? open_to_write(state, err)
+                     : error_set(err, ERR_IO, "%s: %s: restart", path, strerror(errno));
+        if (status != 0)
+            close_env(state);
+    }
+    uv_mutex_unlock(&state->mutex);
+    return status;
+}
+
 static struct state *state_new(const struct state_settings *settings, int lock_fd)
 {
     struct state *state = mem_zalloc(sizeof *state);
     state->dir = mem_strdup(settings->dir);
     state->map_bytes = settings->map_bytes;
     state->lock_fd = lock_fd;
+    uv_mutex_init(&state->writing);
+    uv_mutex_init(&state->mutex);
     return state;
 }
 
@@ -233,7 +359,9 @@ int state_open_writer(struct state **opened, uv_loop_t *loop, const struct state
     if (lock_fd < 0)
         return lock_fd;
     struct state *state = state_new(settings, lock_fd);
-    int status = open_env(state, err);
+    int status = found(state, err);
+    if (status == 0)
+        status = open_to_write(state, err);
     if (status == 0)
         status = sync_directory(state, err);
     if (status == 0 && loop != NULL)
@@ -250,7 +378,9 @@ int state_open_reader(struct state **opened, const struct state_settings *settin
                       struct error *err)
 {
     struct state *state = state_new(settings, -1);
-    int status = open_env(state, err);
+    int status = open_env(state, state->dir, MDB_RDONLY, err);
+    if (status == 0)
+        status = open_dbs(state, err);
     if (status != 0) {
         state_close(state);
         return status;
@@ -264,8 +394,9 @@ void state_close(struct state *state)
     if (state == NULL)
         return;
     state_writer_stop(state->writer);
-    if (state->env != NULL)
-        mdb_env_close(state->env);
+    close_env(state);
+    uv_mutex_destroy(&state->mutex);
+    uv_mutex_destroy(&state->writing);
     if (state->lock_fd >= 0)
         close(state->lock_fd);
     free(state->dir);
@@ -274,35 +405,73 @@ void state_close(struct state *state)
 
 /* -- reading ----------------------------------------------------------------------------------- */
 
+static int try_snapshot(struct state_view *view)
+{
+    struct state *state = view->state;
+    uv_mutex_lock(&state->mutex);
+    int status =
+        view->txn != NULL ? mdb_txn_renew(view->txn) : begin(state, MDB_RDONLY, &view->txn);
+    view->rests = status != 0;
+    uv_mutex_unlock(&state->mutex);
+    return status;
+}
+
+static int take_snapshot(struct state_view *view, struct error *err)
+{
+    struct state *state = view->state;
+    int status = try_snapshot(view);
+    if (status == MDB_PANIC && uv_mutex_trylock(&state->writing) == 0) {
+        int mended = mend(state, err);
+        uv_mutex_unlock(&state->writing);
+        if (mended != 0)
+            return mended;
+        status = try_snapshot(view);
+    }
+    return status == 0 ? 0 : refuse(state, status, "reading", err);
+}
+
 int state_view_open(struct state_view **opened, struct state *state, struct error *err)
 {
-    MDB_txn *txn;
-    int status = begin(state, MDB_RDONLY, &txn);
-    if (status != 0)
-        return refuse(state, status, "reading", err);
     struct state_view *view = mem_alloc(sizeof *view);
-    *view = (struct state_view){state, txn};
-    *opened = view;
-    return 0;
+    *view = (struct state_view){.state = state, .rests = true};
+    uv_mutex_lock(&state->mutex);
+    view->next = state->views;
+    state->views = view;
+    uv_mutex_unlock(&state->mutex);
+    int status = take_snapshot(view, err);
+    if (status == 0)
+        *opened = view;
+    else
+        state_view_close(view);
+    return status;
 }
 
 void state_view_close(struct state_view *view)
 {
     if (view == NULL)
         return;
-    mdb_txn_abort(view->txn);
+    struct state *state = view->state;
+    uv_mutex_lock(&state->mutex);
+    struct state_view **at = &state->views;
+    while (*at != view)
+        at = &(*at)->next;
+    *at = view->next;
+    mdb_txn_abort(view->txn); /* NULL is allowed */
+    uv_mutex_unlock(&state->mutex);
     free(view);
 }
 
 void state_view_rest(struct state_view *view)
 {
+    uv_mutex_lock(&view->state->mutex);
     mdb_txn_reset(view->txn);
+    view->rests = true;
+    uv_mutex_unlock(&view->state->mutex);
 }
 
 int state_view_renew(struct state_view *view, struct error *err)
 {
-    int status = mdb_txn_renew(view->txn);
-    return status == 0 ? 0 : refuse(view->state, status, "reading", err);
+    return take_snapshot(view, err);
 }
 
 static struct slice slice_from(const MDB_val *val)
@@ -366,23 +535,47 @@ static int apply_op(struct state *state, MDB_txn *txn, const struct state_commit
     return mdb_put(txn, state->dbs[op->db], &key, &value, 0);
 }
 
-int state_apply(struct state *state, const struct state_commit *commit, struct error *err)
+static int apply_ops(struct state *state, MDB_txn *txn, const struct state_commit *commit)
 {
-    MDB_txn *txn;
-    if (FAILPOINT_FAILS("commit.begin"))
-        return refuse(state, EIO, "writing", err);
-    int status = mdb_txn_begin(state->env, NULL, 0, &txn);
-    if (status != 0)
-        return refuse(state, status, "writing", err);
+    int status = 0;
     for (size_t i = 0; i < commit->count && status == 0; i++)
         status = apply_op(state, txn, commit, &commit->ops[i]);
     if (status == 0 && FAILPOINT_FAILS("commit.write"))
         status = EIO;
     if (status != 0) {
         mdb_txn_abort(txn);
-        return refuse(state, status, "writing", err);
+        return status;
     }
+    uint64_t number = mdb_txn_id(txn);
     status = mdb_txn_commit(txn);
+    if (status == 0)
+        state->written = number;
     FAILPOINT("commit.written");
-    return status == 0 ? 0 : refuse(state, status, "writing", err);
+    return status;
+}
+
+static int begin_writing(struct state *state, MDB_txn **txn, struct error *err)
+{
+    int status = FAILPOINT_FAILS("commit.begin") ? EIO : begin(state, 0, txn);
+    if (status == MDB_PANIC) {
+        if (mend(state, err) != 0)
+            return ERR_IO;
+        status = begin(state, 0, txn);
+    }
+    return status == 0 ? 0 : refuse_write(state, status, err);
+}
+
+int state_apply(struct state *state, const struct state_commit *commit, struct error *err)
+{
+    MDB_txn *txn;
+    if (FAILPOINT_FAILS("commit.begin"))
+        return refuse_write(state, EIO, err);
+    uv_mutex_lock(&state->writing);
+    int failed = begin_writing(state, &txn, err);
+    if (!failed) {
+        int status = apply_ops(state, txn, commit);
+        failed = status == 0 ? 0 : refuse_write(state, status, err);
+    }
+    uv_mutex_unlock(&state->writing);
+    return failed;
 }

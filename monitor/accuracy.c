@@ -18,20 +18,21 @@ void accuracy_forget_baselines(struct accuracy *accuracy)
     accuracy->run = (struct accuracy_run){0};
 }
 
-static bool renewal_is_due(const struct accuracy *accuracy, uint32_t items)
+static bool renewal_is_due(const struct accuracy *accuracy, int64_t now_ms)
 {
-    uint64_t events = accuracy->events_since_renewal;
-    return !accuracy->baselines.known || events >= ACCURACY_RENEWAL_EVENTS ||
-           (events > 0 && events * ACCURACY_ITEMS_PER_EVENT >= items);
+    return !accuracy->baselines.known ||
+           (accuracy->events_since_renewal && now_ms - accuracy->renewed_ms >= ACCURACY_RENEWAL_MS);
 }
 
-void accuracy_renew(struct accuracy *accuracy, const struct history *history, uint32_t items)
+void accuracy_renew(struct accuracy *accuracy, const struct history *history, uint32_t items,
+                    int64_t now_ms)
 {
-    if (!renewal_is_due(accuracy, items))
+    if (!renewal_is_due(accuracy, now_ms))
         return;
     baselines_renew(&accuracy->baselines, history, items);
     accuracy->run.listed = false;
-    accuracy->events_since_renewal = 0;
+    accuracy->events_since_renewal = false;
+    accuracy->renewed_ms = now_ms;
 }
 
 void accuracy_set_popular(struct accuracy *accuracy, const uint32_t *items, uint32_t count)
@@ -246,7 +247,7 @@ struct accuracy_finding accuracy_observe(struct accuracy *accuracy, const struct
     }
     if (counts)
         baselines_add(&accuracy->baselines, item, event->ts_ms);
-    accuracy->events_since_renewal++;
+    accuracy->events_since_renewal = true;
     return (struct accuracy_finding){ranks[ACCURACY_FRESHET], is_new};
 }
 

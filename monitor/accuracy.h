@@ -11,9 +11,9 @@
  *
  * The baselines leave out what the user has seen, so they get the same help as our lists do, and an
  * item the user comes back to is a miss for them. They are lists of BASELINE_DEPTH items
- * (monitor/baselines.h), renewed between batches, before every batch while items are few and else
- * once there was an event for every ACCURACY_ITEMS_PER_EVENT of them, but after no more than
- * ACCURACY_RENEWAL_EVENTS.
+ * (monitor/baselines.h), renewed between batches once the last renewal is
+ * ACCURACY_RENEWAL_MS ago: events that come slowly find all before them, and their cost has a bound
+ * however fast they come.
  *
  * An event costs a few comparisons: most items stand too low in every baseline to be looked for.
  * For the others the user's items are marked once in a run of the user's events, and the first
@@ -24,8 +24,7 @@
 
 #include "monitor/baselines.h"
 
-#define ACCURACY_ITEMS_PER_EVENT 16
-#define ACCURACY_RENEWAL_EVENTS 256
+#define ACCURACY_RENEWAL_MS 50
 #define ACCURACY_RANK_MAX 20
 
 struct accuracy_count {
@@ -61,7 +60,8 @@ struct accuracy {
     struct accuracy_count counts[ACCURACY_SCOPES][ACCURACY_METHODS];
     /* the rest is private */
     struct baselines baselines;
-    uint64_t events_since_renewal;
+    bool events_since_renewal;
+    int64_t renewed_ms;
     uint32_t *popular; /* [popular_count] the popular list sent, up to ACCURACY_RANK_MAX */
     uint32_t popular_count;
     struct accuracy_run run;
@@ -71,8 +71,10 @@ struct accuracy {
 
 void accuracy_deinit(struct accuracy *accuracy);
 
-/* Before a batch is learned: renews the baselines if it is time. */
-void accuracy_renew(struct accuracy *accuracy, const struct history *history, uint32_t items);
+/* Before a batch is learned: renews the baselines if it is time. now_ms: of any clock that does not
+ * go back. */
+void accuracy_renew(struct accuracy *accuracy, const struct history *history, uint32_t items,
+                    int64_t now_ms);
 
 /* Partitions came or went: the baselines are to be taken from the history at the next renewal. */
 void accuracy_forget_baselines(struct accuracy *accuracy);

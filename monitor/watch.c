@@ -140,7 +140,8 @@ void watch_forget_churn(struct watch *watch, uint32_t arm)
 
 void watch_batch(struct watch *watch)
 {
-    accuracy_renew(&watch->accuracy, watch->history, items_count(history_items(watch->history)));
+    accuracy_renew(&watch->accuracy, watch->history, items_count(history_items(watch->history)),
+                   clock_monotonic_ns() / 1000000);
 }
 
 /* What shadow arms would have shown him, beside what he was shown. */
@@ -250,10 +251,11 @@ static struct list_change shadow_change(const struct shadow_list *last,
         return (struct list_change){.first = true};
     for (uint32_t i = 0; i < count; i++)
         items[i] = list->items[i].item;
+    struct overlap overlap =
+        overlap_of(last->items, last->count, items, count, OVERLAP_K, OVERLAP_P);
     struct list_change change = {
-        .jaccard =
-            (float)overlap_jaccard_distance(last->items, last->count, items, count, OVERLAP_K),
-        .rbo = (float)(1 - overlap_rbo(last->items, last->count, items, count, OVERLAP_P)),
+        .jaccard = (float)overlap.jaccard_distance,
+        .rbo = (float)(1 - overlap.rbo),
         .net_jaccard = NAN,
         .net_rbo = NAN,
     };

@@ -9,7 +9,8 @@ const char *hold_name(enum hold hold)
 static bool is_rewrite(const struct slate_list *list)
 {
     bool caused_by_change = list->cause == CAUSE_EVENT || list->cause == CAUSE_GENERATION;
-    return caused_by_change && list->user != NULL && !list->forgotten && !list->change.first;
+    return caused_by_change && !list->insist && list->user != NULL && !list->forgotten &&
+           !list->change.first;
 }
 
 enum hold budget_decide(struct budget *budget, const struct budget_settings *settings,

@@ -2,7 +2,6 @@
 
 #include "base/buffer.h"
 #include "base/clock.h"
-#include "base/hash.h"
 #include "base/mem.h"
 #include "publisher/publisher.h"
 
@@ -10,28 +9,40 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-void meta_init(struct meta *meta, const char *prefix, const char *nonce, int64_t mark_ms)
+#define HEARTBEAT_OF "heartbeat:"
+#define LOG_OF "log:"
+
+static void name_field(char field[META_FIELD_BYTES], const char *of, const char *id)
+{
+    snprintf(field, META_FIELD_BYTES, "%s%s", of, id);
+}
+
+void meta_init(struct meta *meta, const char *prefix, const char *nonce, const char *log)
 {
     struct buffer key = {0};
     buffer_printf(&key, "%smeta", prefix);
     *meta = (struct meta){
         .key = mem_strndup(key.data, key.length),
         .nonce = mem_strdup(nonce),
-        .written_ms = mark_ms,
-        .stored_ms = mark_ms,
+        .log = mem_strdup(log),
     };
     buffer_deinit(&key);
-    snprintf(meta->nonce_field, sizeof meta->nonce_field, "nonce:%.8s", nonce);
-    snprintf(meta->heartbeat_field, sizeof meta->heartbeat_field, "heartbeat:%.8s", nonce);
-    uint64_t began = uv_hrtime();
-    snprintf(meta->filling_word, sizeof meta->filling_word, "filling:%016" PRIx64,
-             hash_seeded(&began, sizeof began));
+    snprintf(meta->id, sizeof meta->id, "%.8s", nonce);
+    name_field(meta->nonce_field, "nonce:", meta->id);
+    name_field(meta->heartbeat_field, HEARTBEAT_OF, meta->id);
+    name_field(meta->log_field, LOG_OF, meta->id);
+    name_field(meta->begun_field, "begun:", meta->id);
+    name_field(meta->filled_field, "filled:", meta->id);
 }
 
 void meta_deinit(struct meta *meta)
 {
+    for (size_t i = 0; i < meta->other_count; i++)
+        free(meta->others[i].log);
+    free(meta->others);
     free(meta->key);
     free(meta->nonce);
+    free(meta->log);
     *meta = (struct meta){0};
 }
 
@@ -56,15 +67,106 @@ static int64_t number_of(struct slice text)
     return strtoll(digits, NULL, 10);
 }
 
-static bool is_lost(const struct meta *meta, const struct redis_reply *nonce,
-                    const struct redis_reply *heartbeat)
+static uint32_t number32_of(struct slice text)
 {
-    if (nonce->type != REDIS_TEXT || (!slice_equal(nonce->text, slice_of(meta->nonce)) &&
-                                      !slice_equal(nonce->text, slice_of(meta->filling_word))))
-        return true;
-    /* It may be newer than the last acknowledged: that acknowledgement was lost on the way. */
-    int64_t there_ms = heartbeat->type == REDIS_TEXT ? number_of(heartbeat->text) : 0;
-    return there_ms < meta->stored_ms;
+    int64_t number = number_of(text);
+    return number > 0 && number <= UINT32_MAX ? (uint32_t)number : 0;
+}
+
+/* The state that a field beginning with `of` is about; NULL: another field, or our own. */
+static struct meta_other *other_of(struct meta *meta, struct slice field, const char *of)
+{
+    size_t begin = strlen(of);
+    if (field.length != begin + META_ID_BYTES - 1 || memcmp(field.data, of, begin) != 0 ||
+        memcmp(field.data + begin, meta->id, META_ID_BYTES - 1) == 0)
+        return NULL;
+    for (size_t i = 0; i < meta->other_count; i++)
+        if (memcmp(field.data + begin, meta->others[i].id, META_ID_BYTES - 1) == 0)
+            return &meta->others[i];
+    if (meta->other_count == META_OTHERS_MAX)
+        return NULL;
+    meta->others = mem_array(meta->others, meta->other_count + 1, sizeof *meta->others);
+    struct meta_other *other = &meta->others[meta->other_count++];
+    *other = (struct meta_other){0};
+    memcpy(other->id, field.data + begin, META_ID_BYTES - 1);
+    return other;
+}
+
+static void note_beat(struct meta_other *other, int64_t beat_ms, bool looked_before)
+{
+    other->moved = looked_before && beat_ms != other->beat_ms;
+    other->beat_ms = beat_ms;
+}
+
+static void note_log(struct meta_other *other, struct slice log)
+{
+    free(other->log);
+    other->log = mem_strndup(log.data, log.length);
+}
+
+struct own_fields { /* as found */
+    struct slice nonce;
+    int64_t heartbeat_ms, begun_ms, filled_ms;
+};
+
+static void note_field(struct meta *meta, struct slice field, struct slice value,
+                       struct own_fields *own, struct meta_found *found)
+{
+    struct meta_other *other;
+    if (slice_equal(field, slice_of(meta->nonce_field)))
+        own->nonce = value;
+    else if (slice_equal(field, slice_of(meta->heartbeat_field)))
+        own->heartbeat_ms = number_of(value);
+    else if (slice_equal(field, slice_of(meta->begun_field)))
+        own->begun_ms = number_of(value);
+    else if (slice_equal(field, slice_of(meta->filled_field)))
+        own->filled_ms = number_of(value);
+    else if (slice_equal(field, SLICE("epoch")))
+        found->place.epoch = number32_of(value);
+    else if (slice_equal(field, SLICE("swap")))
+        found->place.swap = number32_of(value);
+    else if (slice_equal(field, SLICE("claimed")))
+        found->claimed_elsewhere = !slice_equal(value, slice_of(meta->id));
+    else if ((other = other_of(meta, field, HEARTBEAT_OF)) != NULL)
+        note_beat(other, number_of(value), meta->looked_once);
+    else if ((other = other_of(meta, field, LOG_OF)) != NULL)
+        note_log(other, value);
+}
+
+static bool is_stranger(const struct meta *meta, const struct meta_other *other)
+{
+    return other->log != NULL && strcmp(other->log, meta->log) != 0;
+}
+
+static void judge_others(const struct meta *meta, struct meta_found *found)
+{
+    for (size_t i = 0; i < meta->other_count; i++) {
+        const struct meta_other *other = &meta->others[i];
+        bool stranger = is_stranger(meta, other);
+        found->others |= !stranger;
+        found->strangers |= stranger;
+        found->alive |= !stranger && other->moved;
+        if (stranger && other->moved)
+            found->stranger_log = other->log;
+    }
+}
+
+/* A heartbeat may be newer than the last acknowledged: that acknowledgement was lost on the way. */
+static bool is_lost(const struct meta *meta, const struct own_fields *own)
+{
+    bool ours = slice_equal(own->nonce, slice_of(meta->nonce));
+    bool whole = own->begun_ms == own->filled_ms || own->begun_ms == meta->begun_ms;
+    return !ours || !whole || own->heartbeat_ms < meta->stored_ms;
+}
+
+static void judge_own(struct meta *meta, const struct own_fields *own, struct meta_found *found)
+{
+    found->lost = is_lost(meta, own);
+    meta->begins |= found->lost;
+    if (found->lost || own->begun_ms == meta->begun_ms)
+        return;
+    meta->begun_ms = own->begun_ms;
+    meta->filled = true;
 }
 
 static void on_looked(const struct redis_reply *reply, void *arg)
@@ -72,19 +174,28 @@ static void on_looked(const struct redis_reply *reply, void *arg)
     struct meta *meta = arg;
     if (reply == NULL)
         return;
-    if (reply->type != REDIS_ARRAY_OF || reply->count != 2) {
+    if (reply->type != REDIS_ARRAY_OF || reply->count % 2 != 0) {
         give_up(meta, reply);
         return;
     }
-    meta->there = !is_lost(meta, &reply->items[0], &reply->items[1]);
-    meta->looked(!meta->there, meta->arg);
+    struct meta_found found = {0};
+    struct own_fields own = {.nonce = SLICE("")};
+    for (size_t i = 0; i < meta->other_count; i++)
+        meta->others[i].moved = false;
+    for (size_t i = 0; i + 1 < reply->count; i += 2)
+        note_field(meta, reply->items[i].text, reply->items[i + 1].text, &own, &found);
+    judge_others(meta, &found);
+    judge_own(meta, &own, &found);
+    meta->found_swap = found.place.swap;
+    meta->looked_once = true;
+    meta->looked(&found, meta->arg);
 }
 
-int meta_look(struct meta *meta, void (*looked)(bool lost, void *arg), void *arg)
+int meta_look(struct meta *meta, void (*looked)(const struct meta_found *found, void *arg),
+              void *arg)
 {
-    struct slice words[] = {SLICE("HMGET"), slice_of(meta->key), slice_of(meta->nonce_field),
-                            slice_of(meta->heartbeat_field)};
-    int rc = redis_command(meta->redis, words, 4, on_looked, meta);
+    struct slice words[] = {SLICE("HGETALL"), slice_of(meta->key)};
+    int rc = redis_command(meta->redis, words, 2, on_looked, meta);
     if (rc != 0)
         return rc;
     meta->looked = looked;
@@ -94,13 +205,22 @@ int meta_look(struct meta *meta, void (*looked)(bool lost, void *arg), void *arg
 
 /* ---- write ---- */
 
-/* A command with a heartbeat in it. */
-struct beat {
-    struct meta *meta;
-    int64_t ms;
-    meta_marked_cb marked;
-    void *arg;
-};
+static void on_wrote(const struct redis_reply *reply, void *arg)
+{
+    struct meta *meta = arg;
+    if (reply != NULL && reply->type == REDIS_NUMBER)
+        meta->wrote(meta->arg);
+    else if (reply != NULL)
+        give_up(meta, reply);
+}
+
+static void on_beat(const struct redis_reply *reply, void *arg)
+{
+    struct meta *meta = arg;
+    if (reply != NULL && reply->type == REDIS_NUMBER)
+        meta->stored_ms = meta->beat_ms;
+    on_wrote(reply, arg);
+}
 
 /* The wall clock may be set back, a heartbeat may not. */
 static int64_t next_beat_ms(const struct meta *meta)
@@ -109,99 +229,106 @@ static int64_t next_beat_ms(const struct meta *meta)
     return now_ms > meta->written_ms ? now_ms : meta->written_ms + 1;
 }
 
-static void on_wrote(const struct redis_reply *reply, void *arg)
+struct words {
+    struct slice at[REDIS_WORDS_MAX];
+    size_t count;
+};
+
+static void add_field(struct words *words, const char *field, const char *value)
 {
-    struct meta *meta = arg;
-    if (reply != NULL && reply->type == REDIS_NUMBER)
-        meta->wrote(false, meta->arg);
-    else if (reply != NULL)
-        give_up(meta, reply);
+    words->at[words->count++] = slice_of(field);
+    words->at[words->count++] = slice_of(value);
 }
 
-static void on_wrote_ours(const struct redis_reply *reply, void *arg)
+static void format_number(char text[24], uint64_t number)
 {
-    struct beat *beat = arg;
-    struct meta *meta = beat->meta;
-    int64_t ms = beat->ms;
-    free(beat);
-    if (reply == NULL)
-        return;
-    if (reply->type != REDIS_NUMBER) {
-        give_up(meta, reply);
-        return;
+    snprintf(text, 24, "%" PRIu64, number);
+}
+
+/* The fields of this state. The nonce only where it is said that all is published anew. */
+static void add_own(struct meta *meta, struct words *words, const char *heartbeat, char begun[24])
+{
+    format_number(begun, (uint64_t)meta->begun_ms);
+    add_field(words, meta->heartbeat_field, heartbeat);
+    add_field(words, meta->log_field, meta->log);
+    if (meta->begins) {
+        add_field(words, meta->nonce_field, meta->nonce);
+        add_field(words, meta->begun_field, begun);
+    } else if (meta->filled && meta->begun_ms != 0) {
+        add_field(words, meta->filled_field, begun);
     }
-    meta->stored_ms = ms;
-    meta->wrote(meta->there && reply->number > 0, meta->arg);
 }
 
-static struct beat *new_beat(struct meta *meta, int64_t ms, meta_marked_cb marked, void *arg)
+int meta_write(struct meta *meta, const struct meta_place *place, bool beat,
+               void (*wrote)(void *arg), void *arg)
 {
-    struct beat *beat = mem_alloc(sizeof *beat);
-    *beat = (struct beat){meta, ms, marked, arg};
-    return beat;
-}
+    char generation[24], schema[24], heartbeat[24], epoch[24], swap[24], begun[24];
+    bool claims = place->swap > meta->found_swap;
+    int64_t now_ms = next_beat_ms(meta);
+    format_number(generation, meta->generation);
+    format_number(schema, LIST_SCHEMA);
+    format_number(heartbeat, (uint64_t)now_ms);
+    format_number(epoch, place->epoch);
+    format_number(swap, claims ? place->swap : meta->found_swap);
 
-int meta_write(struct meta *meta, bool ours, void (*wrote)(bool gone, void *arg), void *arg)
-{
-    char generation[24], schema[24], heartbeat[24];
-    if (redis_room(meta->redis) == 0)
-        return ERR_DOWN;
-    int64_t ms = next_beat_ms(meta);
-    snprintf(generation, sizeof generation, "%" PRIu64, meta->generation);
-    snprintf(schema, sizeof schema, "%d", LIST_SCHEMA);
-    snprintf(heartbeat, sizeof heartbeat, "%" PRId64, ms);
-    struct slice words[] = {
-        SLICE("HSET"),
-        slice_of(meta->key),
-        SLICE("generation"),
-        slice_of(generation),
-        SLICE("schema"),
-        slice_of(schema),
-        SLICE("nonce"),
-        slice_of(meta->nonce),
-        SLICE("heartbeat"),
-        slice_of(heartbeat),
-        slice_of(meta->nonce_field),
-        slice_of(meta->filling ? meta->filling_word : meta->nonce),
-        slice_of(meta->heartbeat_field),
-        slice_of(heartbeat),
-    };
-    meta->written_ms = ms;
+    struct words words = {.at = {SLICE("HSET"), slice_of(meta->key)}, .count = 2};
+    add_field(&words, "epoch", epoch);
+    add_field(&words, "swap", swap);
+    if (claims)
+        add_field(&words, "claimed", meta->id);
+    if (meta->plain) {
+        add_field(&words, "generation", generation);
+        add_field(&words, "schema", schema);
+        add_field(&words, "nonce", meta->nonce);
+        add_field(&words, "heartbeat", heartbeat);
+    }
+    if (beat && meta->begins) {
+        meta->begun_ms = now_ms;
+        meta->filled = false;
+    }
+    if (beat)
+        add_own(meta, &words, heartbeat, begun);
+    int rc = redis_command(meta->redis, words.at, words.count, beat ? on_beat : on_wrote, meta);
+    if (rc != 0)
+        return rc;
+    meta->begins &= !beat;
+    meta->written_ms = meta->beat_ms = now_ms;
     meta->wrote = wrote;
     meta->arg = arg;
-    if (ours)
-        return redis_command(meta->redis, words, 14, on_wrote_ours, new_beat(meta, ms, NULL, NULL));
-    return redis_command(meta->redis, words, 10, on_wrote, meta);
-}
-
-void meta_fill(struct meta *meta)
-{
-    meta->filling = true;
+    return 0;
 }
 
 /* ---- mark ---- */
 
+struct mark {
+    struct meta *meta;
+    int64_t ms;
+    meta_marked_cb marked;
+    void *arg;
+};
+
 static void on_marked(const struct redis_reply *reply, void *arg)
 {
-    struct beat beat = *(struct beat *)arg;
+    struct mark mark = *(struct mark *)arg;
     bool taken = reply != NULL && reply->type == REDIS_NUMBER;
     free(arg);
     if (taken)
-        beat.meta->stored_ms = beat.ms;
-    beat.marked(taken ? beat.ms : 0, beat.arg);
+        mark.meta->stored_ms = mark.ms;
+    mark.marked(taken ? mark.ms : 0, mark.arg);
     if (reply != NULL && !taken)
-        give_up(beat.meta, reply);
+        give_up(mark.meta, reply);
 }
 
 int meta_mark(struct meta *meta, meta_marked_cb marked, void *arg)
 {
-    char heartbeat[24];
     if (redis_room(meta->redis) == 0)
         return ERR_DOWN;
-    meta->written_ms = next_beat_ms(meta);
-    snprintf(heartbeat, sizeof heartbeat, "%" PRId64, meta->written_ms);
+    struct mark *mark = mem_alloc(sizeof *mark);
+    *mark = (struct mark){meta, next_beat_ms(meta), marked, arg};
+    meta->written_ms = mark->ms;
+    char heartbeat[24];
+    format_number(heartbeat, (uint64_t)mark->ms);
     struct slice words[] = {SLICE("HSET"), slice_of(meta->key), slice_of(meta->heartbeat_field),
                             slice_of(heartbeat)};
-    return redis_command(meta->redis, words, 4, on_marked,
-                         new_beat(meta, meta->written_ms, marked, arg));
+    return redis_command(meta->redis, words, 4, on_marked, mark);
 }

@@ -27,10 +27,15 @@ struct publisher {
     struct get *gets, **gets_end; /* not yet sent, the oldest first */
     uv_timer_t heartbeat;
     uv_idle_t turn; /* runs once after publisher_send or publisher_get */
+    struct meta_place place;
     bool up;        /* meta has been looked at and written to on this connection */
     bool lost;      /* to be told as soon as up */
     bool beating;   /* a look or a write of meta is under way */
     bool beat_due;  /* waits for room */
+    bool watched;   /* has seen for long enough who else is alive */
+    bool claim_due; /* our swap must rise above the others' */
+    bool holding;   /* no list goes out until our place is in meta, */
+    bool placed;    /* which the write under way does */
     bool closing;
     int open; /* of redis, heartbeat and turn, those not closed */
     void (*closed)(void *arg);
@@ -38,10 +43,11 @@ struct publisher {
 };
 
 static void pump(struct publisher *publisher);
+static void on_turn(uv_idle_t *idle);
 
 bool publisher_is_up(const struct publisher *publisher)
 {
-    return publisher->up && redis_is_up(publisher->redis);
+    return publisher->up && !publisher->holding && redis_is_up(publisher->redis);
 }
 
 const struct publisher_figures *publisher_figures(const struct publisher *publisher)
@@ -49,81 +55,177 @@ const struct publisher_figures *publisher_figures(const struct publisher *publis
     return &publisher->sending.figures;
 }
 
-void publisher_filled(struct publisher *publisher)
-{
-    publisher->meta.filling = false;
-}
-
 void publisher_set_generation(struct publisher *publisher, uint64_t generation)
 {
     publisher->meta.generation = generation;
 }
 
-/* ---- the heartbeat: look, tell, write ---- */
-
-/* `lost` is told before the nonce is written: should we die in between, it is told again. What was
- * acknowledged in the slate under way may have been gone before we looked. */
-static void tell_lost(struct publisher *publisher)
+void publisher_set_plain(struct publisher *publisher, bool plain)
 {
-    publisher->lost = false;
-    publisher->sending.figures.losses++;
-    meta_fill(&publisher->meta);
-    sending_forget(&publisher->sending);
-    publisher->hooks->lost(publisher->arg);
+    publisher->meta.plain = plain;
 }
 
-/* Gone: between the look and this. */
-static void on_wrote(bool gone, void *arg)
+/* ---- the heartbeat: look, tell, write ---- */
+
+static void on_wrote(void *arg)
 {
     struct publisher *publisher = arg;
     publisher->beating = false;
-    if (gone)
-        tell_lost(publisher);
+    if (publisher->holding && publisher->placed) {
+        publisher->holding = false;
+        publisher->hooks->up(publisher->arg);
+    }
+    publisher->beat_due |= publisher->holding;
     pump(publisher);
+}
+
+/* `lost` is told before the nonce is written: should we die in between, it is told again, as it is
+ * if we die before all is published. What was
+ * acknowledged in the slate under way may have been gone before we looked. */
+static void tell_lost(struct publisher *publisher)
+{
+    FAILPOINT("publish.lost");
+    publisher->lost = false;
+    publisher->sending.figures.losses++;
+    sending_forget(&publisher->sending);
+    publisher->hooks->lost(publisher->arg);
 }
 
 static void write_ours(struct publisher *publisher)
 {
     if (publisher->closing) /* by a hook */
         return;
+    FAILPOINT("publish.beat");
+    if (!publisher->meta.begins && !publisher->meta.filled)
+        publisher->meta.filled = publisher->hooks->filled(publisher->arg);
     /* There is room: this is the callback of a reply that has just left its place. */
-    publisher->beating = meta_write(&publisher->meta, true, on_wrote, publisher) == 0;
+    publisher->beating =
+        meta_write(&publisher->meta, &publisher->place, true, on_wrote, publisher) == 0;
     pump(publisher);
 }
 
 static void on_heartbeat(uv_timer_t *timer)
 {
     struct publisher *publisher = timer->data;
-    publisher->beat_due = publisher->up && !publisher->beating;
+    publisher->beat_due = !publisher->beating;
     pump(publisher);
 }
 
 /* The server has taken the first write on this connection. */
-static void on_first_write(bool gone, void *arg)
+static void on_first_write(void *arg)
 {
-    (void)gone; /* these are not our fields */
     struct publisher *publisher = arg;
     publisher->up = true;
+    publisher->holding = !publisher->placed;
     publisher->sending.figures.connects++;
     uv_timer_start(&publisher->heartbeat, on_heartbeat, PUBLISHER_HEARTBEAT_MS,
                    PUBLISHER_HEARTBEAT_MS);
-    publisher->hooks->up(publisher->arg);
+    if (!publisher->holding)
+        publisher->hooks->up(publisher->arg);
     if (publisher->lost && !publisher->closing)
         tell_lost(publisher);
     write_ours(publisher);
 }
 
-static void on_looked(bool lost, void *arg)
+/* ---- the others under our prefix ---- */
+
+/* Not up, but looks again. */
+static void look_later(struct publisher *publisher, uint64_t ms)
+{
+    publisher->up = publisher->beating = publisher->holding = false;
+    uv_timer_start(&publisher->heartbeat, on_heartbeat, ms, 0);
+    pump(publisher);
+}
+
+/* Before the first list ever, or where others read another log. */
+static bool must_watch(const struct publisher *publisher, const struct meta_found *found)
+{
+    return !publisher->watched && !publisher->up &&
+           ((publisher->place.epoch == 0 && found->others) || found->strangers);
+}
+
+static void watch_others(struct publisher *publisher)
+{
+    struct error why;
+    publisher->watched = true;
+    error_set(&why, ERR_DOWN, "%s names others: watching for %d s whether they are alive",
+              publisher->meta.key, PUBLISHER_WATCH_MS / 1000);
+    look_later(publisher, PUBLISHER_WATCH_MS);
+    publisher->hooks->down(&why, publisher->arg);
+}
+
+/* Versions of two logs cannot be compared: whose lists would stay is chance. */
+static void yield_to(struct publisher *publisher, const char *stranger)
+{
+    struct error why;
+    error_set(
+        &why, ERR_DOWN,
+        "another freshet is alive under the prefix of %s, and reads another log (%s, this one "
+        "%s): nothing is published; give each its own redis.prefix, or stop the other",
+        publisher->meta.key, stranger, publisher->meta.log);
+    look_later(publisher, PUBLISHER_WATCH_MS);
+    publisher->hooks->down(&why, publisher->arg);
+}
+
+static void meet(struct publisher *publisher, const struct meta_found *found)
+{
+    struct publisher_group group = {.epoch = found->place.epoch, .alive = found->alive};
+    if (publisher->claim_due) {
+        group.taken_over = found->claimed_elsewhere;
+        group.swap_least = found->place.swap + (found->claimed_elsewhere ? 1 : 0);
+    }
+    publisher->claim_due = false;
+    publisher->placed = true;
+    publisher->hooks->met(&group, &publisher->place, publisher->arg);
+}
+
+static void on_looked(const struct meta_found *found, void *arg)
 {
     struct publisher *publisher = arg;
-    publisher->lost = lost;
-    if (!publisher->up) {
-        meta_write(&publisher->meta, false, on_first_write, publisher);
+    if (must_watch(publisher, found)) {
+        watch_others(publisher);
         return;
     }
-    if (lost)
+    if (found->stranger_log != NULL) {
+        yield_to(publisher, found->stranger_log);
+        return;
+    }
+    publisher->lost = found->lost;
+    meet(publisher, found);
+    if (publisher->closing) /* by a hook */
+        return;
+    if (!publisher->up) {
+        meta_write(&publisher->meta, &publisher->place, false, on_first_write, publisher);
+        return;
+    }
+    if (found->lost)
         tell_lost(publisher);
     write_ours(publisher);
+}
+
+/* What is under way has the old place: what of it is not sent yet comes again. */
+static void hold(struct publisher *publisher)
+{
+    if (publisher->closing)
+        return;
+    publisher->placed = false;
+    publisher->holding = publisher->up;
+    publisher->beat_due = publisher->up && !publisher->beating;
+    uv_idle_start(&publisher->turn, on_turn);
+}
+
+void publisher_claim(struct publisher *publisher)
+{
+    publisher->claim_due = true;
+    hold(publisher);
+}
+
+void publisher_set_place(struct publisher *publisher, const struct meta_place *place)
+{
+    if (place->epoch == publisher->place.epoch && place->swap == publisher->place.swap)
+        return;
+    publisher->place = *place;
+    hold(publisher);
 }
 
 static void beat(struct publisher *publisher)
@@ -140,7 +242,7 @@ static void on_redis_up(void *arg)
 static void on_redis_down(const struct error *why, void *arg)
 {
     struct publisher *publisher = arg;
-    publisher->up = publisher->beating = publisher->beat_due = false;
+    publisher->up = publisher->beating = publisher->beat_due = publisher->holding = false;
     uv_timer_stop(&publisher->heartbeat);
     pump(publisher);
     if (!publisher->closing)
@@ -214,15 +316,17 @@ static void fail_gets(struct publisher *publisher)
  * loop after anything that may have changed either. */
 static void pump(struct publisher *publisher)
 {
-    if (publisher_is_up(publisher)) {
-        if (publisher->beat_due && redis_room(publisher->redis) > 0)
-            beat(publisher);
+    bool connected = redis_is_up(publisher->redis);
+    if (connected && publisher->beat_due && redis_room(publisher->redis) > 0)
+        beat(publisher);
+    if (connected && publisher->up)
         send_gets(publisher);
-        sending_continue(&publisher->sending);
-    } else {
+    else
         fail_gets(publisher);
+    if (publisher_is_up(publisher))
+        sending_continue(&publisher->sending);
+    else
         sending_give_up(&publisher->sending);
-    }
     sending_finish(&publisher->sending);
 }
 
@@ -293,7 +397,10 @@ int publisher_open(struct publisher **publisher, uv_loop_t *loop,
     p->hooks = hooks;
     p->arg = arg;
     p->gets_end = &p->gets;
-    meta_init(&p->meta, settings->prefix, settings->nonce, settings->mark_ms);
+    p->settings.log = NULL;
+    p->place = settings->place;
+    meta_init(&p->meta, settings->prefix, settings->nonce, settings->log);
+    p->meta.written_ms = p->meta.stored_ms = settings->mark_ms;
     p->meta.redis = p->redis;
     sending_init(&p->sending, p->redis, &p->meta, &p->settings, &sending_hooks, p);
     uv_timer_init(loop, &p->heartbeat);

@@ -3,8 +3,9 @@
  *   PREFIX<user>    STRING {"v","user","arm","gen","ts","cause","items":[["i9",0.91],...]},
  * expires; a list that explores also has "explored":[[place, item, propensity],...] PREFIX popular
  * the trend list, same shape, "user":null ("rec:popular") PREFIX meta     HASH generation, schema,
- * nonce, heartbeat (Unix ms) of who wrote it last; nonce:XXXXXXXX, heartbeat:XXXXXXXX of each state
- * (publisher/meta.h) PREFIX changes  STREAM of {user, v}, capped: users whose list changed
+ * nonce, heartbeat (Unix ms) of who publishes the popular list; epoch, swap, claimed of all states;
+ * nonce:XXXXXXXX, heartbeat:XXXXXXXX, log:XXXXXXXX of each (publisher/meta.h) PREFIX changes STREAM
+ * of {user, v}, capped: users whose list changed
  *
  * A user whose id is "popular", "meta" or "changes" would collide; such users' keys get the prefix
  * "PREFIX" "user:" in front, as do ids that begin with "user:" (publisher_key).
@@ -19,17 +20,24 @@
  * old copy, another server), `lost` is called: every list is owed again, those of the slate under
  * way that were acknowledged before included. It is looked at on every connect and every
  * PUBLISHER_HEARTBEAT_MS. The heartbeat is also the mark behind each slate: a server forgets the
- * latest writes first, so while the mark is there, what was written before it is. Loop
- * thread; at most one slate under way. */
+ * latest writes first, so while the mark is there, what was written before it is.
+ *
+ * Several states may write under one prefix. With each look the publisher tells, by `met`, what
+ * versions the others have, and is told the place that ours begin with; no list is sent before that
+ * place is in PREFIX meta. A state that has no epoch yet first watches for PUBLISHER_WATCH_MS
+ * whether others are alive, and one that meets states of another log whether those are: then it is
+ * not up, but `down` with the way out, until they have gone. Loop thread; at most one slate under
+ * way. */
 #ifndef FRESHET_PUBLISHER_PUBLISHER_H
 #define FRESHET_PUBLISHER_PUBLISHER_H
 
 #include "base/buffer.h"
 #include "model/slate.h"
-#include "publisher/redis.h"
+#include "publisher/meta.h"
 
 #define LIST_SCHEMA 1
 #define PUBLISHER_HEARTBEAT_MS 2000
+#define PUBLISHER_WATCH_MS 5000 /* a living state beats at least once in that time */
 
 struct publisher_settings {
     struct redis_settings redis;
@@ -38,14 +46,28 @@ struct publisher_settings {
     double expiry_jitter; /* 0.1: between 90% and 100% of expiry_ms */
     int64_t changes_max;  /* entries kept in the stream of changes; 0: none written */
     const char *nonce;    /* of the state: random text of at least 8 bytes */
+    const char *log;      /* which log it reads: cluster, topic, partitions; to compare and show */
     int64_t mark_ms;      /* the last one that `marked` told and the state kept; 0: none */
+    struct meta_place place; /* of its versions; epoch 0: it has none yet */
+};
+
+struct publisher_group { /* of the states under the prefix */
+    uint32_t epoch;      /* the greatest; 0: none */
+    bool alive;          /* another one was, between the last two looks */
+    uint32_t swap_least; /* ours must not be below it */
+    bool taken_over;     /* since publisher_claim: another state wrote the greatest swap */
 };
 
 struct publisher;
 struct publisher_hooks {
-    void (*up)(void *arg);
+    /* Sets `place`, which has ours, for all later lists. */
+    void (*met)(const struct publisher_group *group, struct meta_place *place, void *arg);
+    void (*up)(void *arg); /* also after each publisher_claim */
     void (*down)(const struct error *why, void *arg);
     void (*lost)(void *arg); /* this Redis does not hold our lists; after up */
+    /* Whether all lists have been published since `lost`: until it is true, and Redis knows, a
+     * restart means that they are lost still. Asked before a heartbeat. */
+    bool (*filled)(void *arg);
     /* One list or entry could not be written, for what lies at its key; the rest goes on. */
     void (*refused)(const struct error *what, void *arg);
     /* A slate's lists are in Redis, and so is this behind them; just before its `sent`. */
@@ -70,12 +92,18 @@ typedef void (*publisher_sent_cb)(struct slate *slate, void *arg);
 void publisher_send(struct publisher *publisher, struct slate *slate, publisher_sent_cb sent,
                     void *arg);
 
-/* After `lost`: Redis has been given all lists. Until then PREFIX meta has another word in the
- * nonce's place, so that they count as lost once more should this process end. */
-void publisher_filled(struct publisher *publisher);
-
 /* What goes into PREFIX meta with the next heartbeat. */
 void publisher_set_generation(struct publisher *publisher, uint64_t generation);
+
+/* Whether the fields without a state's name are ours to write: those of one instance are. */
+void publisher_set_plain(struct publisher *publisher, bool plain);
+
+/* Partitions are ours from now on: no list is sent before we have met those who wrote theirs, and
+ * our swap is greater than theirs. Up again, by the hook, two answers of Redis later. */
+void publisher_claim(struct publisher *publisher);
+
+/* Our versions have another place. No list is sent before it is in PREFIX meta. */
+void publisher_set_place(struct publisher *publisher, const struct meta_place *place);
 
 /* GETs a user's live list, or the popular one (user.data NULL): the JSON, lent for the call, or
  * absent (data NULL), or err. Once, from the loop; goes ahead of a slate that waits for room. */

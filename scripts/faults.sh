@@ -11,7 +11,7 @@ need_packages scripts/packages-build.txt scripts/packages-test.txt
 if [ -z "${FRESHET_BIN:-}" ]; then
     say "building"
     cmake --preset faults >/dev/null
-    cmake --build --preset faults -j "$(jobs_count)" --target freshet | tail -n 3
+    cmake --build --preset faults -j "$(jobs_count)" --target freshet badio | tail -n 3
     export FRESHET_BIN=$top/build-faults/freshet
 fi
 exec /usr/bin/python3 tests/faults/campaign.py "$@"

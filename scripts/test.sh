@@ -55,6 +55,7 @@ check "form (clang-format)" form
 check "layers" /usr/bin/python3 tests/check_layers.py
 check "compose file" tests/check_compose.sh
 check "build: gcc, release, warnings are errors" build release
+check "no failpoints in it" /usr/bin/python3 tests/faults/names.py build/freshet
 check "build: clang" build clang
 say "fuzzing, briefly"
 count_tests build-clang -L fuzz

@@ -7,7 +7,7 @@ import { alpha, differs } from "./overview.js";
 
 const WHISKER = { width: 120, height: 18, pad: 4 };
 
-const STATES = { running: "good", stopped: "bad", waiting: "unknown" };
+const STATES = { running: "good", stopped: "bad", waiting: "unknown", ended: "unknown" };
 
 /** The largest bound of any interval, so that all whiskers share a scale with zero in its middle. */
 function reach(arms) {

@@ -5,9 +5,8 @@ import re
 import signal
 import urllib.request
 
-import oracle
 import services
-from harness import BINARY, EVENTS_FILE, PARTITIONS, ROOT, EndToEnd, Freshet, merged
+from harness import BINARY, EVENTS_FILE, PARTITIONS, ROOT, EndToEnd, Freshet, merged, oracle
 
 REPLAYED = 6000
 # Training begins with so many events; nothing else trains.

@@ -77,6 +77,8 @@ Record = collections.namedtuple("Record", "partition offset timestamp key value"
 class Kafka:
     """Apache Kafka, one KRaft node that is broker and controller."""
 
+    format_options = ()
+
     def __init__(self, folder, **properties):
         self.folder = pathlib.Path(folder) / "kafka"
         self.folder.mkdir()
@@ -116,6 +118,7 @@ class Kafka:
             "num.network.threads": 2,
             "num.io.threads": 2,
             "log.cleaner.enable": "false",
+            "log.retention.ms": -1,  # records may say that they are years old
             **self.properties,
         }
         path = self.folder / "server.properties"
@@ -139,7 +142,7 @@ class Kafka:
             storage = ["kafka.tools.StorageTool", "format", "--ignore-formatted"]
             with open(self.log, "ab") as log:
                 subprocess.run(
-                    self._java(*storage, "-t", cluster, "-c", path),
+                    self._java(*storage, "-t", cluster, "-c", path, *self.format_options),
                     stdout=log, stderr=log, check=True,
                 )
             self.process = spawn(self._java("kafka.Kafka", path), self.log)
@@ -221,6 +224,55 @@ class Kafka:
             at += max(length, 0)
             records.append(Record(partition, offset, timestamp, key, value))
         return sorted(records, key=lambda record: (record.partition, record.offset))
+
+
+class SecureKafka(Kafka):
+    """The same with a second listener for clients with TLS and SASL/SCRAM-SHA-512, and access lists.
+
+    `identity`: the broker's (certificate, key); users: {name: password}. Our own commands go to the
+    plain listener, where everything is allowed; there, nobody is called ANONYMOUS."""
+
+    def __init__(self, folder, identity, users):
+        super().__init__(folder)
+        self.identity, self.secure_port = identity, 0
+        self.format_options = []
+        for name, password in users.items():
+            self.format_options += ["--add-scram", f"SCRAM-SHA-512=[name={name},password={password}]"]
+
+    @property
+    def secure_bootstrap(self):
+        return f"127.0.0.1:{self.secure_port}"
+
+    def _configure(self):
+        certificate, key = self.identity
+        keystore = self.folder / "identity.pem"
+        keystore.write_text(key.read_text() + certificate.read_text())
+        self.secure_port = free_port()
+        path = super()._configure()
+        listeners = next(line for line in path.read_text().splitlines() if line.startswith("listeners="))
+        own = {
+            "listeners": f"{listeners.split('=', 1)[1]},SECURE://127.0.0.1:{self.secure_port}",
+            "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SECURE:SASL_SSL",
+            "sasl.enabled.mechanisms": "SCRAM-SHA-512",
+            "listener.name.secure.scram-sha-512.sasl.jaas.config":
+                "org.apache.kafka.common.security.scram.ScramLoginModule required;",
+            "ssl.keystore.type": "PEM",
+            "ssl.keystore.location": keystore,
+            "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+            "super.users": "User:ANONYMOUS",
+        }
+        with open(path, "a", encoding="utf-8") as out:
+            out.write("".join(f"{name}={value}\n" for name, value in own.items()))
+        return path
+
+    def allow(self, user, rules):
+        """rules: [words of kafka-acls that name operations and what they are on]."""
+        tool = ["kafka.admin.AclCommand", "--bootstrap-server", self.bootstrap, "--add"]
+        for rule in rules:
+            subprocess.run(
+                self._java(*tool, "--allow-principal", f"User:{user}", *rule.split()),
+                check=True, capture_output=True, text=True,
+            )
 
 
 class Broker(Kafka):

@@ -6,10 +6,9 @@ import json
 import signal
 import subprocess
 
-import oracle
 import services
 from arms import REPLAYED, TRAINED, ArmsTest
-from harness import EVENTS_FILE, main, merged
+from harness import EVENTS_FILE, main, merged, oracle
 
 WIDE = {"arms": {"control": {"control": True}, "wide": {"share": 0.5, "lists": {"n": 7}}}}
 FEW = 8  # events at once: nearly each has a list of its own
@@ -197,7 +196,7 @@ class Experiments(ArmsTest):
         for key in ("events", "hits10", "hits20"):
             held = sum(user["trial"][key] for user in dump.users.values() if user["trial"])
             self.assertEqual(sum(trial[key] for trial in sums), held, key)
-        self.assertEqual(oracle._trials_differences(dump), [])  # pylint: disable=protected-access
+        self.assertEqual(oracle.trials_differences(dump), [])
         self.assert_recomputed(freshet)
 
 

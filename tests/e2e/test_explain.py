@@ -8,8 +8,7 @@ import threading
 
 import numpy as np
 
-import oracle
-from harness import EVENT_TYPES, EVENTS_FILE, EndToEnd, main
+from harness import EVENT_TYPES, EVENTS_FILE, EndToEnd, main, oracle
 
 REPLAYED = 8000
 SEED = 12

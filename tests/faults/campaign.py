@@ -3,6 +3,7 @@
 afterwards whether anything was lost, counted twice, or is wrong.
 
     campaign.py [--short] [--row N]... [--case NAME]... [--seed N] [--seeds COUNT] [--list]
+    campaign.py --soak MINUTES [--rate N]
 
 FRESHET_BIN names the binary; it has failpoints (base/failpoint.h). A row is a line of
 docs/OPERATING.md, "The fault campaign"; row_*.py beside this file export CASES, a list of Case.
@@ -18,19 +19,18 @@ import os
 import pathlib
 import random
 import shutil
+import signal
 import sys
 import tempfile
 import time
 import traceback
 
 HERE = pathlib.Path(__file__).resolve().parent
-for folder in ("e2e", "oracle"):
-    sys.path.insert(0, str(HERE.parent / folder))
-sys.path.insert(0, str(HERE))
+sys.path[:0] = [str(HERE), str(HERE.parent / "e2e"), str(HERE.parent)]
 
 # pylint: disable=wrong-import-position
 import harness
-import judge
+import oracle
 import services
 from producer import Load
 
@@ -42,6 +42,7 @@ SETTINGS = {
     # A member that was killed must not be waited for.
     "kafka": {"session.timeout.ms": "6000", "heartbeat.interval.ms": "1000"},
 }
+USERS, ITEMS = 400, 300  # of a load, unless it says otherwise
 
 
 @dataclasses.dataclass
@@ -126,7 +127,10 @@ class World:
         """Called after the case, whatever came of it; the last one first."""
         self.cleanups.append((function, arguments))
 
-    def freshet(self, name=None, settings=None, kafka=None, redis=None, partitions=None, **options):
+    def freshet(
+        self, name=None, settings=None, kafka=None, redis=None, partitions=None, topic_config=None,
+        **options,
+    ):
         """A freshet with topics, state, Redis prefix and group of its own; not started."""
         kafka, redis = kafka or self.kafka, redis or self.redis
         name = name or self.case
@@ -137,40 +141,48 @@ class World:
         )
         freshet.kafka, freshet.redis_server = kafka, redis
         freshet.partitions = partitions or harness.PARTITIONS
-        kafka.create_topic(freshet.topic, freshet.partitions)
+        # A ledger's own time may be long ago.
+        kept = {"retention.ms": "-1", **(topic_config or {})}
+        kafka.create_topic(freshet.topic, freshet.partitions, **kept)
         kafka.create_topic(freshet.items_topic, 1, **{"cleanup.policy": "compact"})
         self.freshets.append(freshet)
         return freshet
 
-    def load(self, freshet, seed, events, rate=None, **ledger_options):
+    def load(self, freshet, seed, events, rate=None, live=False, **options):
         """A ledger's events on their way into the freshet's topics; rate: a second, None: at once.
-        Options go to the ledger."""
-        ledger = judge.make_ledger(freshet, seed, **ledger_options)
-        partitions = {freshet.topic: freshet.partitions, freshet.items_topic: 1}
-        load = Load(lambda: freshet.kafka.bootstrap, partitions, ledger, events, rate)
+        live: at the time it is, else at a time of the ledger's own. Options go to the ledger."""
+        if live:
+            options["clock"] = lambda: int(time.time() * 1000)
+        options = {"users": USERS, "items": ITEMS, **options}
+        ledger = oracle.Ledger.of(freshet, seed, freshet.partitions, **options)
+        return self.start_load(freshet, ledger, events, rate)
+
+    def start_load(self, freshet, ledger, events, rate=None):
+        """The same of a ledger that has begun."""
+        load = Load(freshet.kafka.bootstrap, ledger, events, rate)
         self.loads.append(load)
         return load
 
-    def check(self, freshet, load):
-        """Waits for the load and for freshet to be done with it; then the oracle. Ends freshet.
-        Raises if anything is lost, doubled or wrong."""
+    def check(self, freshet, load, **options):
+        """Waits for the load and for freshet to be done with it; then the oracle (its check takes
+        the options). Ends freshet. Raises if anything is lost, doubled or wrong."""
         load.join()
         if freshet.is_dead():
             freshet.start()
-        report = judge.check(freshet, load.ledger, freshet.kafka, freshet.redis_server)
+        report = oracle.check(
+            freshet, load.ledger, freshet.kafka, freshet.redis_server, **options
+        )
         for what in ("events", "lost", "doubled", "wrong"):
             self.totals[what] += getattr(report, what)
-        if report.lost or report.doubled or report.wrong:
-            shown = "\n".join(report.findings[:20])
-            raise Found(
-                f"lost {report.lost}, doubled {report.doubled}, wrong {report.wrong}:\n{shown}"
-            )
+        if not report.ok:
+            raise Found(str(report))
         return report
 
     def last_words(self):
         return "\n".join(freshet.last_words() for freshet in self.freshets)
 
     def end_case(self):
+        """Also after a case that failed: nothing of it goes on."""
         for load in self.loads:
             load.stop()
         while self.cleanups:
@@ -238,6 +250,8 @@ def parse():
     parser.add_argument("--seed", type=int, default=int(time.time()) % 1_000_000)
     parser.add_argument("--seeds", type=int, default=1, help="all of it so often")
     parser.add_argument("--list", action="store_true", help="say which cases there are")
+    parser.add_argument("--soak", type=int, metavar="MINUTES", help="row 12 alone, for so long")
+    parser.add_argument("--rate", type=float, help="of the soak: events a second")
     parser.add_argument("--keep", action="store_true", help="leave logs and states in place")
     return parser.parse_args()
 
@@ -252,8 +266,25 @@ def chosen(cases, options):
     ]
 
 
+def soak(options):
+    world = World(tempfile.mkdtemp(prefix="freshet-faults-"))
+    print(f"faults: --seed {options.seed}, a soak", flush=True)
+    try:
+        ok = importlib.import_module("row_soak").soak(
+            world, options.seed, options.soak, options.rate
+        )
+    finally:
+        world.end()
+        if not options.keep:
+            shutil.rmtree(world.folder, ignore_errors=True)
+    return 0 if ok else 1
+
+
 def main():
     options = parse()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # and so tidies up
+    if options.soak:
+        return soak(options)
     cases = chosen(collect(), options)
     if options.list:
         for case in cases:

@@ -117,7 +117,7 @@ static void test_properties_that_are_ours_are_denied_with_a_reason(void **state)
                                        "auto.offset.reset",  "partition.assignment.strategy",
                                        "enable.idempotence", "acks"};
     for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
-        assert_non_null(kafka_property_denied(ours[i]));
+        assert_non_null(kafka_property_denied(ours[i], NULL));
 }
 
 static void test_properties_of_the_connection_are_allowed(void **state)
@@ -125,7 +125,29 @@ static void test_properties_of_the_connection_are_allowed(void **state)
     static const char *const theirs[] = {"bootstrap.servers", "security.protocol", "sasl.password",
                                          "session.timeout.ms", "fetch.wait.max.ms"};
     for (size_t i = 0; i < sizeof theirs / sizeof *theirs; i++)
-        assert_null(kafka_property_denied(theirs[i]));
+        assert_null(kafka_property_denied(theirs[i], NULL));
+}
+
+static void test_properties_that_run_or_load_code_are_denied(void **state)
+{
+    static const char *const dangerous[] = {
+        "plugin.library.paths",    "ssl.engine.location",
+        "ssl.engine.id",           "ssl.providers",
+        "sasl.kerberos.kinit.cmd", "sasl.kerberos.keytab",
+        "sasl.kerberos.principal", "sasl.oauthbearer.config",
+        "sasl.oauthbearer.method", "sasl.oauthbearer.token.endpoint.url",
+        "test.mock.num.brokers",   "enable.sasl.oauthbearer.unsecure.jwt",
+    };
+    for (size_t i = 0; i < sizeof dangerous / sizeof *dangerous; i++)
+        assert_non_null(kafka_property_denied(dangerous[i], "x"));
+}
+
+static void test_only_mechanisms_that_run_nothing_may_be_chosen(void **state)
+{
+    assert_non_null(kafka_property_denied("sasl.mechanism", "GSSAPI"));
+    assert_non_null(kafka_property_denied("sasl.mechanisms", "OAUTHBEARER"));
+    assert_null(kafka_property_denied("sasl.mechanism", "SCRAM-SHA-512"));
+    assert_null(kafka_property_denied("sasl.mechanisms", "PLAIN"));
 }
 
 int main(void)
@@ -139,6 +161,8 @@ int main(void)
         cmocka_unit_test(test_long_binary_is_cut_at_the_limit),
         cmocka_unit_test(test_properties_that_are_ours_are_denied_with_a_reason),
         cmocka_unit_test(test_properties_of_the_connection_are_allowed),
+        cmocka_unit_test(test_properties_that_run_or_load_code_are_denied),
+        cmocka_unit_test(test_only_mechanisms_that_run_nothing_may_be_chosen),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

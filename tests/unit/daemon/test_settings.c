@@ -549,8 +549,12 @@ static void test_modules_get_what_the_file_says(void **state)
     assert_string_equal(train.type_names[0], "buy");
 
     struct publisher_settings publisher;
-    settings_publisher(s, "nonce", &publisher);
+    struct state_meta meta = {.epoch = 3, .swap = 2, .nonce = "nonce"};
+    settings_publisher(s, &meta, "a log", &publisher);
     assert_string_equal(publisher.nonce, "nonce");
+    assert_string_equal(publisher.log, "a log");
+    assert_int_equal(publisher.place.epoch, 3);
+    assert_int_equal(publisher.place.swap, 2);
     assert_int_equal(publisher.redis.timeout_ms, 50);
     reading_end(&reading);
 }

@@ -43,7 +43,9 @@ static inline void release_cache(void *cache)
 static inline int set_up(void **at)
 {
     struct place *place = calloc(1, sizeof *place);
-    snprintf(place->dir, sizeof place->dir, "%s/freshet-history-XXXXXX", P_tmpdir);
+    const char *folder = getenv("TMPDIR");
+    snprintf(place->dir, sizeof place->dir, "%s/freshet-history-XXXXXX",
+             folder != NULL ? folder : P_tmpdir);
     if (mkdtemp(place->dir) == NULL)
         return -1;
     place->settings = (struct history_settings){

@@ -208,7 +208,7 @@ static void test_the_same_list_explores_the_same_way_every_time(void **state)
                         a->explored[j].propensity == b->explored[j].propensity);
         explored += a->explored_count;
     }
-    assert_true(explored > 0 && explored < 3 * USERS);
+    assert_true(explored > 0);
     let_go(world, &once);
     let_go(world, &again);
     world_free(world);

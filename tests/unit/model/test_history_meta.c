@@ -305,11 +305,79 @@ static void test_damaged_series_are_refused(void **at)
     uv_run(&place->loop, UV_RUN_DEFAULT);
 }
 
+/* -- among others ------------------------------------------------------------------------------ */
+
+static bool join(struct place *place, struct state_others others)
+{
+    return history_join(place->history, &others);
+}
+
+static void test_a_state_without_an_epoch_joins_those_that_are_alive(void **at)
+{
+    struct place *place = *at;
+    open_history(place);
+    assert_false(join(place, (struct state_others){.epoch = 7, .alive = true}));
+    assert_int_equal(history_meta(place->history)->epoch, 7);
+    commit(place);
+    reopen(place, 0);
+    assert_int_equal(history_meta(place->history)->epoch, 7);
+}
+
+static void test_a_state_without_an_epoch_is_newer_than_all_that_the_dead_left(void **at)
+{
+    struct place *place = *at;
+    open_history(place);
+    assert_false(join(place, (struct state_others){.epoch = UINT32_MAX - 1}));
+    assert_int_equal(history_meta(place->history)->epoch, UINT32_MAX);
+}
+
+static void test_a_greater_epoch_is_taken_over_and_owes_every_list(void **at)
+{
+    struct place *place = *at;
+    open_history(place);
+    join(place, (struct state_others){.epoch = 7, .alive = true});
+    assert_false(join(place, (struct state_others){.epoch = 6, .alive = true}));
+    assert_int_equal(history_owed_swap(place->history, 0), 0);
+    assert_true(join(place, (struct state_others){.epoch = 9}));
+    assert_int_equal(history_meta(place->history)->epoch, 9);
+    assert_int_equal(history_owed_swap(place->history, 0), 1);
+}
+
+static void test_who_takes_over_has_the_greatest_swap_and_owes_every_list(void **at)
+{
+    struct place *place = *at;
+    open_history(place);
+    join(place, (struct state_others){0});
+    assert_true(join(place, (struct state_others){.swap_least = 5, .taken_over = true}));
+    assert_int_equal(history_meta(place->history)->swap, 5);
+    assert_int_equal(history_owed_swap(place->history, 0), 5);
+    assert_true(join(place, (struct state_others){.swap_least = 2, .taken_over = true}));
+    assert_int_equal(history_meta(place->history)->swap, 6);
+}
+
+static void test_an_announced_swap_stays_above_one_taken_over(void **at)
+{
+    struct place *place = *at;
+    open_history(place);
+    join(place, (struct state_others){0});
+    history_announce_swap(place->history, KEY, 1, 1);
+    join(place, (struct state_others){.swap_least = 5, .taken_over = true});
+    history_take_swap(place->history);
+    assert_int_equal(history_meta(place->history)->swap, 6);
+    assert_int_equal(history_owed_swap(place->history, KEY), 6);
+    assert_int_equal(history_owed_swap(place->history, 0), 5);
+}
+
 #define TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(test_a_state_without_an_epoch_joins_those_that_are_alive),
+        TEST(test_a_state_without_an_epoch_is_newer_than_all_that_the_dead_left),
+        TEST(test_a_greater_epoch_is_taken_over_and_owes_every_list),
+        TEST(test_who_takes_over_has_the_greatest_swap_and_owes_every_list),
+        TEST(test_an_announced_swap_stays_above_one_taken_over),
         TEST(test_the_base_series_is_always_there_and_others_begin_when_set),
         TEST(test_a_swap_of_one_series_owes_lists_to_its_users_alone),
         TEST(test_a_swap_of_arms_owes_lists_to_everybody),

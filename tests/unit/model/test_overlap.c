@@ -88,12 +88,48 @@ static void test_both_are_what_their_definitions_say_on_random_lists(void **at)
     }
 }
 
+/* As a list is renewed: some leave, some move a little, some come. */
+static uint32_t renew(const uint32_t *a, uint32_t count, uint32_t *b)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < count; i++)
+        if (rand() % 10 != 0)
+            b[kept++] = a[i];
+    for (uint32_t i = 1; i < kept; i++)
+        if (rand() % 8 == 0) {
+            uint32_t moved = b[i];
+            b[i] = b[i - 1];
+            b[i - 1] = moved;
+        }
+    while (kept < LENGTH_MOST && rand() % 3 != 0) {
+        b[kept] = UINT32_MAX - kept;
+        kept++;
+    }
+    return kept;
+}
+
+static void test_one_pass_over_a_renewed_list_says_what_both_definitions_say(void **at)
+{
+    srand(21);
+    for (int round = 0; round < 1000; round++) {
+        uint32_t a[LENGTH_MOST], b[LENGTH_MOST], m = draw(a, 2 * LENGTH_MOST), n = renew(a, m, b);
+        uint32_t k = 1 + (uint32_t)(rand() % LENGTH_MOST), i = m < k ? m : k, j = n < k ? n : k;
+        uint32_t common = common_of(a, i, b, j);
+        struct overlap overlap = overlap_of(a, m, b, n, k, 0.9);
+        if (n == 0)
+            continue;
+        assert_near(overlap.rbo, plain_rbo(a, m, b, n, 0.9));
+        assert_near(overlap.jaccard_distance, 1 - (double)common / (i + j - common));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_jaccard_counts_the_first_k_of_each),
         cmocka_unit_test(test_rank_biased_overlap_weighs_the_top),
         cmocka_unit_test(test_both_are_what_their_definitions_say_on_random_lists),
+        cmocka_unit_test(test_one_pass_over_a_renewed_list_says_what_both_definitions_say),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

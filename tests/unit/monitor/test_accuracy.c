@@ -24,6 +24,7 @@ struct world {
     struct batch batch;
     int64_t next_offset, now_ms;
     struct accuracy accuracy;
+    int64_t clock_ms;
     struct item_sums sums[PARTITIONS][ITEMS_MOST];
     uint32_t *sorted[ACCURACY_METHODS]; /* every item that has a count, as of the last renewal */
     uint32_t sorted_count;
@@ -246,13 +247,19 @@ static struct outcome observe(const struct event *event, const struct user_recor
     return (struct outcome){0};
 }
 
-/* Renews, learns and observes, as the pipeline does. */
-static void learn(struct world *world)
+/* Renews if it is time, learns and observes, as the pipeline does. */
+static void learn_after(struct world *world, int64_t wait_ms)
 {
     struct learned learned;
-    accuracy_renew(&world->accuracy, world->history, item_count(world));
+    world->clock_ms += wait_ms;
+    accuracy_renew(&world->accuracy, world->history, item_count(world), world->clock_ms);
     history_learn(world->history, &world->batch, observe, world, &learned);
     batch_clear(&world->batch);
+}
+
+static void learn(struct world *world)
+{
+    learn_after(world, ACCURACY_RENEWAL_MS);
 }
 
 /* -- the tests --------------------------------------------------------------------------------- */
@@ -279,7 +286,7 @@ static void play(struct world *world, uint32_t items, uint32_t users)
     learn(world);
     memset(&world->accuracy.counts, 0, sizeof world->accuracy.counts);
     for (int batch = 0; batch < 60; batch++) {
-        for (uint32_t i = 0; i < items / ACCURACY_ITEMS_PER_EVENT + 1 + draw(world, 30); i++)
+        for (uint32_t i = 0; i < items / 16 + 1 + draw(world, 30); i++)
             add_burst(world, draw(world, users), items);
         int64_t now_ms = world->now_ms; /* the twin sees the world as it was before the batch */
         world->now_ms = history_now_ms(world->history);
@@ -468,7 +475,7 @@ static void test_accuracy_of_the_first_batch_has_no_baselines(void **state)
     assert_int_equal(world->accuracy.counts[ACCURACY_ALL][ACCURACY_POPULAR].hits20, 0);
 }
 
-static void test_accuracy_renews_at_every_batch_while_items_are_few(void **state)
+static void test_accuracy_knows_the_batch_before_when_batches_come_slowly(void **state)
 {
     struct world *world = *state;
     add_event(world, 1, 1);
@@ -482,35 +489,21 @@ static void test_accuracy_renews_at_every_batch_while_items_are_few(void **state
     assert_int_equal(world->accuracy.counts[ACCURACY_NEW][ACCURACY_POPULAR].hits10, 2);
 }
 
-static void add_events(struct world *world, uint32_t count)
+static void test_accuracy_renews_fast_batches_no_more_often_than_said(void **state)
 {
-    for (uint32_t i = 0; i < count; i++)
-        add_event(world, 1, 1);
+    struct world *world = *state;
+    add_event(world, 1, 1);
     learn(world);
-}
-
-/* One batch short of the next renewal, then on it. */
-static void assert_renews_after(struct world *world, uint32_t items, uint32_t events)
-{
-    for (uint32_t i = 0; i < items; i++)
-        add_event(world, i % 50, i);
+    add_event(world, 2, 1);
     learn(world);
-    add_events(world, events - 1);
-    learn(world);
-    assert_int_equal(world->accuracy.events_since_renewal, events - 1);
-    add_events(world, 1);
-    learn(world);
-    assert_int_equal(world->accuracy.events_since_renewal, 0);
-}
-
-static void test_accuracy_renews_more_items_only_after_as_many_events(void **state)
-{
-    assert_renews_after(*state, 3200, 3200 / ACCURACY_ITEMS_PER_EVENT);
-}
-
-static void test_accuracy_renews_many_items_after_a_bounded_number_of_events(void **state)
-{
-    assert_renews_after(*state, 7000, ACCURACY_RENEWAL_EVENTS);
+    add_event(world, 3, 2);
+    learn_after(world, ACCURACY_RENEWAL_MS - 1); /* by this renewal nobody had item 2 */
+    add_event(world, 4, 2);
+    learn_after(world, 0);
+    assert_int_equal(world->accuracy.counts[ACCURACY_NEW][ACCURACY_POPULAR].hits10, 1);
+    add_event(world, 5, 2);
+    learn_after(world, 1);
+    assert_int_equal(world->accuracy.counts[ACCURACY_NEW][ACCURACY_POPULAR].hits10, 2);
 }
 
 static void test_accuracy_best_half_life_has_most_hits_on_new_items(void **state)
@@ -542,9 +535,8 @@ int main(void)
         TEST(test_accuracy_counts_what_the_user_knows_under_all_alone),
         TEST(test_accuracy_forgets_one_users_items_before_the_next),
         TEST(test_accuracy_of_the_first_batch_has_no_baselines),
-        TEST(test_accuracy_renews_at_every_batch_while_items_are_few),
-        TEST(test_accuracy_renews_more_items_only_after_as_many_events),
-        TEST(test_accuracy_renews_many_items_after_a_bounded_number_of_events),
+        TEST(test_accuracy_knows_the_batch_before_when_batches_come_slowly),
+        TEST(test_accuracy_renews_fast_batches_no_more_often_than_said),
         TEST(test_accuracy_best_half_life_has_most_hits_on_new_items),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

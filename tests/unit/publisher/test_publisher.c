@@ -10,16 +10,18 @@
 #define LISTS_MAX 2000
 
 struct client {
+    bool refills; /* and is not done with it */
     struct server server;
     uv_loop_t loop;
     struct publisher *publisher;
     struct publisher_settings settings;
-    int ups, downs, losses, sents, gots, closed;
-    int ups_at_loss; /* how often `up` had come when `lost` last did */
-    bool lied;       /* publisher_is_up was wrong in a hook */
-    struct error why;
+    int mets, ups, downs, losses, sents, gots, closed;
+    struct publisher_group group; /* as last met */
+    struct meta_place place;      /* what `met` answered */
+    int ups_at_loss;              /* how often `up` had come when `lost` last did */
+    bool lied;                    /* publisher_is_up was wrong in a hook */
+    struct error why, what;       /* of `down`, of `refused` */
     int refused;
-    bool stays_empty; /* lists that were lost are not given again */
     int64_t mark_ms;
     char got[2048]; /* the last list got, "absent", or "error: ..." */
     struct slate slate;
@@ -51,15 +53,33 @@ static void on_lost(void *arg)
     struct client *client = arg;
     client->losses++;
     client->ups_at_loss = client->ups;
-    if (!client->stays_empty)
-        publisher_filled(client->publisher); /* nobody had a list */
+}
+
+/* What a history would do. */
+static void on_met(const struct publisher_group *group, struct meta_place *place, void *arg)
+{
+    struct client *client = arg;
+    client->mets++;
+    client->group = *group;
+    if (place->epoch == 0)
+        place->epoch = group->alive ? group->epoch : group->epoch + 1;
+    else if (group->epoch > place->epoch)
+        place->epoch = group->epoch;
+    if (group->swap_least > place->swap)
+        place->swap = group->swap_least;
+    client->place = *place;
+}
+
+static bool on_filled(void *arg)
+{
+    return !((struct client *)arg)->refills;
 }
 
 static void on_refused(const struct error *what, void *arg)
 {
     struct client *client = arg;
     client->refused++;
-    client->why = *what;
+    client->what = *what;
 }
 
 static void on_marked(int64_t mark_ms, void *arg)
@@ -69,7 +89,15 @@ static void on_marked(int64_t mark_ms, void *arg)
     client->mark_ms = mark_ms;
 }
 
-static const struct publisher_hooks hooks = {on_up, on_down, on_lost, on_refused, on_marked};
+static const struct publisher_hooks hooks = {
+    .met = on_met,
+    .up = on_up,
+    .down = on_down,
+    .lost = on_lost,
+    .filled = on_filled,
+    .refused = on_refused,
+    .marked = on_marked,
+};
 
 static void on_sent(struct slate *slate, void *arg)
 {
@@ -115,6 +143,8 @@ static struct client *new_client(bool tcp)
         .expiry_jitter = 0.1,
         .changes_max = 1000,
         .nonce = NONCE,
+        .log = "one log",
+        .place = {.epoch = 1},
     };
     client->slate = (struct slate){.lists = client->lists};
     return client;
@@ -158,6 +188,7 @@ static void open_publisher(struct client *client)
     if (publisher_open(&client->publisher, &client->loop, &client->settings, &hooks, client,
                        &err) != 0)
         fail_msg("%s", err.text);
+    publisher_set_plain(client->publisher, true);
 }
 
 /* Also waits for our nonce to be in meta, so that what comes next finds nothing under way. */
@@ -276,6 +307,7 @@ static void test_publisher_tells_newer_lists_from_lists_replaced(void **state)
     send_one(client, 5, SLATE_STORED);
     send_one(client, 5, SLATE_STORED);
     send_one(client, 4, SLATE_OLDER);
+    assert_int_equal(client->lists[0].newer.next_offset, 5);
     assert_answer(&client->server, "GET rec:u0", STORED_U0);
     assert_int_equal(publisher_figures(client->publisher)->stored, 2);
     assert_int_equal(publisher_figures(client->publisher)->older, 1);
@@ -542,8 +574,20 @@ static void test_publisher_finds_its_lists_again_after_a_restart(void **state)
 {
     struct client *client = *state;
     open_and_wait(client);
+    while (ask_number(&client->server, "HEXISTS rec:meta filled:01234567") == 0)
+        reaches_within(&client->loop, &client->losses, 2, 50); /* heartbeats go on */
     reopen(client);
     assert_int_equal(client->losses, 0);
+}
+
+static void test_publisher_takes_a_refill_that_was_not_done_for_lost(void **state)
+{
+    struct client *client = *state;
+    client->refills = true;
+    open_and_wait(client);
+    assert_false(reaches_within(&client->loop, &client->losses, 2, PUBLISHER_HEARTBEAT_MS + 500));
+    reopen(client);
+    assert_int_equal(client->losses, 1);
 }
 
 static void test_publisher_takes_another_states_redis_for_lost(void **state)
@@ -580,6 +624,119 @@ static void test_publisher_lives_with_another_state_in_one_prefix(void **state)
     publisher_close(other->publisher, on_closed, other);
     wait_for(&client->loop, &other->closed, 1);
     free(other);
+}
+
+/* ---- others under the prefix ---- */
+
+#define OTHER_NONCE "fedcba9876543210"
+
+static struct client *open_other(struct client *client, uint32_t epoch, const char *log)
+{
+    struct client *other = calloc(1, sizeof *other);
+    other->settings = client->settings;
+    other->settings.nonce = OTHER_NONCE;
+    other->settings.log = log;
+    other->settings.place.epoch = epoch;
+    assert_int_equal(
+        publisher_open(&other->publisher, &client->loop, &other->settings, &hooks, other, NULL), 0);
+    return other;
+}
+
+static void close_other(struct client *client, struct client *other)
+{
+    publisher_close(other->publisher, on_closed, other);
+    wait_for(&client->loop, &other->closed, 1);
+    free(other);
+}
+
+static void test_publisher_without_an_epoch_joins_those_that_are_alive(void **state)
+{
+    struct client *client = *state;
+    client->settings.place.epoch = 7;
+    open_and_wait(client);
+    struct client *other = open_other(client, 0, "one log");
+    wait_for(&client->loop, &other->ups, 1);
+    assert_int_equal(other->downs, 1); /* while it watched, and said so */
+    assert_non_null(strstr(other->why.text, "rec:meta"));
+    assert_int_equal(other->place.epoch, 7);
+    close_other(client, other);
+}
+
+static void test_publisher_without_an_epoch_does_not_join_the_dead(void **state)
+{
+    struct client *client = *state;
+    client->settings.place.epoch = 7;
+    open_and_wait(client);
+    close_publisher(client);
+    struct client *other = open_other(client, 0, "one log");
+    wait_for(&client->loop, &other->ups, 1);
+    assert_int_equal(other->place.epoch, 8);
+    assert_answer(&client->server, "HGET rec:meta epoch", "8");
+    close_other(client, other);
+}
+
+static void test_publisher_hears_of_a_greater_epoch_with_a_heartbeat(void **state)
+{
+    struct client *client = *state;
+    open_and_wait(client);
+    struct client *other = open_other(client, 9, "one log");
+    wait_for(&client->loop, &other->ups, 1);
+    client->mets = 0;
+    while (client->group.epoch != 9)
+        wait_for(&client->loop, &client->mets, client->mets + 1);
+    assert_int_equal(client->place.epoch, 9);
+    close_other(client, other);
+}
+
+static void test_publisher_claims_a_swap_above_the_others(void **state)
+{
+    struct client *client = *state;
+    client->settings.place.swap = 4;
+    open_and_wait(client);
+    assert_answer(&client->server, "HGET rec:meta swap", "4");
+    struct client *other = open_other(client, 1, "one log");
+    wait_for(&client->loop, &other->ups, 1);
+    publisher_claim(other->publisher);
+    assert_false(publisher_is_up(other->publisher));
+    wait_for(&client->loop, &other->ups, 2);
+    assert_true(other->group.taken_over);
+    assert_int_equal(other->place.swap, 5);
+    assert_answer(&client->server, "HGET rec:meta swap", "5");
+    assert_answer(&client->server, "HGET rec:meta claimed", "fedcba98");
+    publisher_claim(other->publisher); /* nobody wrote a swap since */
+    wait_for(&client->loop, &other->ups, 3);
+    assert_false(other->group.taken_over);
+    assert_answer(&client->server, "HGET rec:meta swap", "5");
+    close_other(client, other);
+}
+
+static void test_publisher_sends_nothing_before_its_place_is_known(void **state)
+{
+    struct client *client = *state;
+    open_and_wait(client);
+    publisher_set_place(client->publisher, &(struct meta_place){.epoch = 1, .swap = 3});
+    fill(client, 3, 5);
+    send_slate(client);
+    assert_outcomes(client, SLATE_UNSENT);
+    wait_for(&client->loop, &client->ups, 2);
+    assert_answer(&client->server, "HGET rec:meta swap", "3");
+    send_slate(client);
+    assert_outcomes(client, SLATE_STORED);
+}
+
+static void test_publisher_yields_to_a_living_state_of_another_log(void **state)
+{
+    struct client *client = *state;
+    open_and_wait(client);
+    struct client *other = open_other(client, 2, "another log");
+    wait_for(&client->loop, &other->downs, 2); /* it watched, and found the first alive */
+    assert_non_null(strstr(other->why.text, "redis.prefix"));
+    assert_non_null(strstr(other->why.text, "one log"));
+    assert_int_equal(other->ups, 0);
+    assert_answer(&client->server, "HGET rec:meta epoch", "1");
+    close_publisher(client);
+    wait_for(&client->loop, &other->ups, 1);
+    close_other(client, other);
 }
 
 static void test_publisher_notices_a_flush(void **state)
@@ -892,9 +1049,16 @@ int main(void)
         TEST(test_publisher_answers_more_gets_than_its_cap),
         TEST(test_publisher_finds_its_lists_lost_in_an_empty_redis),
         TEST(test_publisher_finds_its_lists_again_after_a_restart),
+        TEST(test_publisher_takes_a_refill_that_was_not_done_for_lost),
         TEST(test_publisher_takes_another_states_redis_for_lost),
         TEST(test_publisher_takes_another_nonce_of_the_same_name_for_lost),
         TEST(test_publisher_lives_with_another_state_in_one_prefix),
+        TEST(test_publisher_without_an_epoch_joins_those_that_are_alive),
+        TEST(test_publisher_without_an_epoch_does_not_join_the_dead),
+        TEST(test_publisher_hears_of_a_greater_epoch_with_a_heartbeat),
+        TEST(test_publisher_claims_a_swap_above_the_others),
+        TEST(test_publisher_sends_nothing_before_its_place_is_known),
+        TEST(test_publisher_yields_to_a_living_state_of_another_log),
         TEST(test_publisher_notices_a_flush),
         TEST(test_publisher_notices_that_redis_went_back_in_time),
         TEST(test_publisher_writes_the_generation_with_a_heartbeat),

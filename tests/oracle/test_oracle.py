@@ -7,12 +7,16 @@ import math
 import pathlib
 import random
 import struct
+import sys
 import tempfile
 import unittest
 
 import numpy as np
 
+sys.path[:0] = [str(pathlib.Path(__file__).resolve().parents[1] / place) for place in ("", "e2e")]
+# pylint: disable=wrong-import-position
 import oracle
+from oracle.faultless import dump_of, generation
 from services import Record
 
 NOW = 1_700_000_000_000
@@ -185,75 +189,6 @@ class FoldTest(unittest.TestCase):
         self.assertEqual(state.items, {"a": {"title": "y"}})
 
 
-def trial_of(name):
-    events = 1 + len(name) + int(name[1:] or 0)
-    return {
-        "id": "00000000000000aa", "begun": 5, "events": events, "hits10": 0,
-        "hits20": events // 2, "rr": events / 7,
-    }
-
-
-def dump_of(state, topic="t"):
-    """What a faultless product would print of a fold."""
-    lines = []
-    for name, user in state.users.items():
-        interactions = [
-            {"item": i, "type": k, "value": v, "ts": ts, "offset": o}
-            for ts, o, i, k, v, _ in user.interactions
-        ]
-        seen = [{"item": item, "types": sorted(types)} for item, types in user.seen.items()]
-        version = {"offset": user.wanted_offset, "swap": 1}
-        lines.append({
-            "user": name, "partition": user.partition, "events": user.events,
-            "last_ts": user.last_ts, "forgotten": False, "interactions": interactions,
-            "seen": seen, "wanted": version, "acked": version, "list": [], "changed_events": 0,
-            "shown": [{"item": i, "count": n, "ts": ts} for i, (n, ts) in user.shown.items()],
-            "trial": trial_of(name),
-        })
-    for partition in state.next_offset:
-        counts = [line["trial"] for line in lines if line.get("partition") == partition and "user" in line]
-        n, h, r = (np.array([c[key] for c in counts]) for key in ("events", "hits20", "rr"))
-        lines.append({
-            "trial": "00000000000000aa", "partition": partition, "begun": 0, "touched": 9,
-            "users": len(counts), "events": int(n.sum()), "hits10": 0, "hits20": int(h.sum()),
-            "rr": r.sum(), "nn": float(n @ n), "nh": float(n @ h), "hh": float(h @ h),
-            "nr": n @ r, "r2": r @ r,
-        })
-    for (partition, item), sums in state.sums.items():
-        decayed = {n: sums.decayed(h, sums.ts) for n, h in oracle.HALF_LIVES_MS.items()}
-        lines.append({
-            "sums": item, "partition": partition, "ts": sums.ts, "count": len(sums.times),
-            "decayed": decayed,
-        })
-    for (partition, item), pairs in state.pairs.items():
-        neighbours = []
-        for other, events in pairs.neighbours.items():
-            ts = max(ts for direction in events.values() for ts, _ in direction)
-            neighbour = {"item": other, "ts": ts}
-            for direction, counted in events.items():
-                neighbour[direction] = {
-                    name: float(np.float32(oracle.count_of(counted, half_life_ms, ts)))
-                    for name, half_life_ms in oracle.PAIRS_HALF_LIFE_MS.items()
-                }
-            neighbours.append(neighbour)
-        lines.append({
-            "pairs": item, "partition": partition, "applied": pairs.applied,
-            "neighbours": neighbours,
-        })
-    for item, said in state.items.items():
-        lines.append({
-            "item": item, "blocked": said.get("blocked", False), "from": None, "until": None,
-            "title": said.get("title", ""), "categories": [],
-        })
-    for partition, next_offset in state.next_offset.items():
-        lines.append({
-            "topic": topic, "partition": partition, "next_offset": next_offset,
-            "stream_ts": state.stream_ts.get(partition), "counters": state.counters[partition],
-        })
-    lines.append({"state": {"format": 3, "epoch": 7, "swap": 1, "generation": 1}})
-    return oracle.read_dump("\n".join(map(json.dumps, lines)))
-
-
 def random_stream(seed, events=400):
     """Records of twenty users and thirty items over two partitions."""
     draw = random.Random(seed)
@@ -337,17 +272,6 @@ class DumpTest(unittest.TestCase):
     def test_an_interaction_of_another_value_is_seen(self):
         self.dump.users["u1"]["interactions"][0]["value"] = 2.0
         self.assertEqual(len(self.differences()), 1)
-
-
-def generation(items, rank, seed, **changes):
-    factors = np.random.default_rng(seed).normal(size=(len(items), rank)) / math.sqrt(rank)
-    manifest = {
-        "number": 1, "objective": "ials", "rank": rank, "w0": 0.1, "lambda": 0.02, "alpha": 2.0,
-        "lambda_scaling": "count",
-        "weights": {"taste": 1.5, "trend": 0.3, "trend_half_life": "1d", "rho": 0.8},
-    }
-    manifest.update(changes)
-    return oracle.Generation(manifest, sorted(items, key=str.encode), factors)
 
 
 def write_generation(path, generation):
