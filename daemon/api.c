@@ -76,7 +76,7 @@ static void serve_readiness(struct daemon *daemon, struct http_request *request)
     json_begin_object(&r.w, NULL);
     json_begin_array(&r.w, "reasons");
     need(&r, daemon->kafka_up, "kafka", "it does not answer", daemon->kafka_why);
-    need(&r, publisher_is_up(daemon->publisher), "redis", "it does not answer", daemon->redis_why);
+    need(&r, daemon_redis_is_up(daemon), "redis", "it does not answer", daemon_redis_why(daemon));
     need(&r, history_partitions(daemon->history, partitions, PARTITIONS_MAX) > 0, "partitions",
          "none is assigned", "");
     need(&r, trouble == NULL, "state", "it can not be written", trouble != NULL ? trouble : "");

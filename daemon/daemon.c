@@ -15,7 +15,6 @@
 #include <unistd.h>
 
 #define KAFKA_WAIT_MS 30000 /* for a first answer, at start */
-#define TOPIC_BYTES_MAX 256 /* Kafka's own limit is 249 */
 #define LEAVE_MS 5000       /* for leaving the group and the last closings */
 
 static void leave(struct daemon *daemon);
@@ -117,57 +116,6 @@ static void consumer_failed(const struct error *err, void *arg)
     fail(arg, err);
 }
 
-/* Versions from now on are comparable with those of the others under our prefix. */
-static void redis_met(const struct publisher_group *group, struct meta_place *place, void *arg)
-{
-    struct daemon *daemon = arg;
-    struct state_others others = {group->epoch, group->alive, group->swap_least, group->taken_over};
-    uint32_t epoch = place->epoch;
-    if (history_join(daemon->history, &others)) {
-        log_info("redis: others have published lists of our partitions; all are made anew");
-        renewal_start(daemon->renewal, CAUSE_ARMS, false);
-    }
-    *place = daemon_place(daemon);
-    if (place->epoch != epoch)
-        log_info("redis: lists are of epoch %" PRIu32 "%s", place->epoch,
-                 place->epoch == group->epoch ? ", with those of other instances" : "");
-}
-
-static void redis_up(void *arg)
-{
-    struct daemon *daemon = arg;
-    if (!daemon->redis_up)
-        log_info("redis: up");
-    daemon->redis_up = true;
-    daemon->redis_why[0] = '\0';
-    daemon->redis_told_ms = 0;
-    line_wake(daemon->line);
-}
-
-static void redis_down(const struct error *why, void *arg)
-{
-    struct daemon *daemon = arg;
-    daemon->redis_up = false;
-    snprintf(daemon->redis_why, sizeof daemon->redis_why, "%s", why->text);
-    if (log_once_a_minute(&daemon->redis_told_ms))
-        log_warn("redis: %s; lists wait, learning goes on", why->text);
-    line_wake(daemon->line);
-}
-
-/* Another or an empty Redis: everybody's list is owed again. */
-static void redis_lost(void *arg)
-{
-    struct daemon *daemon = arg;
-    log_warn("redis: does not hold our lists; publishing all of them");
-    refill_begin(&daemon->refill);
-}
-
-static bool redis_filled(void *arg)
-{
-    struct daemon *daemon = arg;
-    return refill_is_done(&daemon->refill);
-}
-
 static void users_spilled(void *arg)
 {
     struct daemon *daemon = arg;
@@ -224,6 +172,7 @@ static void close_parts(struct daemon *daemon)
     uv_close((uv_handle_t *)&daemon->sigint, NULL);
     uv_close((uv_handle_t *)&daemon->sighup, NULL);
     uv_close((uv_handle_t *)&daemon->sweep_timer, NULL);
+    uv_close((uv_handle_t *)&daemon->refused_timer, NULL);
     daemon->closing = 12; /* the eleven below, and one for having gone through them */
     pulse_close(&daemon->pulse);
     if (daemon->swapper != NULL)
@@ -361,26 +310,6 @@ static int open_kafka(struct daemon *daemon, struct error *err)
                         consumer_partition_count(daemon->consumer), err);
 }
 
-static int open_redis(struct daemon *daemon, struct error *err)
-{
-    static const struct publisher_hooks hooks = {
-        .met = redis_met,
-        .up = redis_up,
-        .down = redis_down,
-        .lost = redis_lost,
-        .filled = redis_filled,
-    };
-    struct publisher_settings settings;
-    const struct state_meta *meta = history_meta(daemon->history);
-    char log[sizeof meta->cluster_id + TOPIC_BYTES_MAX + 32];
-    snprintf(log, sizeof log, "cluster %s, topic %s, %d partitions", meta->cluster_id,
-             daemon->settings->consumer.topic, (int)meta->partition_count);
-    settings_publisher(daemon->settings, meta, log, &settings);
-    if (publisher_open(&daemon->publisher, &daemon->loop, &settings, &hooks, daemon, err) != 0)
-        return error_wrap(err, "redis");
-    return 0;
-}
-
 static void build_line(struct daemon *daemon)
 {
     const struct settings *s = daemon->settings;
@@ -423,11 +352,12 @@ static void init_handles(struct daemon *daemon)
 {
     uv_timer_init(&daemon->loop, &daemon->deadline);
     uv_timer_init(&daemon->loop, &daemon->sweep_timer);
+    uv_timer_init(&daemon->loop, &daemon->refused_timer);
     pulse_init(&daemon->pulse, &daemon->loop);
     uv_signal_init(&daemon->loop, &daemon->sigterm);
     uv_signal_init(&daemon->loop, &daemon->sigint);
     uv_signal_init(&daemon->loop, &daemon->sighup);
-    daemon->deadline.data = daemon->sweep_timer.data = daemon;
+    daemon->deadline.data = daemon->sweep_timer.data = daemon->refused_timer.data = daemon;
     daemon->sigterm.data = daemon->sigint.data = daemon->sighup.data = daemon;
 }
 
@@ -463,7 +393,7 @@ static int open_all(struct daemon *daemon, struct error *err)
     settings_history(daemon->settings, &history);
     if (history_open(&daemon->history, &daemon->loop, &history, scorer_release_cache, err) != 0)
         return error_wrap(err, "state");
-    if (open_kafka(daemon, err) != 0 || open_redis(daemon, err) != 0)
+    if (open_kafka(daemon, err) != 0 || daemon_open_redis(daemon, err) != 0)
         return err->code;
     daemon_build_arms(daemon);
     build_line(daemon);

@@ -14,6 +14,7 @@
 #include "daemon/follower.h"
 #include "daemon/line.h"
 #include "daemon/recorder.h"
+#include "daemon/outage.h"
 #include "daemon/pulse.h"
 #include "daemon/refill.h"
 #include "daemon/renewal.h"
@@ -46,12 +47,13 @@ struct daemon {
     struct control *control;
     struct http *http; /* NULL: none is wanted */
     uv_signal_t sigterm, sigint, sighup;
-    uv_timer_t deadline, sweep_timer;
+    uv_timer_t deadline, sweep_timer, refused_timer;
     struct pulse pulse;
     int64_t began_ns, began_ms; /* monotonic; since 1970 */
-    bool kafka_up, redis_up, draining, leaving;
-    char kafka_why[ERROR_TEXT_MAX], redis_why[ERROR_TEXT_MAX];
-    int64_t kafka_told_ms, redis_told_ms;
+    bool kafka_up, draining, leaving;
+    char kafka_why[ERROR_TEXT_MAX];
+    int64_t kafka_told_ms;
+    struct outage redis;
     uint32_t questions;   /* about lists, waiting */
     int closing;          /* things whose closing has not been heard yet */
     struct error failure; /* code 0: none */
@@ -62,6 +64,12 @@ int daemon_run(const struct settings *settings, const char *config, struct error
 
 /* What the versions of lists scored now begin and end with. */
 struct meta_place daemon_place(const struct daemon *daemon);
+
+/* daemon/redis.c: opens the publisher, and what is known of Redis: whether lists go there (one that
+ * comes and goes does not count), and why not, or what trouble there is. */
+int daemon_open_redis(struct daemon *daemon, struct error *err);
+bool daemon_redis_is_up(const struct daemon *daemon);
+const char *daemon_redis_why(const struct daemon *daemon);
 
 /* daemon/arms.c: makes what the arms need, for the line and the trainer too. */
 void daemon_build_arms(struct daemon *daemon);

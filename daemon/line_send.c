@@ -62,17 +62,19 @@ void line_look_at_replay(struct line *line)
 static void settle_list(struct line *line, const struct slate_list *list, enum hold hold,
                         uint32_t *items)
 {
-    bool resolved = list->outcome != SLATE_UNSENT;
-    if (resolved && !must_replay_first(line, list))
+    bool is_there = list->outcome != SLATE_UNSENT && list->outcome != SLATE_REFUSED;
+    if (is_there && !must_replay_first(line, list))
         acknowledge(line, list, items);
     if (list->user == NULL) {
-        line->popular_stale |= !resolved;
+        line->popular_stale |= list->outcome == SLATE_UNSENT;
         return;
     }
     waiting_resolve(line->waiting, list->cause);
-    if (!resolved)
+    if (list->outcome == SLATE_UNSENT)
         put_back(line, list);
-    line->figures.lists[list->cause] += resolved && hold == HOLD_NOTHING;
+    else if (list->outcome == SLATE_REFUSED)
+        history_disown_list(line->history, list->user); /* owed, and found by the next scan */
+    line->figures.lists[list->cause] += is_there && hold == HOLD_NOTHING;
     line->figures.held[hold] += hold != HOLD_NOTHING;
 }
 

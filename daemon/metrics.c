@@ -14,7 +14,7 @@ static void add_health(struct daemon *daemon, struct exposition *e)
     exposition_add(e, "freshet_build_info", METRIC_LABELS({"version", FRESHET_VERSION}), 1);
     exposition_add(e, "freshet_draining", NULL, daemon->draining || daemon->leaving);
     exposition_add(e, "freshet_kafka_up", NULL, daemon->kafka_up);
-    exposition_add(e, "freshet_redis_up", NULL, publisher_is_up(daemon->publisher));
+    exposition_add(e, "freshet_redis_up", NULL, daemon_redis_is_up(daemon));
     exposition_add(e, "freshet_state_up", NULL, state_up);
     exposition_add_histogram(e, "freshet_loop_lag_seconds", NULL, &daemon->pulse.lateness);
 }

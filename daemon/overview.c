@@ -175,7 +175,7 @@ static void write_health(struct daemon *daemon, struct json_writer *w, uint32_t 
     begin_part(w, "kafka", daemon->kafka_up, daemon->kafka_why);
     json_real6(w, "lag", lag >= 0 ? (double)lag : NAN);
     json_end_object(w);
-    begin_part(w, "redis", publisher_is_up(daemon->publisher), daemon->redis_why);
+    begin_part(w, "redis", daemon_redis_is_up(daemon), daemon_redis_why(daemon));
     json_end_object(w);
     begin_part(w, "state", trouble == NULL, trouble != NULL ? trouble : "");
     json_end_object(w);

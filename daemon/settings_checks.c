@@ -159,21 +159,21 @@ static void check_tls_files(struct loading *loading)
 
 static void check_tls(struct loading *loading)
 {
-    static const char *const needs_tls[] = {"redis.tls.ca_file", "redis.tls.cert_file",
-                                            "redis.tls.key_file", "redis.tls.server_name"};
+    static const char *const needs_tls[] = {"redis.tls_ca_file", "redis.tls_cert_file",
+                                            "redis.tls_key_file", "redis.tls_server_name"};
     const struct settings *s = loading->settings;
     for (size_t i = 0; i < sizeof needs_tls / sizeof *needs_tls && !s->redis.tls_enabled; i++)
         if (line_of(loading, needs_tls[i]) > 0)
             complain(loading, line_of(loading, needs_tls[i]), needs_tls[i],
-                     "does nothing without redis.tls.enabled: true");
+                     "does nothing without redis.tls: true");
     if (!s->redis.tls_enabled)
         return;
     if ((s->redis.tls_cert_file[0] != '\0') != (s->redis.tls_key_file[0] != '\0'))
-        complain_of_two(loading, "redis.tls.cert_file", "redis.tls.key_file", "needs");
+        complain_of_two(loading, "redis.tls_cert_file", "redis.tls_key_file", "needs");
     else
         check_tls_files(loading);
     if (s->redis.address[0] == '/' && s->redis.tls_server_name[0] == '\0')
-        complain(loading, line_of(loading, "redis.tls.enabled"), "redis.tls.server_name",
+        complain(loading, line_of(loading, "redis.tls"), "redis.tls_server_name",
                  "is needed where redis.address is a socket's path");
 }
 

@@ -180,8 +180,8 @@ void daemon_status(struct daemon *daemon, struct json_writer *w)
     json_int(w, "lag", consumer_lag(daemon->consumer));
     json_end_object(w);
     json_begin_object(w, "redis");
-    json_bool(w, "up", publisher_is_up(daemon->publisher));
-    json_text(w, "why", daemon->redis_why);
+    json_bool(w, "up", daemon_redis_is_up(daemon));
+    json_text(w, "why", daemon_redis_why(daemon));
     json_int(w, "epoch", history_meta(daemon->history)->epoch);
     json_end_object(w);
     json_begin_object(w, "disk");

@@ -166,6 +166,9 @@ size_t history_hot_users(const struct history *history, struct user **users, siz
 void history_acknowledge(struct history *history, struct user *user, const struct version *version,
                          const uint32_t *items, uint32_t count, bool changed);
 
+/* Redis has no list of this user, whatever was acknowledged before: one is owed. */
+void history_disown_list(struct history *history, struct user *user);
+
 /* Commits all changes so far; `done` comes once, with the offsets that are now durable (err NULL)
  * or the error (the changes stay, to be tried again): those of the events topic's partitions that
  * changed, revoked ones too. Returns false, and no callback, if a commit is under way. If the

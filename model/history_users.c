@@ -359,3 +359,9 @@ void history_acknowledge(struct history *history, struct user *user, const struc
         history, user,
         user_acknowledge(record, version->next_offset, version->swap, items, count, changed));
 }
+
+void history_disown_list(struct history *history, struct user *user)
+{
+    if (user->record->acked_offset >= 0)
+        users_replace(history, user, user_acknowledge(user->record, -1, 0, NULL, 0, false));
+}

@@ -58,7 +58,7 @@ enum slate_outcome {
     SLATE_HELD,   /* not to be sent: too near to the list in Redis, which stays */
     SLATE_STORED, /* Redis has it */
     SLATE_OLDER,  /* Redis has a newer one: as good as stored */
-    SLATE_REFUSED /* wrong type or wrong partition at the key: an operator's matter, told once */
+    SLATE_REFUSED /* wrong type or wrong partition at the key: an operator's matter, told; owed */
 };
 
 /* A slot given to an item that is there to be tried, not for its score. */

@@ -51,7 +51,9 @@ static void give_up(struct meta *meta, const struct redis_reply *reply)
 {
     struct error why;
     struct slice text = reply->type == REDIS_FAILED ? reply->text : SLICE("an odd answer");
-    error_set(&why, ERR_DOWN, "%s: %.*s", meta->key, SLICE_ARG(text));
+    bool is_foreign = text.length >= 9 && memcmp(text.data, "WRONGTYPE", 9) == 0;
+    error_set(&why, ERR_DOWN, "%s: %.*s%s", meta->key, SLICE_ARG(text),
+              is_foreign ? " (it is not ours: delete it, or take another redis.prefix)" : "");
     redis_drop(meta->redis, &why);
 }
 
@@ -216,8 +218,15 @@ static void on_beat(const struct redis_reply *reply, void *arg)
 {
     struct meta *meta = arg;
     if (reply != NULL && reply->type == REDIS_NUMBER)
-        meta->stored_ms = meta->written_ms;
+        meta->stored_ms = meta->beat_ms;
     on_wrote(reply, arg);
+}
+
+/* The wall clock may be set back, a heartbeat may not. */
+static int64_t next_beat_ms(const struct meta *meta)
+{
+    int64_t now_ms = clock_wall_ms();
+    return now_ms > meta->written_ms ? now_ms : meta->written_ms + 1;
 }
 
 struct words {
@@ -255,9 +264,7 @@ int meta_write(struct meta *meta, const struct meta_place *place, bool beat,
 {
     char generation[24], schema[24], heartbeat[24], epoch[24], swap[24], begun[24];
     bool claims = place->swap > meta->found_swap;
-    int64_t now_ms = clock_wall_ms();
-    if (now_ms <= meta->written_ms) /* the wall clock may be set back, a heartbeat may not */
-        now_ms = meta->written_ms + 1;
+    int64_t now_ms = next_beat_ms(meta);
     format_number(generation, meta->generation);
     format_number(schema, LIST_SCHEMA);
     format_number(heartbeat, (uint64_t)now_ms);
@@ -285,8 +292,43 @@ int meta_write(struct meta *meta, const struct meta_place *place, bool beat,
     if (rc != 0)
         return rc;
     meta->begins &= !beat;
-    meta->written_ms = now_ms;
+    meta->written_ms = meta->beat_ms = now_ms;
     meta->wrote = wrote;
     meta->arg = arg;
     return 0;
+}
+
+/* ---- mark ---- */
+
+struct mark {
+    struct meta *meta;
+    int64_t ms;
+    meta_marked_cb marked;
+    void *arg;
+};
+
+static void on_marked(const struct redis_reply *reply, void *arg)
+{
+    struct mark mark = *(struct mark *)arg;
+    bool taken = reply != NULL && reply->type == REDIS_NUMBER;
+    free(arg);
+    if (taken)
+        mark.meta->stored_ms = mark.ms;
+    mark.marked(taken ? mark.ms : 0, mark.arg);
+    if (reply != NULL && !taken)
+        give_up(mark.meta, reply);
+}
+
+int meta_mark(struct meta *meta, meta_marked_cb marked, void *arg)
+{
+    if (redis_room(meta->redis) == 0)
+        return ERR_DOWN;
+    struct mark *mark = mem_alloc(sizeof *mark);
+    *mark = (struct mark){meta, next_beat_ms(meta), marked, arg};
+    meta->written_ms = mark->ms;
+    char heartbeat[24];
+    format_number(heartbeat, (uint64_t)mark->ms);
+    struct slice words[] = {SLICE("HSET"), slice_of(meta->key), slice_of(meta->heartbeat_field),
+                            slice_of(heartbeat)};
+    return redis_command(meta->redis, words, 4, on_marked, mark);
 }

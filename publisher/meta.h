@@ -11,6 +11,10 @@
  * the lists are still missing. Another state is alive if its
  * heartbeat moved between two looks: no clock is compared with another's.
  *
+ * The heartbeat's field is written alone, too, as a mark behind other writes. Redis keeps a prefix
+ * of what it was told whatever happens to it (a copy, a replica, the tail of its log), so a mark
+ * that is there speaks for all before it.
+ *
  * Of all states together: `epoch` and `swap`, the greatest that any of them has in its versions,
  * and `claimed`, who wrote that swap. For people and readers, generation, schema, nonce and
  * heartbeat also lie there plainly, of the one that publishes the popular list. Loop thread;
@@ -57,6 +61,7 @@ struct meta {
     uint64_t generation;
     bool plain;                /* whether the plain fields are ours to write */
     int64_t written_ms;        /* the heartbeat last sent */
+    int64_t beat_ms;           /* the one in the write under way */
     int64_t stored_ms;         /* the heartbeat last acknowledged; 0: none yet */
     uint32_t found_swap;       /* by the last look */
     struct meta_other *others; /* [other_count] owned */
@@ -81,5 +86,10 @@ int meta_look(struct meta *meta, void (*looked)(const struct meta_found *found, 
  * `wrote` comes as `looked` does. */
 int meta_write(struct meta *meta, const struct meta_place *place, bool beat,
                void (*wrote)(void *arg), void *arg);
+
+/* Writes the heartbeat's field alone. `marked` comes once, with 0 if the server did not take it or
+ * the connection was lost. */
+typedef void (*meta_marked_cb)(int64_t mark_ms, void *arg);
+int meta_mark(struct meta *meta, meta_marked_cb marked, void *arg);
 
 #endif

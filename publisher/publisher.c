@@ -341,6 +341,22 @@ static void on_sending_progress(void *arg)
     pump(arg);
 }
 
+static void on_refused(const struct error *what, void *arg)
+{
+    struct publisher *publisher = arg;
+    if (!publisher->closing)
+        publisher->hooks->refused(what, publisher->arg);
+}
+
+static void on_marked(int64_t mark_ms, void *arg)
+{
+    struct publisher *publisher = arg;
+    if (!publisher->closing)
+        publisher->hooks->marked(mark_ms, publisher->arg);
+}
+
+static const struct sending_hooks sending_hooks = {on_sending_progress, on_refused, on_marked};
+
 void publisher_send(struct publisher *publisher, struct slate *slate, publisher_sent_cb sent,
                     void *arg)
 {
@@ -384,8 +400,9 @@ int publisher_open(struct publisher **publisher, uv_loop_t *loop,
     p->settings.log = NULL;
     p->place = settings->place;
     meta_init(&p->meta, settings->prefix, settings->nonce, settings->log);
+    p->meta.written_ms = p->meta.stored_ms = settings->mark_ms;
     p->meta.redis = p->redis;
-    sending_init(&p->sending, p->redis, &p->settings, on_sending_progress, p);
+    sending_init(&p->sending, p->redis, &p->meta, &p->settings, &sending_hooks, p);
     uv_timer_init(loop, &p->heartbeat);
     uv_idle_init(loop, &p->turn);
     p->heartbeat.data = p->turn.data = p;

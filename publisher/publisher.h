@@ -19,7 +19,8 @@
  * our state is gone from there, or its heartbeat has gone back (flush, failover, a restart from an
  * old copy, another server), `lost` is called: every list is owed again, those of the slate under
  * way that were acknowledged before included. It is looked at on every connect and every
- * PUBLISHER_HEARTBEAT_MS.
+ * PUBLISHER_HEARTBEAT_MS. The heartbeat is also the mark behind each slate: a server forgets the
+ * latest writes first, so while the mark is there, what was written before it is.
  *
  * Several states may write under one prefix. With each look the publisher tells, by `met`, what
  * versions the others have, and is told the place that ours begin with; no list is sent before that
@@ -46,6 +47,7 @@ struct publisher_settings {
     int64_t changes_max;  /* entries kept in the stream of changes; 0: none written */
     const char *nonce;    /* of the state: random text of at least 8 bytes */
     const char *log;      /* which log it reads: cluster, topic, partitions; to compare and show */
+    int64_t mark_ms;      /* the last one that `marked` told and the state kept; 0: none */
     struct meta_place place; /* of its versions; epoch 0: it has none yet */
 };
 
@@ -66,6 +68,10 @@ struct publisher_hooks {
     /* Whether all lists have been published since `lost`: until it is true, and Redis knows, a
      * restart means that they are lost still. Asked before a heartbeat. */
     bool (*filled)(void *arg);
+    /* One list or entry could not be written, for what lies at its key; the rest goes on. */
+    void (*refused)(const struct error *what, void *arg);
+    /* A slate's lists are in Redis, and so is this behind them; just before its `sent`. */
+    void (*marked)(int64_t mark_ms, void *arg);
 };
 
 /* `settings` are copied, `hooks` borrowed. ERR_SETTINGS if the address is none; that Redis is away
@@ -79,8 +85,9 @@ bool publisher_is_up(const struct publisher *publisher);
 
 /* Sends a slate's first `to_send` lists (it is lent until `sent`, which comes exactly once, from
  * the loop) and sets the outcome of each. It goes out in portions as the cap on commands in flight
- * allows. A connection lost on the way leaves lists SLATE_UNSENT, as does one that is not up, or a
- * server that has lost the script. Only when none is under way. */
+ * allows, a mark behind it. A connection lost before the mark was answered leaves all of them
+ * SLATE_UNSENT, because what the server had said it might forget; so does one that is not up; a
+ * server that has lost the script leaves those that needed it. Only when none is under way. */
 typedef void (*publisher_sent_cb)(struct slate *slate, void *arg);
 void publisher_send(struct publisher *publisher, struct slate *slate, publisher_sent_cb sent,
                     void *arg);

@@ -244,13 +244,19 @@ static bool is_kind(struct slice text, const char *kind)
 static bool is_away(struct slice text)
 {
     static const char *const kinds[] = {
-        "LOADING", "READONLY",   "OOM",         "BUSY",  "UNKILLABLE", "MASTERDOWN", "NOAUTH",
-        "NOPERM",  "NOREPLICAS", "CLUSTERDOWN", "MOVED", "ASK",        "TRYAGAIN",   "MISCONF"};
+        "LOADING",    "READONLY",    "OOM",   "BUSY", "UNKILLABLE", "MASTERDOWN", "NOAUTH",
+        "NOREPLICAS", "CLUSTERDOWN", "MOVED", "ASK",  "TRYAGAIN",   "MISCONF"};
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
         if (is_kind(text, kinds[i]))
             return true;
     }
     return false;
+}
+
+/* The answer to connecting, before anything is asked: it has no kind of its own. */
+static bool is_full(struct slice text)
+{
+    return is_kind(text, "ERR max number of clients reached");
 }
 
 static void deliver(struct redis *redis, const struct redis_reply *reply)
@@ -259,7 +265,7 @@ static void deliver(struct redis *redis, const struct redis_reply *reply)
         redis_drop_because(redis, "an answer to no command");
         return;
     }
-    if (reply->type == REDIS_FAILED && is_away(reply->text)) {
+    if (reply->type == REDIS_FAILED && (is_away(reply->text) || is_full(reply->text))) {
         redis_drop_because(redis, "%.*s", SLICE_ARG(reply->text));
         return;
     }

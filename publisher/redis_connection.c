@@ -196,7 +196,11 @@ static void on_received(const char *data, size_t bytes, void *arg)
 
 static void on_failed(const struct error *why, void *arg)
 {
-    redis_drop_because(arg, "%s", why->text);
+    struct redis *redis = arg;
+    /* What a port that wants TLS does when it is greeted without. */
+    bool is_unheard = redis->state == STATE_GREETING && !redis->to.tls.enabled;
+    redis_drop_because(redis, "%s%s", why->text,
+                       is_unheard ? ", before it answered (does it want redis.tls?)" : "");
 }
 
 static const struct transport_hooks transport_hooks = {on_connected, on_received, on_failed};

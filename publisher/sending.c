@@ -7,11 +7,12 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-void sending_init(struct sending *sending, struct redis *redis,
-                  const struct publisher_settings *settings, void (*progress)(void *arg), void *arg)
+void sending_init(struct sending *sending, struct redis *redis, struct meta *meta,
+                  const struct publisher_settings *settings, const struct sending_hooks *hooks,
+                  void *arg)
 {
     *sending = (struct sending){
-        .redis = redis, .settings = settings, .progress = progress, .progress_arg = arg};
+        .redis = redis, .meta = meta, .settings = settings, .hooks = hooks, .hooks_arg = arg};
     buffer_printf(&sending->changes_key, "%schanges", settings->prefix);
 }
 
@@ -30,6 +31,8 @@ void sending_begin(struct sending *sending, struct slate *slate, publisher_sent_
     sending->arg = arg;
     sending->next = sending->answered = 0;
     sending->change_due = false;
+    sending->mark_due = slate->to_send > 0;
+    sending->mark_ms = 0;
     for (size_t i = 0; i < slate->to_send; i++)
         slate->lists[i].outcome = SLATE_UNSENT;
 }
@@ -40,7 +43,10 @@ void sending_begin(struct sending *sending, struct slate *slate, publisher_sent_
 static void drop(struct sending *sending, const struct redis_reply *reply)
 {
     struct error why;
-    error_set(&why, ERR_DOWN, "writing a list: %.*s", SLICE_ARG(reply->text));
+    bool in_script = strstr(reply->text.data, "executing the script can't run") != NULL ||
+                     strstr(reply->text.data, "ACL failure in script") != NULL;
+    error_set(&why, ERR_DOWN, "writing a list: %.*s%s", SLICE_ARG(reply->text),
+              in_script ? " (it runs GETRANGE, EXISTS and SET: docs/OPERATING.md)" : "");
     redis_drop(sending->redis, &why);
 }
 
@@ -86,7 +92,16 @@ static void on_list(const struct redis_reply *reply, void *arg)
         list->newer = newer_of(reply);
     if (reply != NULL && outcome == SLATE_UNSENT && !begins(reply->text, "NOSCRIPT"))
         drop(sending, reply);
-    sending->progress(sending->progress_arg);
+    sending->hooks->progress(sending->hooks_arg);
+}
+
+static void tell_change_refused(struct sending *sending, const struct redis_reply *reply)
+{
+    struct error what;
+    sending->figures.changes_refused++;
+    error_set(&what, ERR_DATA, "%.*s: %.*s: lists are written, entries for them are not",
+              SLICE_ARG(buffer_slice(&sending->changes_key)), SLICE_ARG(reply->text));
+    sending->hooks->refused(&what, sending->hooks_arg);
 }
 
 static void on_change(const struct redis_reply *reply, void *arg)
@@ -94,8 +109,16 @@ static void on_change(const struct redis_reply *reply, void *arg)
     struct sending *sending = arg;
     sending->in_flight--;
     if (reply != NULL && reply->type == REDIS_FAILED)
-        sending->figures.changes_refused++;
-    sending->progress(sending->progress_arg);
+        tell_change_refused(sending, reply);
+    sending->hooks->progress(sending->hooks_arg);
+}
+
+static void on_mark(int64_t mark_ms, void *arg)
+{
+    struct sending *sending = arg;
+    sending->in_flight--;
+    sending->mark_ms = mark_ms;
+    sending->hooks->progress(sending->hooks_arg);
 }
 
 /* ---- commands ---- */
@@ -143,9 +166,15 @@ static void send_change(struct sending *sending)
     sending->change_due = false;
 }
 
+static void send_mark(struct sending *sending)
+{
+    sending->mark_due = meta_mark(sending->meta, on_mark, sending) != 0;
+    sending->in_flight += !sending->mark_due;
+}
+
 static bool is_sent(const struct sending *sending)
 {
-    return !sending->change_due && sending->next == sending->slate->to_send;
+    return !sending->change_due && sending->next == sending->slate->to_send && !sending->mark_due;
 }
 
 void sending_continue(struct sending *sending)
@@ -153,8 +182,10 @@ void sending_continue(struct sending *sending)
     while (sending->slate != NULL && !is_sent(sending) && redis_room(sending->redis) > 0) {
         if (sending->change_due)
             send_change(sending);
-        else
+        else if (sending->next < sending->slate->to_send)
             send_list(sending);
+        else
+            send_mark(sending);
     }
 }
 
@@ -165,7 +196,7 @@ void sending_give_up(struct sending *sending)
     if (sending->slate == NULL)
         return;
     sending->next = sending->slate->to_send;
-    sending->change_due = false;
+    sending->change_due = sending->mark_due = false;
 }
 
 void sending_forget(struct sending *sending)
@@ -192,6 +223,10 @@ void sending_finish(struct sending *sending)
     struct slate *slate = sending->slate;
     if (slate == NULL || sending->in_flight > 0 || !is_sent(sending))
         return;
+    if (sending->mark_ms == 0)
+        sending_forget(sending);
+    else
+        sending->hooks->marked(sending->mark_ms, sending->hooks_arg);
     count_outcomes(&sending->figures, slate);
     sending->slate = NULL;
     sending->sent(slate, sending->arg);

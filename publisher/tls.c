@@ -40,7 +40,7 @@ static int bad_file(struct error *err, const char *key, const char *file, const 
     /* Codes of the system have no text of OpenSSL's own. */
     if (ERR_SYSTEM_ERROR(code))
         reason = strerror(ERR_GET_REASON(code));
-    int rc = error_set(err, ERR_SETTINGS, "redis.tls.%s: %s: %s (%s)", key, file, what,
+    int rc = error_set(err, ERR_SETTINGS, "redis.tls_%s: %s: %s (%s)", key, file, what,
                        reason != NULL ? reason : "unknown");
     ERR_clear_error();
     return rc;
@@ -163,7 +163,7 @@ static int distrust_name(const struct tls *tls, struct error *err)
     write_names(&names, tls->doubted);
     int rc = error_set(err, ERR_DOWN,
                        "%s is for %s, not for %s: if that is the right server, set "
-                       "redis.tls.server_name to a name it is for",
+                       "redis.tls_server_name to a name it is for",
                        its_certificate, names.data, tls->name);
     buffer_deinit(&names);
     return rc;
@@ -186,7 +186,7 @@ static int distrust(const struct tls *tls, int result, struct error *err)
     case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
     case X509_V_ERR_CERT_SIGNATURE_FAILURE:
         return error_set(err, ERR_DOWN,
-                         "%s is signed by an authority that is not in %s: set redis.tls.ca_file "
+                         "%s is signed by an authority that is not in %s: set redis.tls_ca_file "
                          "to that authority's certificate",
                          its_certificate,
                          tls->ca_file[0] != '\0' ? tls->ca_file : "this system's list");
@@ -215,12 +215,12 @@ static const char *complaint(int reason)
     case SSL_R_HTTP_REQUEST:
     case SSL_R_BAD_RECORD_TYPE:
         return "the server does not speak TLS at this port: give the port of its tls-port, or set "
-               "redis.tls.enabled: false";
+               "redis.tls: false";
     case SSL_R_UNSUPPORTED_PROTOCOL:
     case SSL_R_TLSV1_ALERT_PROTOCOL_VERSION:
         return "the server speaks no TLS 1.2 or newer: see its tls-protocols";
     case SSL_R_TLSV13_ALERT_CERTIFICATE_REQUIRED:
-        return "the server wants a certificate of ours: set redis.tls.cert_file and key_file, or "
+        return "the server wants a certificate of ours: set redis.tls_cert_file and key_file, or "
                "its tls-auth-clients to no";
     case SSL_R_TLSV1_ALERT_UNKNOWN_CA:
     case SSL_R_SSLV3_ALERT_BAD_CERTIFICATE:
@@ -229,10 +229,10 @@ static const char *complaint(int reason)
     case SSL_R_SSLV3_ALERT_CERTIFICATE_REVOKED:
     case SSL_R_SSLV3_ALERT_UNSUPPORTED_CERTIFICATE:
     case SSL_R_TLSV1_ALERT_DECRYPT_ERROR:
-        return "the server does not accept the certificate in redis.tls.cert_file";
+        return "the server does not accept the certificate in redis.tls_cert_file";
     case SSL_R_SSLV3_ALERT_HANDSHAKE_FAILURE:
         return "the server and we agree on nothing (its tls-ciphers, or it wants a certificate of "
-               "ours: redis.tls.cert_file)";
+               "ours: redis.tls_cert_file)";
     default:
         return ERR_reason_error_string(ERR_peek_last_error());
     }
@@ -270,7 +270,7 @@ static int want_name(struct tls *tls, struct error *err)
 {
     if (tls->name[0] == '\0')
         return error_set(err, ERR_SETTINGS,
-                         "redis.tls.server_name: is needed where redis.address has no host");
+                         "redis.tls_server_name: is needed where redis.address has no host");
     bool good;
     if (is_ip_address(tls->name)) {
         good = X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(tls->ssl), tls->name) == 1;

@@ -78,7 +78,7 @@ class TlsTest(EndToEnd):
         freshet = self.freshet("tls", {
             "redis": {
                 "address": proxy.address, "timeout": "1s",
-                "tls": {"enabled": True, "ca_file": str(self.ours.ca)},
+                "tls": True, "tls_ca_file": str(self.ours.ca),
             },
             "lists": {"n": 200, "batch_users": 4096},  # pipelines of megabytes
             "train": {"first_events": 3000},
@@ -106,9 +106,9 @@ class TlsTest(EndToEnd):
         self.wait_why(freshet, "certificate has expired, on 2", "renew")
         self.again(elsewhere)
         why = "is for redis.example, 10.9.8.7, not for 127.0.0.1"
-        self.wait_why(freshet, why, "redis.tls.server_name")
+        self.wait_why(freshet, why, "redis.tls_server_name")
         self.again(man_in_the_middle)
-        self.wait_why(freshet, "signed by an authority", str(self.ours.ca), "redis.tls.ca_file")
+        self.wait_why(freshet, "signed by an authority", str(self.ours.ca), "redis.tls_ca_file")
         self.redis.kill()
         self.redis.port, self.redis.tls_port = self.redis.tls_port, self.redis.port
         self.redis.start()  # the same port, without TLS
@@ -134,12 +134,12 @@ class TlsTest(EndToEnd):
 
     def shows_its_certificate(self, freshet):
         self.again(self.good, tls_auth_clients="yes")
-        self.wait_why(freshet, "redis.tls.cert_file")
+        self.wait_why(freshet, "redis.tls_cert_file")
         self.assertEqual(freshet.terminate(), 0)
         certificate, key = map(str, self.client)
-        redis = freshet.settings["redis"]
-        tls = {**redis["tls"], "cert_file": certificate, "key_file": key}
-        freshet.write({**freshet.settings, "redis": {**redis, "tls": tls}})
+        own = {"tls_cert_file": certificate, "tls_key_file": key}
+        redis = {**freshet.settings["redis"], **own}
+        freshet.write({**freshet.settings, "redis": redis})
         freshet.start()
         self.wait_up(freshet)
 
@@ -150,12 +150,12 @@ class TlsTest(EndToEnd):
             "consumer": {"topic": "tls-events", "items_topic": "tls-items"},
         })
         freshet.start()
-        self.wait_why(freshet, "redis.tls.enabled")
+        self.wait_why(freshet, "does it want redis.tls?")
         self.assertEqual(freshet.terminate(), 0)
 
     def test_files_that_cannot_be_read_are_named_by_check(self):
-        def check(**tls):
-            freshet = self.freshet("-".join(["check", *tls]), {"redis": {"tls": tls}})
+        def check(**redis):
+            freshet = self.freshet(f"check-{len(self.freshets)}", {"redis": redis})
             done = freshet.run("check")
             return done.returncode, done.stdout + done.stderr
 
@@ -163,14 +163,14 @@ class TlsTest(EndToEnd):
         certificate, key = map(str, self.good)
         locked = pathlib.Path(self.folder) / "locked.key"
         self.ours.openssl("ec", "-in", key, "-aes128", "-passout", "pass:x", "-out", str(locked))
-        self.assertEqual(check(enabled=True, ca_file=str(self.ours.ca))[0], 0)
+        self.assertEqual(check(tls=True, tls_ca_file=str(self.ours.ca))[0], 0)
         for wrong, said in (
-            ({"enabled": True, "ca_file": nothing}, f"redis.tls.ca_file: {nothing}: .*No such file"),
-            ({"ca_file": certificate}, "redis.tls.ca_file: does nothing without"),
-            ({"enabled": True, "cert_file": certificate}, "cert_file: needs redis.tls.key_file"),
-            ({"enabled": True, "key_file": key}, "key_file: needs redis.tls.cert_file"),
-            ({"enabled": True, "cert_file": certificate, "key_file": str(locked)},
-             "redis.tls.key_file: .*without a password"),
+            ({"tls": True, "tls_ca_file": nothing}, f"redis.tls_ca_file: {nothing}: .*No such file"),
+            ({"tls_ca_file": certificate}, "redis.tls_ca_file: does nothing without"),
+            ({"tls": True, "tls_cert_file": certificate}, "cert_file: needs redis.tls_key_file"),
+            ({"tls": True, "tls_key_file": key}, "key_file: needs redis.tls_cert_file"),
+            ({"tls": True, "tls_cert_file": certificate, "tls_key_file": str(locked)},
+             "redis.tls_key_file: .*without a password"),
         ):
             status, text = check(**wrong)
             self.assertNotEqual(status, 0, wrong)

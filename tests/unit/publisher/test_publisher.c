@@ -20,7 +20,9 @@ struct client {
     struct meta_place place;      /* what `met` answered */
     int ups_at_loss;              /* how often `up` had come when `lost` last did */
     bool lied;                    /* publisher_is_up was wrong in a hook */
-    struct error why;
+    struct error why, what;       /* of `down`, of `refused` */
+    int refused;
+    int64_t mark_ms;
     char got[2048]; /* the last list got, "absent", or "error: ..." */
     struct slate slate;
     struct slate_list lists[LISTS_MAX];
@@ -73,8 +75,29 @@ static bool on_filled(void *arg)
     return !((struct client *)arg)->refills;
 }
 
+static void on_refused(const struct error *what, void *arg)
+{
+    struct client *client = arg;
+    client->refused++;
+    client->what = *what;
+}
+
+static void on_marked(int64_t mark_ms, void *arg)
+{
+    struct client *client = arg;
+    assert_true(mark_ms > client->mark_ms);
+    client->mark_ms = mark_ms;
+}
+
 static const struct publisher_hooks hooks = {
-    .met = on_met, .up = on_up, .down = on_down, .lost = on_lost, .filled = on_filled};
+    .met = on_met,
+    .up = on_up,
+    .down = on_down,
+    .lost = on_lost,
+    .filled = on_filled,
+    .refused = on_refused,
+    .marked = on_marked,
+};
 
 static void on_sent(struct slate *slate, void *arg)
 {

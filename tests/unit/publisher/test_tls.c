@@ -277,7 +277,7 @@ static void test_another_authority_is_refused_and_named(void **state)
     SSL_use_PrivateKey(pair->server, his.key);
     assert_int_equal(shake_hands(pair, &err), ERR_DOWN);
     assert_contains(&err, pair->ca_file);
-    assert_contains(&err, "redis.tls.ca_file");
+    assert_contains(&err, "redis.tls_ca_file");
     drop_identity(&stranger);
     drop_identity(&his);
     drop_pair(pair);
@@ -374,11 +374,11 @@ static void test_files_that_are_no_good_are_named(void **state)
     struct error err;
     struct tls_settings settings = {.enabled = true, .ca_file = "/nowhere/ca.pem"};
     assert_int_equal(tls_check(&settings, &err), ERR_SETTINGS);
-    assert_contains(&err, "redis.tls.ca_file: /nowhere/ca.pem: ");
+    assert_contains(&err, "redis.tls_ca_file: /nowhere/ca.pem: ");
     assert_contains(&err, "No such file");
     settings = (struct tls_settings){.enabled = true, .cert_file = __FILE__, .key_file = __FILE__};
     assert_int_equal(tls_check(&settings, &err), ERR_SETTINGS);
-    assert_contains(&err, "redis.tls.cert_file: ");
+    assert_contains(&err, "redis.tls_cert_file: ");
     settings.enabled = false;
     assert_int_equal(tls_check(&settings, &err), 0);
 }
