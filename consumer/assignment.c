@@ -63,14 +63,14 @@ static int check_start(const char *topic, int32_t partition, int64_t start, int6
                          "history: partition %d of %s: the log begins at offset %" PRId64
                          " now, the state goes on from %" PRId64
                          ": what lies between was deleted; put back a newer "
-                         "copy of the state or begin anew with an empty state.dir",
+                         "backup (`freshet restore`) or begin anew with `freshet reset`",
                          (int)partition, topic, low, start);
     if (start > high)
         return error_set(err, ERR_SETTINGS,
                          "history: partition %d of %s: the log ends at offset %" PRId64
                          ", the state goes on from %" PRId64
-                         ": the topic was cut or made anew; put back a copy "
-                         "of the state that fits or begin anew with an empty state.dir",
+                         ": the topic was cut or made anew; put back a backup "
+                         "that fits (`freshet restore`) or begin anew with `freshet reset`",
                          (int)partition, topic, high, start);
     return 0;
 }
@@ -119,7 +119,7 @@ static int check_partition_count(struct assigning *assigning, struct error *err)
     return error_set(err, ERR_SETTINGS,
                      "topic %s has %d partitions now, it had %d: users have moved between them; "
                      "put its records into a new topic by key (docs/OPERATING.md), and begin anew "
-                     "with that and an empty state.dir",
+                     "with that and `freshet reset`",
                      consumer->settings.topic, count, consumer->partition_count);
 }
 

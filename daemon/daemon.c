@@ -307,7 +307,7 @@ static void ask_to_end(uv_signal_t *signal, int number)
     daemon->draining = true;
     consumer_pause(daemon->consumer);
     line_stop_learning(daemon->line);
-    if (!publisher_is_up(daemon->publisher)) {
+    if (!line_publishes(daemon->line)) {
         leave(daemon);
         return;
     }
@@ -398,10 +398,8 @@ static void build_keepers(struct daemon *daemon)
     const struct settings *s = daemon->settings;
     struct renewal_settings owed = {(double)s->lists.pace, 0, s->lists.active_ms, 64};
     struct renewal_settings sweep = {0, s->lists.sweep_ms, s->lists.active_ms, 16};
-    daemon->renewal =
-        renewal_new(&daemon->loop, &owed, daemon->line, daemon->history, daemon->publisher);
-    daemon->sweep =
-        renewal_new(&daemon->loop, &sweep, daemon->line, daemon->history, daemon->publisher);
+    daemon->renewal = renewal_new(&daemon->loop, &owed, daemon->line, daemon->history);
+    daemon->sweep = renewal_new(&daemon->loop, &sweep, daemon->line, daemon->history);
     daemon->refill = (struct refill){
         .history = daemon->history, .line = daemon->line, .renewal = daemon->renewal};
     struct swapper_parts parts = {daemon->line,      daemon->history, daemon->scorers,

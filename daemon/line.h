@@ -65,6 +65,10 @@ void line_queue(struct line *line, struct user *user, enum slate_cause cause);
 size_t line_queued(const struct line *line);          /* users waiting or under way */
 size_t line_queued_renewals(const struct line *line); /* of those, not for an event */
 
+/* Whether there is somebody to publish to: Redis is up, and a state that took another's place has
+ * caught up with the log. Until then users become owed, and learning goes on. */
+bool line_publishes(const struct line *line);
+
 /* As waiting_when_sent. */
 void line_when_sent(struct line *line, waiting_sent_cb sent, void *arg);
 

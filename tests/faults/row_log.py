@@ -2,7 +2,6 @@
 is another cluster's. Freshet stops and says why; then the way out that it names is taken, to the
 letter, and must lead out."""
 
-import shutil
 
 import group
 import harness
@@ -52,8 +51,8 @@ def start_refused(freshet, *words):
 
 
 def begin_anew(freshet):
-    """The way out: an empty state.dir."""
-    shutil.rmtree(freshet.state_dir)
+    """The way out."""
+    freshet.ask("reset", "--yes", "--drop-generations")
     freshet.start()
 
 
@@ -128,7 +127,7 @@ def cut_while_away(world, seed):
     more(world, freshet, load)
     cut_below(freshet)
     more(world, freshet, load)
-    start_refused(freshet, "the log begins at offset", "begin anew with an empty state.dir")
+    start_refused(freshet, "the log begins at offset", "begin anew with `freshet reset`")
     begin_anew(freshet)
     check_what_is_left(world, freshet, load)
 
@@ -141,7 +140,7 @@ def cut_while_it_stands(world, seed):
     more(world, freshet, load)
     cut_below(freshet)
     freshet.process.send_signal(services.signal.SIGCONT)
-    refuses(freshet, "begin anew with an empty state.dir")
+    refuses(freshet, "begin anew with `freshet reset`")
     begin_anew(freshet)
     more(world, freshet, load)
     check_what_is_left(world, freshet, load)
@@ -168,7 +167,7 @@ def anew_while_away(world, seed):
     records = freshet.kafka.consume(freshet.topic)
     freshet.terminate()
     make_anew(freshet, records=records[::3])
-    start_refused(freshet, "the log ends at offset", "begin anew with an empty state.dir")
+    start_refused(freshet, "the log ends at offset", "begin anew with `freshet reset`")
     begin_anew(freshet)
     check_what_is_left(world, freshet, load)
 
@@ -177,7 +176,7 @@ def anew_while_it_runs(world, seed):
     freshet, load = begin(world, seed)
     records = freshet.kafka.consume(freshet.topic)
     make_anew(freshet, records=records[::3])
-    refuses(freshet, "begin anew with an empty state.dir")
+    refuses(freshet, "begin anew with `freshet reset`")
     begin_anew(freshet)
     check_what_is_left(world, freshet, load)
 
@@ -236,7 +235,7 @@ def other_cluster(world, seed):
     copy(other, freshet.items_topic, right.consume(freshet.items_topic))
     copy(other, freshet.topic, right.consume(freshet.topic)[::2])
     go_to(freshet, other)
-    start_refused(freshet, "belongs to Kafka cluster", "or begin anew with an empty state.dir")
+    start_refused(freshet, "belongs to Kafka cluster", "or begin anew with `freshet reset`")
     go_to(freshet, right)
     freshet.start()
     more(world, freshet, load)

@@ -11,7 +11,7 @@ import harness
 import services
 from campaign import Case
 
-RATE = 300
+RATE = 200
 BURST_S = 60
 CALM_S = 5
 
@@ -25,7 +25,7 @@ BOUNDED = {
     "train": {"first_events": 2000, "every": "10s", "min_events": 1000},
 }
 EVERY_MIB = 48  # code's data, stacks, two slates, a generation, figures, the allocator's waste
-USERS, ITEMS = 20_000, 300
+USERS, ITEMS = 3000, 300
 
 
 def anonymous_mib(pid):

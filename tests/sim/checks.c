@@ -255,10 +255,14 @@ static int read_dead(struct slice key, struct slice value, void *arg)
 {
     struct state_key parts;
     int64_t offset;
-    (void)value;
+    uint32_t key_length;
     (void)arg;
-    sim_check(state_key_parse(key, &parts) && state_key_offset_number(parts.rest, &offset),
+    sim_check(state_key_parse(key, &parts) && state_key_offset_number(parts.rest, &offset) &&
+                  value.length >= sizeof key_length,
               "durable: dead letters");
+    memcpy(&key_length, value.data, sizeof key_length);
+    if (value.length == sizeof key_length + key_length)
+        return 0; /* a forgotten user's tombstone */
     bool items = slice_equal(parts.topic, SLICE("items"));
     sim_check(stream_is_dead(items, parts.partition, offset) &&
                   offset < (items ? checks.items_durable : checks.durable[parts.partition]),
