@@ -133,7 +133,8 @@ static void test_fence_keeps_a_newer_epoch_of_any_partition(void **state)
 static void test_fence_tells_apart_offsets_that_a_double_cannot(void **state)
 {
     assert_fenced("00000002.0001.0020000000000001.00000000", "\"old\":1", FENCE_STORED);
-    assert_fenced("00000002.0001.0020000000000000.00000000", "\"new\":1", FENCE_OLDER " " OLD);
+    assert_fenced("00000002.0001.0020000000000000.00000000", "\"new\":1",
+                  FENCE_OLDER " 00000002.0001.0020000000000001.00000000");
 }
 
 static void test_fence_refuses_another_partition_of_the_epoch(void **state)
