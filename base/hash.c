@@ -1,6 +1,7 @@
 #include "base/hash.h"
 
 #include <pthread.h>
+#include <stdlib.h>
 #include <sys/random.h>
 #include <time.h>
 #include <unistd.h>
@@ -32,4 +33,26 @@ uint64_t hash_stable(const void *data, size_t bytes)
 uint64_t hash_stable_with(const void *data, size_t bytes, uint64_t seed)
 {
     return XXH3_64bits_withSeed(data, bytes, seed);
+}
+
+/* The library's state wants an alignment of its own, so the library makes it. */
+struct hash_stream *hash_stream_new(void)
+{
+    XXH3_state_t *state = XXH3_createState();
+    if (state == NULL)
+        abort(); /* as base/mem.h does: it is half a KiB */
+    XXH3_64bits_reset(state);
+    return (struct hash_stream *)state;
+}
+
+void hash_stream_add(struct hash_stream *stream, const void *data, size_t bytes)
+{
+    XXH3_64bits_update((XXH3_state_t *)stream, data, bytes);
+}
+
+uint64_t hash_stream_end(struct hash_stream *stream)
+{
+    uint64_t hash = XXH3_64bits_digest((XXH3_state_t *)stream);
+    XXH3_freeState((XXH3_state_t *)stream);
+    return hash;
 }

@@ -13,4 +13,10 @@ uint64_t hash_seeded(const void *data, size_t bytes);
 uint64_t hash_stable(const void *data, size_t bytes);
 uint64_t hash_stable_with(const void *data, size_t bytes, uint64_t seed);
 
+/* hash_stable of bytes that come piece by piece; _end gives it and frees. */
+struct hash_stream;
+struct hash_stream *hash_stream_new(void);
+void hash_stream_add(struct hash_stream *stream, const void *data, size_t bytes);
+uint64_t hash_stream_end(struct hash_stream *stream);
+
 #endif

@@ -13,6 +13,7 @@ struct assigning {
     struct consumer *consumer;
     rd_kafka_topic_partition_list_t *list;
     int64_t deadline_ns; /* for all checks together */
+    bool skipped;        /* one of them had no answer */
 };
 
 static int ms_left(const struct assigning *assigning)
@@ -50,6 +51,7 @@ void assignment_deinit(struct consumer *consumer)
  * of range are an error, not a reason to jump). */
 static void check_skipped(struct assigning *assigning, const struct error *err)
 {
+    assigning->skipped = true;
     notices_trouble(assigning->consumer, err);
 }
 
@@ -61,14 +63,14 @@ static int check_start(const char *topic, int32_t partition, int64_t start, int6
                          "history: partition %d of %s: the log begins at offset %" PRId64
                          " now, the state goes on from %" PRId64
                          ": what lies between was deleted; put back a newer "
-                         "copy of the state or begin anew with an empty state.dir",
+                         "backup (`freshet restore`) or begin anew with `freshet reset`",
                          (int)partition, topic, low, start);
     if (start > high)
         return error_set(err, ERR_SETTINGS,
                          "history: partition %d of %s: the log ends at offset %" PRId64
                          ", the state goes on from %" PRId64
-                         ": the topic was cut or made anew; put back a copy "
-                         "of the state that fits or begin anew with an empty state.dir",
+                         ": the topic was cut or made anew; put back a backup "
+                         "that fits (`freshet restore`) or begin anew with `freshet reset`",
                          (int)partition, topic, high, start);
     return 0;
 }
@@ -94,7 +96,7 @@ static int add_partition(struct assigning *assigning, bool items, int32_t partit
         if (failed)
             return failed;
     }
-    *position = (struct position){true, from_begin ? low : start, high};
+    *position = (struct position){true, from_begin ? low : start, high, from_begin ? -1 : start};
     rd_kafka_topic_partition_list_add(assigning->list, topic, partition)->offset =
         from_begin ? RD_KAFKA_OFFSET_BEGINNING : start;
     return 0;
@@ -116,7 +118,8 @@ static int check_partition_count(struct assigning *assigning, struct error *err)
         return 0;
     return error_set(err, ERR_SETTINGS,
                      "topic %s has %d partitions now, it had %d: users have moved between them; "
-                     "begin anew with an empty state.dir",
+                     "put its records into a new topic by key (docs/OPERATING.md), and begin anew "
+                     "with that and `freshet reset`",
                      consumer->settings.topic, count, consumer->partition_count);
 }
 
@@ -189,6 +192,8 @@ static void assign(struct consumer *consumer, const rd_kafka_topic_partition_lis
                                       clock_monotonic_ns() + CONSUMER_CHECK_MS * 1000000LL};
     if (add_events(&assigning, partitions, &err) == 0 && add_items(&assigning, &err) == 0) {
         FAILPOINT("assign.checked");
+        if (!assigning.skipped)
+            notices_recovered(consumer);
         begin_fetching(consumer, assigning.list);
         consumer->has_assignment = true;
         tell(consumer, partitions, consumer->hooks.assigned);
@@ -214,9 +219,10 @@ static void on_rebalance(rd_kafka_t *client, rd_kafka_resp_err_t what,
                          rd_kafka_topic_partition_list_t *partitions, void *opaque)
 {
     struct consumer *consumer = opaque;
-    if (consumer->closing.begun || consumer->notices.failed)
-        rd_kafka_assign(client, NULL);
-    else if (what == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS)
+    bool assigns = what == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
+    if (consumer->closing.begun || consumer->notices.failed || (assigns && consumer->paused))
+        rd_kafka_assign(client, NULL); /* who is leaving takes nothing over */
+    else if (assigns)
         assign(consumer, partitions);
     else
         unassign(consumer, partitions);

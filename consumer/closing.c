@@ -130,7 +130,6 @@ static void let_go(struct consumer *consumer)
     consumer->held = NULL;
     rd_kafka_queue_cb_event_enable(consumer->queue, NULL, NULL);
     rd_kafka_queue_destroy(consumer->queue);
-    rd_kafka_queue_destroy(consumer->notices.probe);
 }
 
 void consumer_close(struct consumer *consumer, int deadline_ms, void (*closed)(void *arg),

@@ -56,7 +56,7 @@ static void fail_out_of_range(struct consumer *consumer, const rd_kafka_message_
     struct error err;
     error_set(&err, ERR_SETTINGS,
               "history: partition %d of %s: %s: the state and the log do not fit; begin anew "
-              "with an empty state.dir",
+              "with `freshet reset`",
               (int)message->partition,
               message->rkt != NULL ? rd_kafka_topic_name(message->rkt) : consumer->settings.topic,
               rd_kafka_message_errstr(message));
@@ -239,10 +239,14 @@ void consumer_settle(struct consumer *consumer, const struct settled_offset *off
     if (consumer->closing.begun || rd_kafka_assignment_lost(consumer->client))
         return;
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)count);
-    for (size_t i = 0; i < count; i++)
-        if (assignment_position(consumer, false, offsets[i].partition) != NULL)
-            rd_kafka_topic_partition_list_add(list, consumer->settings.topic, offsets[i].partition)
-                ->offset = offsets[i].next_offset;
+    for (size_t i = 0; i < count; i++) {
+        struct position *position = assignment_position(consumer, false, offsets[i].partition);
+        if (position == NULL)
+            continue;
+        position->settled = offsets[i].next_offset;
+        rd_kafka_topic_partition_list_add(list, consumer->settings.topic, offsets[i].partition)
+            ->offset = offsets[i].next_offset;
+    }
     if (list->cnt > 0)
         rd_kafka_commit(consumer->client, list, 1);
     rd_kafka_topic_partition_list_destroy(list);
@@ -284,4 +288,35 @@ int64_t consumer_lag(const struct consumer *consumer)
         lag += end > position->next ? end - position->next : 0;
     }
     return lag;
+}
+
+/* When it was assigned; if nobody could say so then, what the fetches brought since. */
+static int64_t end_at_assignment(const struct consumer *consumer, const char *topic, int partition,
+                                 const struct position *position)
+{
+    int64_t low, high = -1;
+    if (position->end < 0)
+        rd_kafka_get_watermark_offsets(consumer->client, topic, partition, &low, &high);
+    return position->end < 0 ? high : position->end;
+}
+
+static bool has_caught_up(const struct consumer *consumer, const char *topic,
+                          const struct positions *positions)
+{
+    for (int i = 0; i < positions->count; i++) {
+        const struct position *position = &positions->of[i];
+        int64_t end =
+            position->assigned ? end_at_assignment(consumer, topic, i, position) : position->next;
+        if (end < 0 || position->next < end)
+            return false;
+    }
+    return true;
+}
+
+bool consumer_has_caught_up(const struct consumer *consumer)
+{
+    const struct consumer_settings *settings = &consumer->settings;
+    return consumer->has_assignment && !consumer->closing.begun &&
+           has_caught_up(consumer, settings->topic, &consumer->events) &&
+           has_caught_up(consumer, settings->items_topic, &consumer->items);
 }

@@ -103,6 +103,10 @@ int consumer_send_dead_letter(struct consumer *consumer, struct slice key, struc
  * from the brokers; -1 if unknown, as before the first assignment. */
 int64_t consumer_lag(const struct consumer *consumer);
 
+/* Whether all that both logs held when their partitions were assigned has been taken. False before
+ * the first assignment, and while an end is unknown. */
+bool consumer_has_caught_up(const struct consumer *consumer);
+
 /* Stops taking (SIGTERM): pauses fetching, still polls. */
 void consumer_pause(struct consumer *consumer);
 

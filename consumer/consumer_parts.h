@@ -17,8 +17,9 @@ struct dead_letters;
 /* How far a partition has been read. */
 struct position {
     bool assigned;
-    int64_t next; /* offset; what is below has been taken, or is dropped */
-    int64_t end;  /* of the log, when it was assigned; -1 unknown */
+    int64_t next;    /* offset; what is below has been taken, or is dropped */
+    int64_t end;     /* of the log, when it was assigned; -1 unknown */
+    int64_t settled; /* the state is durable below it; -1: not known yet */
 };
 
 struct positions {
@@ -32,8 +33,7 @@ struct notices {
     bool down, down_told; /* Kafka is away; and the hook knows */
     bool health_changed;
     struct error trouble;
-    struct rd_kafka_queue_s *probe; /* answers to "is anybody there?" */
-    bool probing;
+    bool probing; /* a commit asks whether anybody is there */
     int64_t probed_at_ns;
 };
 

@@ -4,7 +4,6 @@
 #include <librdkafka/rdkafka.h>
 
 #define PROBE_EVERY_MS 1000
-#define PROBE_TIMEOUT_MS 5000
 
 static void wake(struct consumer *consumer)
 {
@@ -120,17 +119,24 @@ static bool is_stale_commit(rd_kafka_resp_err_t what)
            what == RD_KAFKA_RESP_ERR__ASSIGNMENT_LOST;
 }
 
+/* Of a broker; librdkafka's own errors are below 0. */
+static bool is_answer(rd_kafka_resp_err_t what)
+{
+    return what > RD_KAFKA_RESP_ERR_NO_ERROR;
+}
+
 static void on_commit(rd_kafka_t *client, rd_kafka_resp_err_t what,
                       rd_kafka_topic_partition_list_t *offsets, void *opaque)
 {
     struct consumer *consumer = opaque;
     struct error err;
-    if (consumer->closing.begun || is_stale_commit(what))
+    consumer->notices.probing = false;
+    if (consumer->closing.begun)
         return;
-    if (what == RD_KAFKA_RESP_ERR_NO_ERROR) {
+    if (what == RD_KAFKA_RESP_ERR_NO_ERROR || (is_stale_commit(what) && is_answer(what)))
         notices_recovered(consumer);
+    if (what == RD_KAFKA_RESP_ERR_NO_ERROR || is_stale_commit(what))
         return;
-    }
     error_set(&err, ERR_DOWN, "kafka: committing offsets: %s", rd_kafka_err2str(what));
     notices_trouble(consumer, &err);
 }
@@ -143,44 +149,29 @@ void notices_configure(struct rd_kafka_conf_s *conf)
 
 /* ---- is anybody there? ---- */
 
-/* librdkafka says when all brokers are gone, but not when one is back. An idle topic would tell
- * nothing either, so we ask for the group's offsets, which needs no other right than we have. */
+/* librdkafka says when all brokers are gone, but not when one is back, and an idle topic would tell
+ * nothing either. So what is settled is committed once more: the answer is on_commit's to hear. (Of
+ * the requests that do not hold up the loop, those of the admin interface can end the process:
+ * librdkafka 2.0.2 counts its references wrongly when the coordinator goes while it is asked.) */
 static void ask(struct consumer *consumer)
 {
-    struct notices *notices = &consumer->notices;
-    char text[256];
-    rd_kafka_AdminOptions_t *options =
-        rd_kafka_AdminOptions_new(consumer->client, RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS);
-    rd_kafka_AdminOptions_set_request_timeout(options, PROBE_TIMEOUT_MS, text, sizeof text);
-    rd_kafka_ListConsumerGroupOffsets_t *question =
-        rd_kafka_ListConsumerGroupOffsets_new(consumer->settings.group, NULL);
-    rd_kafka_ListConsumerGroupOffsets(consumer->client, &question, 1, options, notices->probe);
-    rd_kafka_ListConsumerGroupOffsets_destroy(question);
-    rd_kafka_AdminOptions_destroy(options);
-    notices->probing = true;
-}
-
-/* An error from a broker is an answer, too; an error of librdkafka's own is none. */
-static void look_at(struct consumer *consumer, rd_kafka_event_t *answer)
-{
-    rd_kafka_resp_err_t what = rd_kafka_event_error(answer);
-    if (what >= RD_KAFKA_RESP_ERR_NO_ERROR)
-        notices_recovered(consumer);
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    for (int i = 0; i < consumer->events.count; i++)
+        if (consumer->events.of[i].assigned && consumer->events.of[i].settled >= 0)
+            rd_kafka_topic_partition_list_add(list, consumer->settings.topic, i)->offset =
+                consumer->events.of[i].settled;
+    consumer->notices.probing =
+        list->cnt > 0 && rd_kafka_commit(consumer->client, list, 1) == RD_KAFKA_RESP_ERR_NO_ERROR;
+    rd_kafka_topic_partition_list_destroy(list);
 }
 
 void notices_probe(struct consumer *consumer)
 {
     struct notices *notices = &consumer->notices;
     int64_t now_ns = clock_monotonic_ns();
-    if (notices->probing) {
-        rd_kafka_event_t *answer = rd_kafka_queue_poll(notices->probe, 0);
-        if (answer == NULL)
-            return;
-        notices->probing = false;
-        look_at(consumer, answer);
-        rd_kafka_event_destroy(answer);
-    } else if (notices->down && now_ns - notices->probed_at_ns > PROBE_EVERY_MS * 1000000LL) {
-        notices->probed_at_ns = now_ns;
-        ask(consumer);
-    }
+    if (!notices->down || notices->probing || !consumer->has_assignment ||
+        now_ns - notices->probed_at_ns <= PROBE_EVERY_MS * 1000000LL)
+        return;
+    notices->probed_at_ns = now_ns;
+    ask(consumer);
 }

@@ -107,7 +107,6 @@ static void join_loop(struct consumer *consumer, uv_loop_t *loop)
     consumer->wake.data = consumer->tick.data = consumer;
     pthread_mutex_init(&consumer->closing.mutex, NULL);
     consumer->queue = rd_kafka_queue_get_consumer(consumer->client);
-    consumer->notices.probe = rd_kafka_queue_new(consumer->client);
     rd_kafka_queue_cb_event_enable(consumer->queue, wake_for_queue, consumer);
     dead_letters_watch(consumer->letters, wake_for_letters, consumer);
 }

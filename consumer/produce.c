@@ -26,6 +26,8 @@ struct producer {
     rd_kafka_resp_err_t failure; /* of the first record that was not delivered */
     struct produced *produced;   /* [partitions] */
     int partitions;
+    int32_t last_partition; /* of the events topic: what was delivered last */
+    int64_t last_offset;    /* -1: nothing yet */
 };
 
 /* ---- reports ---- */
@@ -38,6 +40,8 @@ static void note_offset(struct producer *producer, int32_t partition, int64_t of
         memset(producer->produced + had, 0, (count - had) * sizeof *producer->produced);
         producer->partitions = (int)count;
     }
+    producer->last_partition = partition;
+    producer->last_offset = offset;
     struct produced *produced = &producer->produced[partition];
     if (produced->next == 0 || offset < produced->first)
         produced->first = offset;
@@ -104,6 +108,7 @@ int producer_open(struct producer **producer, const struct consumer_settings *se
     struct producer *opened = mem_zalloc(sizeof *opened);
     opened->topic = mem_strdup(settings->topic);
     opened->items_topic = mem_strdup(settings->items_topic);
+    opened->last_offset = -1;
     int failed = connect_clients(opened, settings, err);
     if (failed)
         producer_close(opened);
@@ -120,6 +125,13 @@ bool producer_broker_is_embedded(const struct producer *producer)
 uint64_t producer_delivered(const struct producer *producer)
 {
     return producer->delivered;
+}
+
+bool producer_last(const struct producer *producer, int32_t *partition, int64_t *offset)
+{
+    *partition = producer->last_partition;
+    *offset = producer->last_offset;
+    return producer->last_offset >= 0;
 }
 
 void producer_close(struct producer *producer)

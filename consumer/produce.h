@@ -30,6 +30,9 @@ int producer_wait_for_group(struct producer *producer, int64_t ahead_max, int ti
 /* Waits until all is delivered. */
 int producer_flush(struct producer *producer, int timeout_ms, struct error *err);
 uint64_t producer_delivered(const struct producer *producer);
+
+/* Where the last record delivered to the events topic stands; false if there is none. */
+bool producer_last(const struct producer *producer, int32_t *partition, int64_t *offset);
 void producer_close(struct producer *producer);
 
 #endif

@@ -166,6 +166,11 @@ int recording_open(struct recording **recording, const char *path, bool shuffle,
     return failed;
 }
 
+uint64_t recording_line(const struct recording *recording)
+{
+    return lines_number(recording->lines);
+}
+
 double recording_progress(const struct recording *recording)
 {
     return lines_progress(recording->lines);

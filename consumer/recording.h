@@ -29,6 +29,9 @@ int recording_open(struct recording **recording, const char *path, bool shuffle,
 /* 1: `event` is filled; 0: the end; negative: an error. */
 int recording_next(struct recording *recording, struct recorded_event *event, struct error *err);
 
+/* The line of the event last handed out, from 1; not with `shuffle`. */
+uint64_t recording_line(const struct recording *recording);
+
 /* How much of the file has been read, 0 to 1: for a progress bar. */
 double recording_progress(const struct recording *recording);
 void recording_close(struct recording *recording);

@@ -72,8 +72,8 @@ int recording_read_tsv(struct slice line, struct recorded_event *event, struct e
 {
     struct slice rest = line, ts, value, more;
     *event = (struct recorded_event){.json = {NULL, 0}};
-    if (!utf8_is_valid(line))
-        return error_set(err, ERR_DATA, "not UTF-8");
+    if (!utf8_is_valid(line) || memchr(line.data, '\0', line.length) != NULL)
+        return error_set(err, ERR_DATA, "not UTF-8 without U+0000");
     if (!next_column(&rest, &ts) || !next_column(&rest, &event->user) ||
         !next_column(&rest, &event->item) || !next_column(&rest, &event->type) ||
         !next_column(&rest, &value) || next_column(&rest, &more))

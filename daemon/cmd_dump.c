@@ -4,16 +4,7 @@
 
 #include <stdio.h>
 
-/* A running daemon writes what it has in memory first; without one the state is all there is. */
-static int make_durable(const struct settings *settings, struct error *err)
-{
-    struct json *answer;
-    int status =
-        control_ask(settings->state.dir, SLICE("{\"cmd\":\"commit\"}"), 60000, &answer, err);
-    if (status == 0)
-        json_free(answer);
-    return status == ERR_DOWN ? 0 : status;
-}
+#define COMMIT_MS 60000
 
 int cmd_dump(int argc, char **argv)
 {
@@ -46,7 +37,7 @@ int cmd_dump(int argc, char **argv)
     struct history_settings history;
     settings_history(settings, &history);
     struct slice only = user != NULL ? slice_of(user) : (struct slice){NULL, 0};
-    int status = make_durable(settings, &err);
+    int status = control_make_durable(settings->state.dir, COMMIT_MS, &err);
     if (status == 0)
         status = history_dump(&history.state, only, stdout, &err);
     if (status == 0 && fflush(stdout) != 0)

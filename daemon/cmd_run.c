@@ -2,6 +2,8 @@
 #include "daemon/command.h"
 #include "daemon/daemon.h"
 
+#include <sys/stat.h>
+
 int cmd_run(int argc, char **argv)
 {
     const char *config = NULL;
@@ -22,6 +24,7 @@ int cmd_run(int argc, char **argv)
     if (command_settings(config, &settings, &err) != 0)
         return command_fail(&err);
     log_set_level(settings->daemon.log_level);
+    umask(S_IRWXG | S_IRWXO); /* the state, its socket and the generations are ours alone */
     int status = daemon_run(settings, config, &err);
     settings_free(settings);
     return status == 0 ? 0 : command_fail(&err);

@@ -26,6 +26,12 @@ int cmd_arms(int argc, char **argv);
 int cmd_top(int argc, char **argv);
 int cmd_reload(int argc, char **argv);
 int cmd_dump(int argc, char **argv);
+int cmd_backup(int argc, char **argv);
+int cmd_restore(int argc, char **argv);
+int cmd_import(int argc, char **argv);
+int cmd_reset(int argc, char **argv);
+int cmd_forget(int argc, char **argv);
+int cmd_receipt(int argc, char **argv);
 int cmd_eval(int argc, char **argv);
 int cmd_tune(int argc, char **argv);
 

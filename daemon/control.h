@@ -33,4 +33,8 @@ void control_close(struct control *control, void (*closed)(void *arg), void *arg
 int control_ask(const char *state_dir, struct slice request, int timeout_ms, struct json **answer,
                 struct error *err);
 
+/* For those who read the state itself: a running daemon first writes what it has in memory. Without
+ * one the state is all there is. */
+int control_make_durable(const char *state_dir, int timeout_ms, struct error *err);
+
 #endif

@@ -87,3 +87,12 @@ int control_ask(const char *state_dir, struct slice request, int timeout_ms, str
     *answer = NULL;
     return err->code;
 }
+
+int control_make_durable(const char *state_dir, int timeout_ms, struct error *err)
+{
+    struct json *answer;
+    int status = control_ask(state_dir, SLICE("{\"cmd\":\"commit\"}"), timeout_ms, &answer, err);
+    if (status == 0)
+        json_free(answer);
+    return status == ERR_DOWN ? 0 : status;
+}

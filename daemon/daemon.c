@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "daemon/api.h"
+#include "daemon/service.h"
 #include "model/blas.h"
 
 #include <inttypes.h>
@@ -302,10 +303,11 @@ static void ask_to_end(uv_signal_t *signal, int number)
         return;
     }
     log_info("signal %d: draining", number);
+    service_tell("STOPPING=1");
     daemon->draining = true;
     consumer_pause(daemon->consumer);
     line_stop_learning(daemon->line);
-    if (!publisher_is_up(daemon->publisher)) {
+    if (!line_publishes(daemon->line)) {
         leave(daemon);
         return;
     }
@@ -396,10 +398,8 @@ static void build_keepers(struct daemon *daemon)
     const struct settings *s = daemon->settings;
     struct renewal_settings owed = {(double)s->lists.pace, 0, s->lists.active_ms, 64};
     struct renewal_settings sweep = {0, s->lists.sweep_ms, s->lists.active_ms, 16};
-    daemon->renewal =
-        renewal_new(&daemon->loop, &owed, daemon->line, daemon->history, daemon->publisher);
-    daemon->sweep =
-        renewal_new(&daemon->loop, &sweep, daemon->line, daemon->history, daemon->publisher);
+    daemon->renewal = renewal_new(&daemon->loop, &owed, daemon->line, daemon->history);
+    daemon->sweep = renewal_new(&daemon->loop, &sweep, daemon->line, daemon->history);
     daemon->refill = (struct refill){
         .history = daemon->history, .line = daemon->line, .renewal = daemon->renewal};
     struct swapper_parts parts = {daemon->line,      daemon->history, daemon->scorers,
@@ -488,6 +488,7 @@ int daemon_run(const struct settings *settings, const char *config, struct error
     init_handles(&daemon);
     if (open_all(&daemon, &daemon.failure) == 0) {
         log_info("running; topic %s, state %s", settings->consumer.topic, settings->state.dir);
+        service_tell("READY=1");
         swapper_look(daemon.swapper);
         experiment_begin(daemon.experiment);
     } else {

@@ -84,6 +84,7 @@ int daemon_reload(struct daemon *daemon, struct buffer *complaints, struct error
 #define DAEMON_QUESTIONS_MAX 16
 void daemon_explain(struct daemon *daemon, struct request *request, const struct json *body);
 void daemon_whatif(struct daemon *daemon, struct request *request, const struct json *body);
+void daemon_receipt(struct daemon *daemon, struct request *request, const struct json *body);
 void daemon_similar(struct daemon *daemon, struct request *request, const struct json *body);
 
 /* What the control socket and HTTP are asked (daemon/requests.c), and the members of the answers to

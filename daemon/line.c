@@ -107,7 +107,7 @@ static bool has_room(const struct line *line)
 static bool may_learn(const struct line *line)
 {
     bool score_station_busy = line->at_score != NULL && !line->scored;
-    bool users_wait = waiting_has_fresh(line->waiting) && publisher_is_up(line->publisher);
+    bool users_wait = waiting_has_fresh(line->waiting) && line_publishes(line);
     return !line->stop_learning && !line->still.wanted && has_room(line) && !score_station_busy &&
            !users_wait && !history_dead_full(line->history);
 }
@@ -132,12 +132,29 @@ static bool learn(struct line *line)
     for (size_t i = 0; i < learned.user_count; i++)
         line_queue(line, learned.users[i], CAUSE_EVENT);
     batch_clear(&line->batch);
+    line_look_at_replay(line);
     line->popular_stale |= learned.item_count > 0 || learned.items_described;
     line->figures.batches++;
     line->figures.events += taken;
     line->figures.learn_s += (double)(clock_monotonic_ns() - begin_ns) * 1e-9;
     send_dead_letters(line);
     return taken == line->settings.batch_events;
+}
+
+bool line_publishes(const struct line *line)
+{
+    return publisher_is_up(line->publisher) && !history_is_catching_up(line->history);
+}
+
+/* Everybody is owed a list now, and a scan finds them. */
+static void look_whether_caught_up(struct line *line)
+{
+    if (!consumer_has_caught_up(line->consumer))
+        return;
+    log_info("caught up with the log: lists are published from now on");
+    history_caught_up(line->history);
+    line->spill = true;
+    line_wake(line);
 }
 
 /* -- score ------------------------------------------------------------------------------------- */
@@ -222,7 +239,7 @@ static bool may_score(const struct line *line)
 {
     bool wanted = waiting_has_any(line->waiting) || popular_is_due(line);
     return wanted && line->at_score == NULL && !line->still.wanted && !line->stop &&
-           publisher_is_up(line->publisher);
+           line_publishes(line);
 }
 
 static void score(struct line *line)
@@ -328,6 +345,8 @@ static void turn(uv_idle_t *idle)
         line_send_slate(line);
     if (may_learn(line) && learn(line))
         line_wake(line);
+    if (history_is_catching_up(line->history))
+        look_whether_caught_up(line);
     if (may_score(line))
         score(line);
     if (standstill_end_turn(&line->still))

@@ -65,6 +65,10 @@ void line_queue(struct line *line, struct user *user, enum slate_cause cause);
 size_t line_queued(const struct line *line);          /* users waiting or under way */
 size_t line_queued_renewals(const struct line *line); /* of those, not for an event */
 
+/* Whether there is somebody to publish to: Redis is up, and a state that took another's place has
+ * caught up with the log. Until then users become owed, and learning goes on. */
+bool line_publishes(const struct line *line);
+
 /* As waiting_when_sent. */
 void line_when_sent(struct line *line, waiting_sent_cb sent, void *arg);
 
@@ -74,7 +78,8 @@ struct settling *line_settling(struct line *line);
 /* When nothing is being scored, and nothing will be until line_release: to change what scoring
  * reads, or to use the scorer. Who holds may do so over several turns of the loop (a worker);
  * others who want to hold wait in a queue, and between two of them the line gets its turn. Whoever
- * asked before line_stop is still told, and `stopped` waits for them; who asks after it never is. */
+ * asked before line_stop is still told, and `stopped` waits for them; who asks after it never is.
+ */
 void line_hold(struct line *line, void (*held)(void *arg), void *arg);
 void line_release(struct line *line);
 

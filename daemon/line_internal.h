@@ -32,7 +32,9 @@ struct line {
     void (*stopped)(void *arg);
     void *stopped_arg;
     bool spill;
-    int64_t popular_ms; /* when the popular list was last scored */
+    int64_t replay_to[PARTITIONS_MAX]; /* by partition: see line_send.c; 0: there is nothing */
+    bool replays;                      /* one of them is something */
+    int64_t popular_ms;                /* when the popular list was last scored */
     bool popular_stale, popular_ours;
     struct line_figures figures;
     int64_t dead_told_ms;
@@ -42,6 +44,10 @@ struct line {
 
 /* The slate that is scored goes on to the send station, which is empty. */
 void line_send_slate(struct line *line);
+
+/* Something was learned: whose lists were refused for a longer prefix, if it is as long now, are
+ * looked for when nobody waits. */
+void line_look_at_replay(struct line *line);
 
 /* Redis went away while that slate waited: its users are owed. */
 void line_give_up_slate(struct line *line);

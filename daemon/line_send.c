@@ -31,12 +31,39 @@ static void acknowledge(struct line *line, const struct slate_list *list, uint32
                             list->changed);
 }
 
+/* After a crash Redis may have a list of a longer prefix than the state, and a swap since makes
+ * ours the newer one for all that: what is there stays until the prefix is as long again, and must
+ * not stay longer. So the user remains owed, and is looked for then. */
+static bool must_replay_first(struct line *line, const struct slate_list *list)
+{
+    const struct version *ours = &list->version, *theirs = &list->newer;
+    if (list->outcome != SLATE_OLDER || list->user == NULL || theirs->epoch != ours->epoch ||
+        theirs->swap >= ours->swap)
+        return false;
+    if (theirs->next_offset > line->replay_to[ours->partition])
+        line->replay_to[ours->partition] = theirs->next_offset;
+    return line->replays = true;
+}
+
+void line_look_at_replay(struct line *line)
+{
+    bool replays = false;
+    for (int32_t p = 0; line->replays && p < PARTITIONS_MAX; p++) {
+        bool reached = line->replay_to[p] > 0 &&
+                       history_next_offset(line->history, false, p) >= line->replay_to[p];
+        line->spill |= reached;
+        line->replay_to[p] = reached ? 0 : line->replay_to[p];
+        replays |= line->replay_to[p] > 0;
+    }
+    line->replays = replays;
+}
+
 /* A published list's fate: Redis has it, it is held back, or its user waits again. */
 static void settle_list(struct line *line, const struct slate_list *list, enum hold hold,
                         uint32_t *items)
 {
     bool resolved = list->outcome != SLATE_UNSENT;
-    if (resolved)
+    if (resolved && !must_replay_first(line, list))
         acknowledge(line, list, items);
     if (list->user == NULL) {
         line->popular_stale |= !resolved;
@@ -62,12 +89,13 @@ static void sent(struct slate *slate, void *arg)
 {
     struct line *line = arg;
     uint32_t *items = mem_array(NULL, longest_list(slate), sizeof *items);
-    bool all = true;
+    bool all = true, was_sent = line->at_send == slate;
     FAILPOINT("publish.sent");
     for (size_t i = 0; i < slate->count; i++) {
-        const struct slate_list *list = &slate->lists[i];
+        struct slate_list *list = &slate->lists[i];
         if (list->outcome != SLATE_UNSENT)
             watch_list(line->watch, list);
+        list->insist |= was_sent; /* who knows what Redis has now */
         if (!list->shadow)
             settle_list(line, list, (enum hold)list->hold, items);
         if (list->user != NULL)

@@ -26,6 +26,12 @@ static const struct {
     {"reload", cmd_reload, "have the daemon read its settings again"},
     {"status", cmd_status, "how the running daemon is"},
     {"dump", cmd_dump, "print the state as JSON lines"},
+    {"backup", cmd_backup, "copy the state, while the daemon runs"},
+    {"restore", cmd_restore, "put a backup in the place of the state"},
+    {"import", cmd_import, "learn history from before Kafka"},
+    {"reset", cmd_reset, "begin anew with an empty state"},
+    {"forget", cmd_forget, "forget a user, and say what remains where"},
+    {"receipt", cmd_receipt, "what there is of a user, and where"},
     {"eval", cmd_eval, "judge the lists on a recorded stream"},
     {"tune", cmd_tune, "search for better settings on a recorded stream"},
 };

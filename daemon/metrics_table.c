@@ -11,7 +11,8 @@ const struct metric_row metrics_rows[] = {
     {GAUGE("draining"), .help = "1 while the daemon is ending."},
     {GAUGE("kafka_up"), .help = "1 if Kafka answers."},
     {GAUGE("redis_up"), .help = "1 if Redis takes writes."},
-    {GAUGE("state_up"), .help = "1 if the last commit of the state worked."},
+    {GAUGE("state_up"),
+     .help = "1 if the last commit of the state worked and none takes longer than 10 s."},
 
     /* records */
     {COUNTER("records"), .labels = {"kind"},

@@ -1,10 +1,16 @@
 #include "daemon/pulse.h"
 #include "base/clock.h"
+#include "daemon/service.h"
 
 static void beat(uv_timer_t *timer)
 {
     struct pulse *pulse = timer->data;
-    histogram_add(&pulse->lateness, (double)(clock_monotonic_ns() - pulse->due_ns) * 1e-6);
+    int64_t now_ns = clock_monotonic_ns();
+    histogram_add(&pulse->lateness, (double)(now_ns - pulse->due_ns) * 1e-6);
+    if (now_ns - pulse->told_ns >= SERVICE_ALIVE_MS * (int64_t)1000000) {
+        service_tell("WATCHDOG=1");
+        pulse->told_ns = now_ns;
+    }
     pulse_start(pulse);
 }
 

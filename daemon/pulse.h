@@ -1,4 +1,5 @@
-/* The loop's pulse: a timer that measures how late the loop is.
+/* The loop's pulse: a timer that measures how late the loop is, and tells the service manager that
+ * it turns.
  *
  * Every PULSE_MS it is due, and what it is late by is how long something else held the loop. Exact
  * to about a millisecond, the loop's own. Loop thread. */
@@ -14,6 +15,7 @@
 struct pulse {
     uv_timer_t timer;
     int64_t due_ns;
+    int64_t told_ns; /* the service manager, last */
     struct histogram lateness;
 };
 

@@ -21,7 +21,6 @@ struct renewal {
     struct renewal_settings settings;
     struct line *line;
     struct history *history;
-    struct publisher *publisher;
     enum stage stage;
     enum slate_cause cause;
     bool all;
@@ -114,7 +113,7 @@ static void feed(uv_timer_t *timer)
     renewal->fed_ns = now_ns;
     if (renewal->tokens > 4 * burst)
         renewal->tokens = 4 * burst;
-    if (!publisher_is_up(renewal->publisher))
+    if (!line_publishes(renewal->line))
         return;
     while (renewal->next < renewal->owed.count && renewal->tokens >= 1.0 &&
            line_queued_renewals(renewal->line) < renewal->settings.backlog) {
@@ -229,14 +228,11 @@ void renewal_when_queued(struct renewal *renewal, void (*queued)(void *arg), voi
 }
 
 struct renewal *renewal_new(uv_loop_t *loop, const struct renewal_settings *settings,
-                            struct line *line, struct history *history, struct publisher *publisher)
+                            struct line *line, struct history *history)
 {
     struct renewal *renewal = mem_zalloc(sizeof *renewal);
-    *renewal = (struct renewal){.loop = loop,
-                                .settings = *settings,
-                                .line = line,
-                                .history = history,
-                                .publisher = publisher};
+    *renewal =
+        (struct renewal){.loop = loop, .settings = *settings, .line = line, .history = history};
     uv_timer_init(loop, &renewal->timer);
     renewal->timer.data = renewal;
     return renewal;

@@ -19,8 +19,7 @@ struct renewal_settings {
 
 struct renewal;
 struct renewal *renewal_new(uv_loop_t *loop, const struct renewal_settings *settings,
-                            struct line *line, struct history *history,
-                            struct publisher *publisher);
+                            struct line *line, struct history *history);
 void renewal_free(struct renewal *renewal, void (*freed)(void *arg), void *arg);
 
 /* `all`: everybody kept, not only active users that are owed a list. */

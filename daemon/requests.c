@@ -282,7 +282,7 @@ static const struct command {
     {"similar", daemon_similar, false},        {"stop_arm", request_stop_arm, false},
     {"resume_arm", request_resume_arm, false}, {"reload", request_reload, false},
     {"rollback", request_rollback, false},     {"trained", request_trained, false},
-    {"commit", request_commit, false},
+    {"commit", request_commit, false},         {"receipt", daemon_receipt, false},
 };
 
 static const struct command *find_command(struct slice name)

@@ -198,5 +198,6 @@ void daemon_status(struct daemon *daemon, struct json_writer *w)
     daemon_status_figures(daemon, w);
     write_line(daemon, w);
     json_int(w, "items", items_count(history_items(daemon->history)));
+    json_bool(w, "catching_up", history_is_catching_up(daemon->history));
     json_bool(w, "dead_letters_full", history_dead_full(daemon->history));
 }

@@ -169,7 +169,7 @@ static int write_file(const char *path, const char *bytes, size_t count, struct 
     snprintf(aside, sizeof aside, "%s.tmp", path);
     int fd = FAILPOINT_FAILS("train.open")
                  ? no_space()
-                 : open(aside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+                 : open(aside, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd < 0)
         return error_set(err, ERR_IO, "%s: %s", aside, strerror(errno));
     int failed = write_and_sync(fd, bytes, count);

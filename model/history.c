@@ -2,9 +2,7 @@
 #include "model/history_internal.h"
 
 #include <endian.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <sys/random.h>
 
 const char *const counter_names[COUNTER_COUNT] = {"applied",      "duplicate",    "late",
                                                   "retracted",    "retract_miss", "forgotten",
@@ -48,16 +46,6 @@ static int load(struct history *history, struct error *err)
     return status;
 }
 
-static int draw_meta(struct state_meta *meta, struct error *err)
-{
-    unsigned char bytes[(sizeof meta->nonce - 1) / 2];
-    if (getrandom(bytes, sizeof bytes, 0) != (ssize_t)sizeof bytes)
-        return error_set(err, ERR_DOWN, "the system gives no random bytes");
-    for (size_t i = 0; i < sizeof bytes; i++)
-        snprintf(meta->nonce + 2 * i, 3, "%02x", bytes[i]);
-    return 0;
-}
-
 /* Gives the settings' types their numbers; new ones go to the state. */
 static int number_types(struct history *history, const struct history_settings *settings,
                         struct state_commit *commit, struct error *err)
@@ -69,7 +57,7 @@ static int number_types(struct history *history, const struct history_settings *
         if (number >= EVENT_TYPES_MAX)
             return error_set(err, ERR_SETTINGS,
                              "events: %s is one type too many: the state in %s has met %d types, "
-                             "which is the most; begin anew with an empty state.dir",
+                             "which is the most; begin anew with `freshet reset`",
                              settings->types[i], settings->state.dir, EVENT_TYPES_MAX);
         types->number_of[i] = (uint16_t)number;
         if (history->type_counts[i])
@@ -91,7 +79,7 @@ static int found_state(struct history *history, const struct history_settings *s
     struct state_commit *commit = state_commit_new(history->state);
     int status = 0;
     if (history->meta.nonce[0] == '\0') {
-        status = draw_meta(&history->meta, err);
+        status = meta_draw(&history->meta, err);
         save_meta(history, commit);
     }
     for (int number = 0; number < EVENT_TYPES_MAX; number++)

@@ -174,15 +174,21 @@ typedef void (*history_commit_cb)(const struct error *err, const int32_t *partit
                                   const int64_t *next_offsets, size_t count, void *arg);
 bool history_commit(struct history *history, history_commit_cb done, void *arg);
 
+/* The next commit writes every table of co-occurrence and no journal: the journal is ordered by
+ * offset, and can not hold offsets below 0 (freshet import). */
+void history_write_pairs(struct history *history);
+
 /* Whether there is anything for the next commit to write. */
 bool history_is_dirty(const struct history *history);
 
 /* Dead letters not yet delivered: in the state until history_dead_delivered. Slices live until
- * then. One whose delivery failed comes again, after the others. */
+ * then. One whose delivery failed comes again, after the others. After a forgotten user's
+ * letters comes a tombstone (json.data NULL), which erases them from a compacted topic. */
 struct dead_letter {
     uint64_t token;
     struct slice key, json;
 };
+uint32_t history_dead_of(const struct history *history, struct slice key); /* tombstones, too */
 
 /* The next one that is not in flight; from then on it is. */
 bool history_dead_next(struct history *history, struct dead_letter *letter);
@@ -318,6 +324,11 @@ bool history_swap_is_announced(const struct history *history); /* one at a time 
 #define NOTE_BYTES_MAX (64 << 10)
 bool history_set_note(struct history *history, const char *name, struct slice text);
 struct slice history_note(const struct history *history, const char *name);
+
+/* Whether the state took another's place (model/anew.h) and has not read the log to its end since.
+ * _caught_up: it has; durable with the next commit. */
+bool history_is_catching_up(const struct history *history);
+void history_caught_up(struct history *history);
 
 /* `freshet dump`: reads the state and writes JSON lines (docs/ARCHITECTURE.md has their shape):
  * users, item sums, co-occurrence, trials, items, partitions, meta. From any process but the one

@@ -137,7 +137,8 @@ static void take_partitions(struct history *history, struct state_commit *commit
                             struct commit_job *job)
 {
     const struct partition_set *set = &history->partitions;
-    size_t pairs_bytes = PAIRS_COMMIT_BYTES / (count_dirty(set) + 1);
+    size_t pairs_bytes =
+        history->pairs_whole ? PAIRS_ALL : PAIRS_COMMIT_BYTES / (count_dirty(set) + 1);
     job->partitions = mem_array(NULL, set->count, sizeof *job->partitions);
     job->next_offsets = mem_array(NULL, set->count, sizeof *job->next_offsets);
     for (size_t i = 0; i < set->count; i++) {
@@ -242,10 +243,18 @@ bool history_commit(struct history *history, history_commit_cb done, void *arg)
     take_users(history, commit, job);
     take_partitions(history, commit, job);
     dead_commit(history, commit);
+    history->pairs_whole = false;
     history->job = job;
     FAILPOINT("commit.gathered");
     state_commit_start(commit, committed, job);
     return true;
+}
+
+void history_write_pairs(struct history *history)
+{
+    history->pairs_whole = true;
+    for (size_t i = 0; i < history->partitions.count; i++)
+        history->partitions.at[i]->dirty |= history->partitions.at[i]->loaded;
 }
 
 bool history_is_dirty(const struct history *history)

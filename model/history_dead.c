@@ -25,10 +25,10 @@ static struct dead_entry *add(struct dead_letters *dead, struct slice key, struc
     if (json.length > 0)
         memcpy(entry->bytes + key.length, json.data, json.length);
     entry->key = (struct slice){key.data != NULL ? entry->bytes : NULL, key.length};
-    entry->json = (struct slice){entry->bytes + key.length, json.length};
+    if (json.length > 0)
+        entry->json = (struct slice){entry->bytes + key.length, json.length};
     entry->next = dead->all;
     dead->all = entry;
-    make_ready(dead, entry);
     dead->undelivered++;
     return entry;
 }
@@ -56,9 +56,50 @@ void dead_add(struct history *history, const struct event *event, enum dead_reas
     entry->items = event->from_items;
     entry->partition = event->partition;
     entry->offset = event->offset;
+    make_ready(dead, entry);
     dead->dirty = true;
     dead->counts[reason]++;
     FAILPOINT("dead.added");
+}
+
+/* -- a forgotten user -------------------------------------------------------------------------- */
+
+static bool is_of_key(const struct dead_entry *entry, struct slice key)
+{
+    return !entry->items && !entry->delivered && entry->key.data != NULL &&
+           slice_equal(entry->key, key);
+}
+
+/* A letter that fails is sent again, after others: so the tombstone waits until none of its key is
+ * left, the tombstone before it included. */
+static void queue_tombstone(struct dead_letters *dead, struct dead_entry *tombstone)
+{
+    for (struct dead_entry *entry = dead->all; entry != NULL; entry = entry->next) {
+        if (entry == tombstone || entry->follower != NULL || !is_of_key(entry, tombstone->key))
+            continue;
+        entry->follower = tombstone;
+        tombstone->leaders++;
+    }
+    if (tombstone->leaders == 0)
+        make_ready(dead, tombstone);
+}
+
+void dead_forget(struct history *history, const struct event *event)
+{
+    struct dead_letters *dead = &history->dead;
+    struct dead_entry *tombstone = add(dead, event->user, (struct slice){NULL, 0});
+    tombstone->partition = event->partition;
+    tombstone->offset = event->offset;
+    queue_tombstone(dead, tombstone);
+    dead->dirty = true;
+}
+
+uint32_t history_dead_of(const struct history *history, struct slice key)
+{
+    uint32_t count = 0;
+    for (const struct dead_entry *entry = history->dead.all; entry != NULL; entry = entry->next)
+        count += is_of_key(entry, key);
+    return count;
 }
 
 /* -- delivery ---------------------------------------------------------------------------------- */
@@ -89,8 +130,11 @@ void history_dead_delivered(struct history *history, uint64_t token, bool ok)
     entry->delivered = true; /* what remains of it waits for the state to forget it, too */
     free(entry->bytes);
     entry->bytes = NULL;
+    entry->key = entry->json = (struct slice){NULL, 0};
     dead->undelivered--;
     dead->dirty = true;
+    if (entry->follower != NULL && --entry->follower->leaders == 0)
+        make_ready(dead, entry->follower);
 }
 
 bool history_dead_full(const struct history *history)
@@ -195,6 +239,10 @@ static int visit_dead(struct slice key, struct slice value, void *arg)
     entry->partition = parts.partition;
     entry->offset = offset;
     entry->stage = DEAD_STORED;
+    if (entry->json.data != NULL)
+        make_ready(&loading->history->dead, entry);
+    else
+        queue_tombstone(&loading->history->dead, entry); /* keys come in offset order */
     return 0;
 }
 

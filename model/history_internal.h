@@ -2,6 +2,7 @@
  *
  *   history.c             opening and closing
  *   history_meta.c        what there is one of: cluster, series of generations, swaps, notes
+ *   history_anew.c        what a new state begins with, and whether it has caught up (anew.c)
  *   history_partitions.c  partitions, their item sums, which are assigned
  *   history_load.c        state -> memory: items, types, meta, partitions, sums
  *   history_pairs.c       co-occurrence: its tables and their journal, both ways
@@ -37,7 +38,8 @@ struct user_set { /* the same of users, borrowed */
 void user_set_add(struct user_set *set, struct user *user);
 
 #define PAIRS_COMMIT_BYTES (16 << 20) /* of tables in a commit at most, over all partitions, */
-#define PAIRS_JOURNAL_SHARE 4         /* and a fourth of the journal's */
+#define PAIRS_ALL SIZE_MAX
+#define PAIRS_JOURNAL_SHARE 4 /* and a fourth of the journal's */
 
 struct unsaved_table {
     int64_t since; /* first event that the state's table lacks */
@@ -113,7 +115,9 @@ struct dead_entry {
     int64_t offset;
     enum dead_stage stage;
     bool delivered;
-    struct slice key, json; /* owned: one piece of memory, at `bytes` */
+    struct dead_entry *follower; /* the tombstone that waits for this one, of the same key */
+    uint32_t leaders;            /* and of how many it waits */
+    struct slice key, json;      /* owned, at `bytes`; json.data NULL: a tombstone */
     char *bytes;
     struct dead_entry *next;       /* of all */
     struct dead_entry *next_ready; /* of those not in flight */
@@ -171,6 +175,7 @@ struct history {
     struct note notes[NOTES_MAX]; /* [note_count] */
     size_t note_count;
     bool meta_dirty, meta_committing;
+    bool pairs_whole; /* the next commit writes all tables, and no journal */
 
     struct partition_set partitions, items_partitions;
     struct partition **assigned; /* [assigned_count] ascending; written under the mutex */
@@ -209,11 +214,19 @@ int load_sums(struct state_view *view, struct slice topic, struct partition *par
               uint32_t items, struct error *err);
 bool partition_record_parse(struct partition_record *record, struct slice value);
 
+/* -- history_anew.c */
+/* A new state's nonce. */
+int meta_draw(struct state_meta *meta, struct error *err);
+/* It has to catch up with the log first. */
+void catching_up_save(struct state_commit *commit);
+
 /* -- history_meta.c */
+#define NOTE_PREFIX "note:" /* of a note's key */
 /* Of a state of format 2, too: what was its only series is the base's. */
 int load_meta(struct state_view *view, struct state_meta *meta, struct error *err);
 int load_notes(struct history *history, struct error *err);
-void save_meta(const struct history *history, struct state_commit *commit);
+void meta_save(const struct state_meta *meta, struct state_commit *commit);
+void save_meta(const struct history *history, struct state_commit *commit); /* and notes */
 void notes_deinit(struct history *history);
 const struct state_series *series_find(const struct state_meta *meta, uint64_t key);
 
@@ -222,7 +235,8 @@ void partition_count_pairs(struct partition *partition, const struct pairs_event
 /* Tables and journal, with partition->record as it is in the view. After an error: unload. */
 int load_pairs(struct state_view *view, struct slice topic, struct partition *partition,
                uint32_t items, struct error *err);
-/* bytes_max: of tables, about. What is put stays lent until _committed. */
+/* bytes_max: of tables, about; PAIRS_ALL: every one, and no journal. What is put stays lent until
+ * _committed. */
 void take_pairs(struct partition *partition, struct slice topic, struct state_commit *commit,
                 size_t bytes_max, struct buffer *scratch);
 void pairs_committed(struct partition *partition, bool ok);
@@ -268,6 +282,9 @@ void history_job_detach(struct history *history);
 int dead_load(struct history *history, bool items, struct state_view *view, struct error *err);
 void dead_deinit(struct history *history);
 void dead_add(struct history *history, const struct event *event, enum dead_reason reason);
+/* A user is forgotten by the event: a tombstone goes out when no earlier letter of that key is
+ * left, so that it comes after all of them. */
+void dead_forget(struct history *history, const struct event *event);
 void dead_commit(struct history *history, struct state_commit *commit);
 void dead_committed(struct history *history, bool ok);
 

@@ -173,6 +173,7 @@ static int learn_forget(struct learning *learning, struct partition *partition,
     if (user->cache != NULL)
         history->release_cache(user->cache);
     user->cache = NULL;
+    dead_forget(history, event);
     touch(history, user, event);
     return COUNTER_FORGOTTEN;
 }

@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define NOTE_PREFIX "note:"
 #define NOTE_NAME_MAX 64 /* bytes */
 
 /* -- in the state ------------------------------------------------------------------------------ */
@@ -101,9 +100,8 @@ static void save_notes(const struct history *history, struct state_commit *commi
     }
 }
 
-void save_meta(const struct history *history, struct state_commit *commit)
+void meta_save(const struct state_meta *meta, struct state_commit *commit)
 {
-    const struct state_meta *meta = history->swap_announced ? &history->announced : &history->meta;
     for (size_t i = 0; i < META_FIELDS; i++) {
         const struct meta_field *field = &meta_fields[i];
         struct slice value = {(const char *)meta + field->at, field->bytes};
@@ -114,6 +112,11 @@ void save_meta(const struct history *history, struct state_commit *commit)
     state_commit_put(commit, STATE_META, SLICE("series"), series);
     for (size_t i = 0; i < OLD_FIELDS; i++)
         state_commit_delete(commit, STATE_META, slice_of(old_fields[i].name));
+}
+
+void save_meta(const struct history *history, struct state_commit *commit)
+{
+    meta_save(history->swap_announced ? &history->announced : &history->meta, commit);
     save_notes(history, commit);
 }
 
@@ -137,13 +140,14 @@ int history_bind(struct history *history, const char *cluster_id, int partition_
     }
     if (strcmp(meta->cluster_id, cluster_id) != 0)
         return error_set(err, ERR_SETTINGS,
-                         "the state in %s belongs to Kafka cluster %s, this one is %s: use another "
-                         "state.dir, or begin anew with an empty state.dir",
+                         "the state in %s belongs to Kafka cluster %s, this one is %s: use "
+                         "another state.dir, or begin anew with `freshet reset`",
                          dir, meta->cluster_id, cluster_id);
     if (meta->partition_count != partition_count)
         return error_set(err, ERR_SETTINGS,
                          "the state in %s was made with %d partitions of %s, now there are %d, and "
-                         "users are on others than before: begin anew with an empty state.dir",
+                         "users are on others than before: put the records into a new topic by key "
+                         "(docs/OPERATING.md), and begin anew with that and `freshet reset`",
                          dir, meta->partition_count, history->topic, partition_count);
     return 0;
 }

@@ -176,7 +176,7 @@ static void take_gathered(struct partition *partition, struct slice topic,
 void take_pairs(struct partition *partition, struct slice topic, struct state_commit *commit,
                 size_t bytes_max, struct buffer *scratch)
 {
-    size_t bytes = allowance(&partition->journal, bytes_max);
+    size_t bytes = bytes_max == PAIRS_ALL ? PAIRS_ALL : allowance(&partition->journal, bytes_max);
     take_tables(partition, topic, commit, bytes, scratch);
     leave_records(partition, topic, commit);
     take_gathered(partition, topic, commit);

@@ -111,6 +111,7 @@ struct slate_list {
     struct slate_probe probe;
     int hold;                   /* why it is SLATE_HELD: enum hold of publisher/budget.h */
     enum slate_outcome outcome; /* set by the publisher, but for SLATE_HELD */
+    struct version newer;       /* SLATE_OLDER: what Redis has; zeros if it did not say */
     /* the rest is the scorer's */
     const struct user_record *record; /* what is scored: one reference; NULL for the popular list */
 };

@@ -1,5 +1,7 @@
 #include "base/failpoint.h"
+#include "base/file.h"
 #include "base/mem.h"
+#include "model/place.h"
 #include "model/state_internal.h"
 
 #include <errno.h>
@@ -52,8 +54,8 @@ static int refuse(const struct state *state, int status, const char *what, struc
                          state->dir, (long long)state->map_bytes);
     if (status == MDB_INVALID || status == MDB_CORRUPTED)
         return error_set(err, ERR_IO,
-                         "the state in %s is damaged (%s): restore a backup, or begin anew with an "
-                         "empty state.dir",
+                         "the state in %s is damaged (%s): restore a backup (`freshet restore`), "
+                         "or begin anew with `freshet reset`",
                          state->dir, mdb_strerror(status));
     return error_set(err, ERR_IO, "the state in %s: %s: %s", state->dir, what,
                      mdb_strerror(status));
@@ -124,7 +126,7 @@ static int upgrade(struct state *state, MDB_txn *txn, uint32_t format, struct er
         if (upgrades[from] == NULL)
             return error_set(err, ERR_SETTINGS,
                              "the state in %s has format %u, too old to be upgraded to %u: begin "
-                             "anew with an empty state.dir",
+                             "anew with `freshet reset`",
                              state->dir, format, STATE_FORMAT);
         int status = upgrades[from](state, txn, err);
         if (status != 0)
@@ -141,13 +143,15 @@ static int check_format(struct state *state, MDB_txn *txn, uint32_t format, stru
     if (order != BYTE_ORDER_MARK)
         return error_set(err, ERR_SETTINGS,
                          "the state in %s was written by a machine of another byte order, or is no "
-                         "state: begin anew with an empty state.dir",
+                         "state: begin anew with `freshet reset`",
                          state->dir);
     if (format > STATE_FORMAT)
-        return error_set(err, ERR_SETTINGS,
-                         "the state in %s has format %u and this freshet knows %u: run the newer "
-                         "freshet that wrote it, or begin anew with an empty state.dir",
-                         state->dir, format, STATE_FORMAT);
+        return error_set(
+            err, ERR_SETTINGS,
+            "the state in %s has format %u and this freshet knows %u: run the newer "
+            "freshet that wrote it, restore a backup of this one's (`freshet restore`), "
+            "or begin anew with `freshet reset`",
+            state->dir, format, STATE_FORMAT);
     if (format < STATE_FORMAT && state->lock_fd < 0)
         return error_set(err, ERR_SETTINGS,
                          "the state in %s has format %u and this freshet knows %u: start the "
@@ -340,18 +344,6 @@ static struct state *state_new(const struct state_settings *settings, int lock_f
     return state;
 }
 
-/* LMDB syncs the file's bytes, not the directory's entry for it. */
-static int sync_directory(struct state *state, struct error *err)
-{
-    int fd = open(state->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int status = fd >= 0 ? fsync(fd) : -1;
-    if (status != 0)
-        status = error_set(err, ERR_IO, "%s cannot be synced: %s", state->dir, strerror(errno));
-    if (fd >= 0)
-        close(fd);
-    return status;
-}
-
 int state_open_writer(struct state **opened, uv_loop_t *loop, const struct state_settings *settings,
                       struct error *err)
 {
@@ -359,11 +351,13 @@ int state_open_writer(struct state **opened, uv_loop_t *loop, const struct state
     if (lock_fd < 0)
         return lock_fd;
     struct state *state = state_new(settings, lock_fd);
-    int status = found(state, err);
+    int status = place_complete(settings->dir, err);
+    if (status == 0)
+        status = found(state, err);
     if (status == 0)
         status = open_to_write(state, err);
     if (status == 0)
-        status = sync_directory(state, err);
+        status = file_sync_dir(state->dir, err); /* LMDB syncs the file's bytes, not its entry */
     if (status == 0 && loop != NULL)
         status = state_writer_start(&state->writer, loop, err);
     if (status != 0) {
@@ -474,6 +468,21 @@ int state_view_renew(struct state_view *view, struct error *err)
     return take_snapshot(view, err);
 }
 
+int state_copy(struct state *state, int fd, struct error *err)
+{
+    int status = mdb_env_copyfd2(state->env, fd, MDB_CP_COMPACT);
+    return status == 0 ? 0 : refuse(state, status, "copying", err);
+}
+
+uint64_t state_bytes(const struct state *state)
+{
+    MDB_envinfo info;
+    MDB_stat stat;
+    if (mdb_env_info(state->env, &info) != 0 || mdb_env_stat(state->env, &stat) != 0)
+        return 0;
+    return (uint64_t)(info.me_last_pgno + 1) * stat.ms_psize;
+}
+
 static struct slice slice_from(const MDB_val *val)
 {
     return (struct slice){val->mv_data, (uint32_t)val->mv_size};
@@ -568,8 +577,6 @@ static int begin_writing(struct state *state, MDB_txn **txn, struct error *err)
 int state_apply(struct state *state, const struct state_commit *commit, struct error *err)
 {
     MDB_txn *txn;
-    if (FAILPOINT_FAILS("commit.begin"))
-        return refuse_write(state, EIO, err);
     uv_mutex_lock(&state->writing);
     int failed = begin_writing(state, &txn, err);
     if (!failed) {

@@ -26,7 +26,12 @@
  * transaction; a newer one is refused with the name of the way out. Format 2 has co-occurrence,
  * which begins empty in a state of format 1. Format 3 has trials, which begin empty, and longer
  * records of users and partitions, which are converted as they are read. A full map is ERR_IO and
- * names state.map_bytes; nothing is lost by it. LMDB: http://www.lmdb.tech/doc/. */
+ * names state.map_bytes; nothing is lost by it. After any failed write the next commit may work,
+ * without a restart: only views that are being read can put that off. LMDB:
+ * http://www.lmdb.tech/doc/.
+ *
+ * A directory with an `incoming` in it is about to get another state (model/place.h): whoever opens
+ * it for writing completes that first. */
 #ifndef FRESHET_MODEL_STATE_H
 #define FRESHET_MODEL_STATE_H
 
@@ -75,6 +80,12 @@ int state_open_reader(struct state **state, const struct state_settings *setting
  * comes when the loop is turned, which it must be once more to give back the last memory. NULL is
  * allowed. */
 void state_close(struct state *state);
+
+/* Writes a consistent copy of all that is committed to the file `fd`, without the pages that are
+ * free: others go on reading and writing meanwhile. Like a view it keeps pages pinned that are
+ * freed while it runs. Blocking; any thread. state_bytes: how long the copy gets, at most. */
+int state_copy(struct state *state, int fd, struct error *err);
+uint64_t state_bytes(const struct state *state);
 
 /* Key builders; return the length. `key` has room for STATE_KEY_MAX bytes. */
 size_t state_key_topic(char *key, struct slice topic); /* to scan all of a topic */

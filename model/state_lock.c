@@ -36,7 +36,7 @@ int state_lock(const char *dir, struct error *err)
     char path[4096];
     if (snprintf(path, sizeof path, "%s/lock", dir) >= (int)sizeof path)
         return error_set(err, ERR_SETTINGS, "state.dir is too long a path");
-    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    int fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd < 0)
         return error_set(err, ERR_SETTINGS, "%s cannot be opened: %s", path, strerror(errno));
     if (flock(fd, LOCK_EX | LOCK_NB) == 0) {

@@ -31,7 +31,7 @@ const char fence_script[] =
     "    if at > 1 and string.sub(old, 10, 13) ~= string.sub(new, 10, 13) then\n"
     "      return redis.status_reply('" FENCE_PARTITION "')\n"
     "    end\n"
-    "    if a > b then return redis.status_reply('" FENCE_OLDER "') end\n"
+    "    if a > b then return redis.status_reply('" FENCE_OLDER " ' .. old) end\n"
     "    if a < b then break end\n"
     "  end\n"
     "end\n"

@@ -11,7 +11,7 @@
 extern const char fence_script[];
 
 #define FENCE_STORED "STORED"       /* there was none, or none newer */
-#define FENCE_OLDER "OLDER"         /* the one at the key is newer */
+#define FENCE_OLDER "OLDER"         /* the one at the key is newer; its version follows */
 #define FENCE_PARTITION "PARTITION" /* same epoch, another partition: cannot be compared */
 #define FENCE_FOREIGN "FOREIGN"     /* what is at the key is not a list */
 

@@ -60,7 +60,7 @@ static void give_up(struct meta *meta, const struct redis_reply *reply)
 static int64_t number_of(struct slice text)
 {
     char digits[24] = "";
-    if (text.length < sizeof digits)
+    if (text.length > 0 && text.length < sizeof digits)
         memcpy(digits, text.data, text.length);
     return strtoll(digits, NULL, 10);
 }
@@ -99,7 +99,7 @@ static void note_beat(struct meta_other *other, int64_t beat_ms, bool looked_bef
 static void note_log(struct meta_other *other, struct slice log)
 {
     free(other->log);
-    other->log = mem_strndup(log.data, log.length);
+    other->log = mem_strndup(log.length > 0 ? log.data : "", log.length);
 }
 
 struct own_fields { /* as found */

@@ -316,7 +316,7 @@ static void fail_gets(struct publisher *publisher)
  * loop after anything that may have changed either. */
 static void pump(struct publisher *publisher)
 {
-    bool connected = redis_is_up(publisher->redis);
+    bool connected = !publisher->closing && redis_is_up(publisher->redis); /* closed, it is gone */
     if (connected && publisher->beat_due && redis_room(publisher->redis) > 0)
         beat(publisher);
     if (connected && publisher->up)

@@ -58,9 +58,20 @@ static enum slate_outcome outcome_of(const struct redis_reply *reply)
         return begins(reply->text, "WRONGTYPE") ? SLATE_REFUSED : SLATE_UNSENT;
     if (slice_equal(reply->text, SLICE(FENCE_STORED)))
         return SLATE_STORED;
-    if (slice_equal(reply->text, SLICE(FENCE_OLDER)))
+    if (begins(reply->text, FENCE_OLDER))
         return SLATE_OLDER;
     return SLATE_REFUSED; /* FENCE_PARTITION, FENCE_FOREIGN */
+}
+
+/* "OLDER VERSION" */
+static struct version newer_of(const struct redis_reply *reply)
+{
+    struct version newer = {0};
+    uint32_t skipped = sizeof FENCE_OLDER;
+    if (reply->text.length > skipped)
+        version_parse(&newer,
+                      (struct slice){reply->text.data + skipped, reply->text.length - skipped});
+    return newer;
 }
 
 static void on_list(const struct redis_reply *reply, void *arg)
@@ -69,7 +80,10 @@ static void on_list(const struct redis_reply *reply, void *arg)
     enum slate_outcome outcome = outcome_of(reply);
     FAILPOINT("publish.answer");
     sending->in_flight--;
-    sending->slate->lists[sending->answered++].outcome = outcome;
+    struct slate_list *list = &sending->slate->lists[sending->answered++];
+    list->outcome = outcome;
+    if (outcome == SLATE_OLDER)
+        list->newer = newer_of(reply);
     if (reply != NULL && outcome == SLATE_UNSENT && !begins(reply->text, "NOSCRIPT"))
         drop(sending, reply);
     sending->progress(sending->progress_arg);

@@ -19,7 +19,9 @@ import services
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
-import oracle  # pylint: disable=wrong-import-position
+# pylint: disable=wrong-import-position
+import oracle
+from faults.producer import Load
 
 BINARY = os.environ.get("FRESHET_BIN", str(ROOT / "build" / "freshet"))
 EVENTS_FILE = ROOT / "data" / "ifdb.tsv.zst"
@@ -305,63 +307,58 @@ class EndToEnd(unittest.TestCase):
         shown = "\n".join(wrong[:20])
         self.assertFalse(wrong, f"{len(wrong)} differences:\n{shown}")
 
-    def assert_state_is_fold(self, freshet, dump, deleted=(), **dead):
-        """The state is the fold of what is in Kafka, and of what was `deleted` from there."""
-        records = [*deleted, *self.kafka.consume(freshet.topic)]
+    def assert_state_is_fold(self, freshet, dump):
+        """The state is the fold of what is in Kafka."""
+        records = self.kafka.consume(freshet.topic)
         items = self.kafka.consume(freshet.items_topic)
-        state = oracle.fold(records, freshet.rules(), item_records=items, **dead)
+        state = oracle.fold(records, freshet.rules(), item_records=items)
         self.assert_nothing_wrong(oracle.dump_differences(dump, state, freshet.topic))
-        return state
 
     def assert_lists_are_recomputed(self, freshet, dump, arm_of=lambda name: None, series=None):
         """Every user's list in Redis is the one that follows from the dump, the user's arm and that
         arm's generation.
 
         arm_of: a user's arm, or None where there are none. series: {arm: key of its generations}."""
-        names = sorted(dump.users)
-        lists = self.redis.get_all([freshet.prefix + name for name in names])
-        models, wrong = {}, []
-        for name, text in zip(names, lists):
-            arm = arm_of(name)
-            if arm not in models:
-                key = (series or {}).get(arm, 0)
-                generation = oracle.live_generation(dump, freshet.state_dir, key)
-                models[arm] = oracle.Model(dump, generation, freshet.rules(arm))
-            wrong += self._list_differences(models[arm], freshet, name, text, arm)
+        instance = oracle.Instance(
+            freshet.folder.name, dump, None,
+            lambda key: oracle.live_generation(dump, freshet.state_dir, key),
+        )
+        recomputed = oracle.Lists(
+            instance, dump, freshet.topic, freshet.rules, arm_of, series, cause="forced"
+        )
+        names, wrong = sorted(dump.users), []
+        keys = [freshet.prefix + oracle.list_key(name) for name in names]
+        for name, text in zip(names, self.redis.get_all(keys)):
+            for sentences in recomputed.differences(name, text).values():
+                wrong += sentences
         self.assert_nothing_wrong(wrong)
 
-    def _list_differences(self, model, freshet, name, text, arm):
-        if text is None:
-            return [f"list of {name}: not in Redis"]
-        published, user = json.loads(text), model.dump.users[name]
-        wrong = []
-        want = {
-            "v": model.version(user["partition"], freshet.topic),
-            "user": name,
-            "arm": arm or "default",
-            "gen": model.hyper["number"] if model.hyper else 0,
-            "ts": model.dump.now,
-            "cause": "forced",
-        }
-        for key, value in want.items():
-            if published[key] != value:
-                wrong.append(f"list of {name}: {key} is {published[key]!r}, want {value!r}")
-        items = [item for item, _ in published["items"]]
-        if user["list"][: len(items)] != items:
-            wrong.append(f"list of {name}: not the one that the state says was acknowledged")
-        if user["wanted"]["offset"] > user["acked"]["offset"]:
-            wrong.append(f"user {name}: still owed: {user['wanted']} {user['acked']}")
-        return wrong + model.list_differences(name, user, published["items"])
+    def ledger(self, freshet, seed, **options):
+        """A ledger whose records the freshet can read."""
+        return oracle.Ledger.of(freshet, seed, PARTITIONS, **options)
 
-    def assert_two_equalities(self, freshet, records, deleted=(), **dead):
-        """Drains, publishes all, ends the daemon, and compares state and lists with the oracle."""
+    def load(self, ledger, records, rate=None):
+        """The ledger's next records, on their way; `rate` a second, or at once."""
+        load = Load(self.kafka.bootstrap, ledger, records, rate)
+        self.addCleanup(load.stop)
+        return load
+
+    def assert_nothing_lost(self, freshet, ledger):
+        """Drains, publishes all, ends the daemon; the Report, which found nothing."""
+        report = oracle.check(freshet, ledger, self.kafka, self.redis)
+        print(report, flush=True)
+        report.raise_if_any()
+        return report
+
+    def assert_two_equalities(self, freshet, records):
+        """Drains, publishes all, ends the daemon, and compares state and lists with the oracle: for
+        streams that have no ledger."""
         freshet.wait_drained(records)
         freshet.ask("publish", "--all")
         self.assertEqual(freshet.terminate(), 0, "exit status after SIGTERM")
         dump = freshet.dump()
-        state = self.assert_state_is_fold(freshet, dump, deleted, **dead)
+        self.assert_state_is_fold(freshet, dump)
         self.assert_lists_are_recomputed(freshet, dump)
-        return dump, state
 
 
 def main():

@@ -8,7 +8,8 @@ Protocol: https://kafka.apache.org/protocol. One broker that is leader and coord
 import socket
 import struct
 
-LIST_OFFSETS, OFFSET_FETCH, API_VERSIONS, CREATE_TOPICS, DELETE_RECORDS = 2, 9, 18, 19, 21
+LIST_OFFSETS, METADATA, OFFSET_FETCH, API_VERSIONS = 2, 3, 9, 18
+CREATE_TOPICS, DELETE_TOPICS, DELETE_RECORDS, CREATE_PARTITIONS = 19, 20, 21, 37
 LATEST, EARLIEST = -1, -2
 TIMEOUT_MS = 20_000
 
@@ -88,14 +89,49 @@ class Wire:
         if code:
             raise KafkaError("ApiVersions", code)
 
-    def create_topic(self, topic, partitions, config=None):
+    def create_topic(self, topic, partitions, config=None, copies=1):
         configs = array([text(k) + text(v) for k, v in (config or {}).items()])
-        entry = text(topic) + struct.pack(">ih", partitions, 1) + array([]) + configs
+        entry = text(topic) + struct.pack(">ih", partitions, copies) + array([]) + configs
         body = array([entry]) + struct.pack(">i", TIMEOUT_MS)
         reader = self.request(CREATE_TOPICS, 0, body)
         for name, code in reader.array(lambda: (reader.text(), reader.take("h"))):
             if code:
                 raise KafkaError(f"CreateTopics {name}", code)
+
+    def delete_topic(self, topic):
+        body = array([text(topic)]) + struct.pack(">i", TIMEOUT_MS)
+        reader = self.request(DELETE_TOPICS, 0, body)
+        for name, code in reader.array(lambda: (reader.text(), reader.take("h"))):
+            if code:
+                raise KafkaError(f"DeleteTopics {name}", code)
+
+    def create_partitions(self, topic, count):
+        """More partitions for a topic: `count` in all."""
+        entry = text(topic) + struct.pack(">ii", count, -1)
+        body = array([entry]) + struct.pack(">ib", TIMEOUT_MS, 0)
+        reader = self.request(CREATE_PARTITIONS, 0, body)
+        reader.take("i")
+        for name, code, _ in reader.array(lambda: (reader.text(), reader.take("h"), reader.text())):
+            if code:
+                raise KafkaError(f"CreatePartitions {name}", code)
+
+    def in_sync(self, topic):
+        """[the brokers in sync] of each partition."""
+        reader = self.request(METADATA, 1, array([text(topic)]))
+        reader.array(lambda: (reader.take("i"), reader.text(), reader.take("i"), reader.text()))
+        reader.take("i")
+
+        def numbers():
+            return reader.array(lambda: reader.take("i"))
+
+        def partition():
+            reader.take("hii")
+            return numbers(), numbers()
+
+        topics = reader.array(
+            lambda: (reader.take("h"), reader.text(), reader.take("b"), reader.array(partition))
+        )
+        return [brokers for _, brokers in topics[0][3]]
 
     def log_end(self, topic, partition, which=LATEST):
         """The offset after the last record of a partition (or of the first, for EARLIEST)."""

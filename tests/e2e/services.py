@@ -79,9 +79,10 @@ class Kafka:
 
     format_options = ()
 
-    def __init__(self, folder, **properties):
+    def __init__(self, folder, cluster=None, **properties):
         self.folder = pathlib.Path(folder) / "kafka"
         self.folder.mkdir()
+        self.cluster = cluster or uuid.uuid4().hex[:22]
         self.properties = {key.replace("_", "."): value for key, value in properties.items()}
         self.log = self.folder / "log"
         self.process = None
@@ -138,11 +139,10 @@ class Kafka:
     def start(self):
         for last_try in (False, False, True):
             path = self._configure()
-            cluster = uuid.uuid4().hex[:22]
             storage = ["kafka.tools.StorageTool", "format", "--ignore-formatted"]
             with open(self.log, "ab") as log:
                 subprocess.run(
-                    self._java(*storage, "-t", cluster, "-c", path, *self.format_options),
+                    self._java(*storage, "-t", self.cluster, "-c", path, *self.format_options),
                     stdout=log, stderr=log, check=True,
                 )
             self.process = spawn(self._java("kafka.Kafka", path), self.log)

@@ -3,10 +3,9 @@
 
 import json
 
-from harness import PARTITIONS, EndToEnd, main, oracle
+from harness import EndToEnd, main, oracle
 from oracle.bad import BAD, HUGE
-from oracle.observe import list_key
-from oracle.sender import Sender, send, send_at
+from oracle.sender import send
 
 SENT = 20_000
 RATE = 2500  # slow enough for a training beside it, on a busy machine too
@@ -15,27 +14,19 @@ RATE = 2500  # slow enough for a training beside it, on a busy machine too
 class LineTest(EndToEnd):
     kafka_properties = {"message_max_bytes": 20_000_000, "replica_fetch_max_bytes": 20_000_000}
 
-    def checked(self, freshet, ledger):
-        report = oracle.check(freshet, ledger, self.kafka, self.redis)
-        print(report, flush=True)
-        report.raise_if_any()
-        return report
-
     def test_nothing_is_lost_nothing_doubled_and_every_list_is_right(self):
         freshet = self.freshet("line", {"train": {"first_events": 4000}})
         freshet.start()
-        ledger = oracle.Ledger.of(freshet, 1, PARTITIONS)
-        sender = Sender(self.kafka.bootstrap)
-        send_at(sender, ledger, SENT // 2, RATE)
+        ledger = self.ledger(freshet, 1)
+        load = self.load(ledger, SENT, RATE)
         before = freshet.wait_generation(1)["records"]["total"]
-        send_at(sender, ledger, SENT // 2, RATE)
-        self.assertLess(before, ledger.number, "the first swap came while events did")
-        sender.send(ledger.one_of_each_bad({**BAD, **HUGE}))
-        sender.flush()
+        self.assertLess(before, SENT, "the first swap came while events did")
+        load.join()
+        send(self.kafka.bootstrap, ledger.one_of_each_bad({**BAD, **HUGE}))
         freshet.ask("train")
         freshet.wait(lambda s: s["generation"]["newest"] >= 2, "a second generation")
 
-        report = self.checked(freshet, ledger)
+        report = self.assert_nothing_lost(freshet, ledger)
 
         self.assertEqual(report.redelivered, 0, "nothing crashed, so each dead letter is there once")
         for counter in oracle.COUNTERS:
@@ -48,10 +39,10 @@ class LineTest(EndToEnd):
         model = {"update": "sgd", "objective": "hu", "together_weight": 0.5}
         freshet = self.freshet("steps", {"model": model, "train": {"first_events": 2000}})
         freshet.start()
-        ledger = oracle.Ledger.of(freshet, 2, PARTITIONS, users=600, items=200)
-        send(self.kafka.bootstrap, ledger.next(6000))
+        ledger = self.ledger(freshet, 2, users=600, items=200)
+        self.load(ledger, 6000).join()
         freshet.wait_generation(1)
-        self.checked(freshet, ledger)
+        self.assert_nothing_lost(freshet, ledger)
         dump = freshet.dump()
         weights = oracle.live_generation(dump, freshet.state_dir).manifest["weights"]
         self.assertEqual(weights["together"], 0.5)
@@ -61,7 +52,7 @@ class LineTest(EndToEnd):
         gone = [person.name for person in ledger.people if person.gone]
         self.assertGreater(len(gone), 10)
         for name in gone:
-            text = self.redis.command("GET", freshet.prefix + list_key(name))
+            text = self.redis.command("GET", freshet.prefix + oracle.list_key(name))
             self.assertIsNotNone(text, f"no tombstone of {name}")
             tombstone = json.loads(text)
             self.assertTrue(tombstone["forgotten"])

@@ -3,9 +3,10 @@
 
 import time
 
-from harness import EVENTS_FILE, PARTITIONS, EndToEnd, main
+from harness import PARTITIONS, EndToEnd, main
+from oracle.log import look
 
-REPLAYED = 40_000
+SENT = 40_000
 STOPPED_AT = 5000
 DRAIN_S = 10
 
@@ -28,7 +29,8 @@ class RestartTest(EndToEnd):
         })
         freshet.start()
         # Unpaced: there is a backlog of events and of lists when the signal comes.
-        replay = freshet.spawn("replay", EVENTS_FILE, "--limit", REPLAYED)
+        ledger = self.ledger(freshet, 4)
+        load = self.load(ledger, SENT)
         freshet.wait_applied(STOPPED_AT)
 
         began = time.monotonic()
@@ -39,19 +41,19 @@ class RestartTest(EndToEnd):
         first = freshet.dump()
         lines = {p: line for (topic, p), line in first.partitions.items() if topic == freshet.topic}
         stored = {p: line["next_offset"] for p, line in lines.items()}
-        taken = sum(sum(line["counters"].values()) for line in lines.values())
+        taken = sum(sum(line["counters"].values()) for line in first.partitions.values())
         self.assertGreaterEqual(taken, STOPPED_AT)
-        self.assertLess(taken, REPLAYED, "it was stopped in mid-stream")
-        self.assertEqual(taken, sum(stored.values()))
+        self.assertLess(taken, SENT, "it was stopped in mid-stream")
+        self.assertEqual(taken, sum(line["next_offset"] for line in first.partitions.values()))
         self.assertFalse(owed_users(first), "whoever's event was learned has a list")
-        deleted = self.delete_what_was_learned(freshet, stored)
+        load.join()
+        self.delete_what_was_learned(freshet, ledger, stored)
 
         freshet.start()
-        self.assertEqual(replay.wait(), 0)
         freshet.wait_generation(1)
-        second = freshet.wait_drained(REPLAYED)
-        self.assertEqual(second["records"]["this_run"], REPLAYED - taken, "taken by the second run")
-        self.assert_two_equalities(freshet, REPLAYED, deleted=deleted)
+        second = freshet.wait_drained(SENT)
+        self.assertEqual(second["records"]["this_run"], SENT - taken, "taken by the second run")
+        self.assert_nothing_lost(freshet, ledger)
 
     def test_without_time_to_drain_lists_stay_owed_and_come_after_the_restart(self):
         freshet = self.freshet("hasty", {
@@ -60,27 +62,27 @@ class RestartTest(EndToEnd):
             "lists": {"batch_users": 1},
         })
         freshet.start()
-        replay = freshet.spawn("replay", EVENTS_FILE, "--limit", REPLAYED)
+        ledger = self.ledger(freshet, 5)
+        load = self.load(ledger, SENT)
         freshet.wait_applied(STOPPED_AT)
         self.assertEqual(freshet.terminate(), 0)
         self.assertTrue(owed_users(freshet.dump()), "lists were under way when the signal came")
         freshet.start()
-        self.assertEqual(replay.wait(), 0)
-        freshet.wait_drained(REPLAYED)
+        load.join()
+        freshet.wait_drained(SENT)
         self.assertFalse(owed_users(freshet.dump()))
         freshet.wait_generation(1)
-        self.assert_two_equalities(freshet, REPLAYED)
+        self.assert_nothing_lost(freshet, ledger)
 
-    def delete_what_was_learned(self, freshet, stored):
-        """Nobody can replay what is gone from the log. What was there, for the oracle."""
-        records = self.kafka.consume(freshet.topic)
+    def delete_what_was_learned(self, freshet, ledger, stored):
+        """Nobody can replay what is gone from the log. The ledger remembers where it was."""
+        look(ledger, self.kafka)
         with self.kafka.wire() as wire:
             committed = wire.committed(freshet.group, freshet.topic, PARTITIONS)
             settled = {p: offset for p, offset in committed.items() if offset >= 0}
             self.assertEqual(settled, stored, "the group's offsets are the state's")
             for partition, offset in stored.items():
                 wire.delete_records(freshet.topic, partition, offset)
-        return [record for record in records if record.offset < stored.get(record.partition, 0)]
 
 
 if __name__ == "__main__":

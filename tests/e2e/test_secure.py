@@ -63,7 +63,10 @@ class SecureTest(EndToEnd):
         freshet = self.secure("works")
         dead = f"{freshet.topic}.dead"
         self.kafka.create_topic(dead, 1)
-        self.kafka.allow(USER, listed_rights(freshet.topic, freshet.items_topic, freshet.group))
+        self.kafka.allow(USER, [
+            *listed_rights(freshet.topic, freshet.items_topic, freshet.group),
+            f"--operation Write --topic {freshet.topic}",  # for `replay` alone
+        ])
         freshet.start()
         freshet.ask("replay", EVENTS_FILE, "--limit", EVENTS)
         self.kafka.produce(freshet.topic, [(b"u", b"no event")])
@@ -71,6 +74,8 @@ class SecureTest(EndToEnd):
         letters = services.wait_until(lambda: self.kafka.consume(dead), "the dead letter", 60)
         self.assertIn(b"bad_json", letters[0].value)
         self.assert_secret_shows_nowhere(freshet)
+        socket = freshet.state_dir / "control.sock"
+        self.assertEqual(socket.stat().st_mode & 0o077, 0, "the socket is for its owner alone")
         self.assertEqual(freshet.terminate(), 0)
         self.assert_nothing_in_files(freshet)
 

@@ -6,9 +6,8 @@ import signal
 
 import campaign
 import harness
+import oracle
 import services
-from oracle.check import check as look
-from oracle.ledger import Ledger
 
 # Which items an instance knows of other partitions, and so which impressions it keeps, depends on
 # who had which partition when (docs/ARCHITECTURE.md).
@@ -48,10 +47,7 @@ def instances(world, count, settings=None, **options):
 
 
 def load(world, freshet, seed, events, rate=None, **options):
-    """A producer of the oracle's own ledger."""
-    options = {"users": 400, "items": 300, **options}
-    ledger = Ledger.of(freshet, seed, freshet.partitions, mix=MIX, **options)
-    return world.start_load(freshet, ledger, events, rate)
+    return world.load(freshet, seed, events, rate, mix=MIX, **options)
 
 
 def partitions_of(freshet):
@@ -134,7 +130,7 @@ def check(world, freshets, producer):
     wait_one_generation(freshets)
     wait_read(freshets)
     stale = stale_lists(freshets)
-    report = look(
+    report = oracle.check(
         freshets[0], producer.ledger, freshets[0].kafka, freshets[0].redis_server,
         instances=freshets,
     )

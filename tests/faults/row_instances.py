@@ -130,7 +130,7 @@ def damage(follower, path, chance):
 def lost_state(world, seed):
     """One of two loses its state: it joins the other's epoch and rebuilds; then both do, while the
     lists in Redis stay: the new ones replace them."""
-    freshets = group.instances(world, 2)
+    freshets = group.instances(world, 2, {"train": {"first_events": 100, "min_events": 10**9}})
     for freshet in freshets:
         freshet.start()
     load = group.load(world, freshets[0], seed, 3000, 1000)

@@ -32,8 +32,8 @@ static void check_event(const struct event *event)
     MUST(event->ts_ms <= event->record_ts_ms + 300000);
 }
 
-/* Whatever came, its dead letter is JSON; but json_parse takes no U+0000, which JSON itself may have
- * as an escape. */
+/* Whatever came, its dead letter is JSON; but json_parse takes no U+0000, which JSON itself may
+ * have as an escape. */
 static void write_dead_letter(struct event *event)
 {
     struct buffer letter = {0};

@@ -23,9 +23,9 @@ struct transport {
 
 static struct transport *live; /* NULL: none */
 
-int transport_open(struct transport **transport, uv_loop_t *loop, const char *address,
-                   int timeout_ms, const struct transport_hooks *hooks, void *arg,
-                   struct error *err)
+int transport_open(struct transport **transport, uv_loop_t *loop,
+                   const struct transport_settings *settings, const struct transport_hooks *hooks,
+                   void *arg, struct error *err)
 {
     live = *transport = calloc(1, sizeof **transport);
     live->hooks = hooks;
@@ -76,7 +76,18 @@ static void on_down(const struct error *why, void *arg)
     MUST(why->text[0] != '\0');
 }
 
-static const struct publisher_hooks hooks = {on_up, on_down, on_up};
+static void on_met(const struct publisher_group *group, struct meta_place *place, void *arg)
+{
+    *place = (struct meta_place){1, 1};
+}
+
+static bool is_filled(void *arg)
+{
+    return true;
+}
+
+static const struct publisher_hooks hooks = {
+    .met = on_met, .up = on_up, .down = on_down, .lost = on_up, .filled = is_filled};
 
 static void on_sent(struct slate *slate, void *arg)
 {
@@ -118,8 +129,9 @@ static void send_slate(struct client *client)
 
 static const char *const answers[] = {
     "$40\r\n0123456789012345678901234567890123456789\r\n+PONG\r\n", /* the greeting's */
-    "*2\r\n$32\r\n" NONCE "\r\n$1\r\n0\r\n",                        /* meta, ours */
-    "*2\r\n$-1\r\n$-1\r\n",                                         /* meta, lost */
+    "*8\r\n$14\r\nnonce:01234567\r\n$32\r\n" NONCE "\r\n$18\r\nheartbeat:01234567\r\n$1\r\n7\r\n"
+    "$5\r\nepoch\r\n$1\r\n1\r\n$4\r\nswap\r\n$1\r\n1\r\n", /* meta, ours */
+    "*0\r\n",                                              /* meta, lost */
     ":1\r\n",
     "+" FENCE_STORED "\r\n",
     "+" FENCE_OLDER "\r\n",
@@ -131,6 +143,9 @@ static const char *const answers[] = {
     "-ERR unknown command\r\n",
     "*1\r\n*1\r\n*1\r\n:1\r\n",
     "*65536\r\n",
+    "*6\r\n$12\r\nlog:89abcdef\r\n$5\r\nother\r\n$18\r\nheartbeat:89abcdef\r\n$1\r\n9\r\n"
+    "$7\r\nclaimed\r\n$8\r\n89abcdef\r\n",                       /* meta, of another state */
+    "*4\r\n$5\r\nepoch\r\n:1\r\n$12\r\nlog:89abcdef\r\n$-1\r\n", /* meta, of odd values */
 };
 
 static void receive(struct slice bytes)
@@ -180,7 +195,9 @@ static void open_client(struct client *client)
                                           .prefix = "rec:",
                                           .expiry_ms = 1000,
                                           .changes_max = 10,
-                                          .nonce = NONCE};
+                                          .nonce = NONCE,
+                                          .log = "log",
+                                          .place = {1, 1}};
     struct error err = {0};
     uv_loop_init(&client->loop);
     MUST(publisher_open(&client->publisher, &client->loop, &settings, &hooks, client, &err) == 0);

@@ -8,11 +8,12 @@ static void use(const struct settings *settings)
     struct consumer_settings consumer;
     struct history_settings history;
     struct publisher_settings publisher;
+    struct state_meta meta = {.nonce = "0123456789abcdef"};
     settings_write_arms(&text, settings);
     settings_write_shape(&text, settings);
     settings_consumer(settings, &consumer);
     settings_history(settings, &history);
-    settings_publisher(settings, "0123456789abcdef", &publisher);
+    settings_publisher(settings, &meta, "log", &publisher);
     MUST(settings_may_reload(settings, settings, &complaints));
     buffer_deinit(&text);
     buffer_deinit(&complaints);

@@ -58,9 +58,9 @@ size_t history_partitions(const struct history *history, int32_t *partitions, si
     return 0;
 }
 
-bool settling_failed(const struct settling *settling)
+const char *settling_trouble(const struct settling *settling)
 {
-    return true;
+    return "the disk is full";
 }
 
 struct settling *line_settling(struct line *line)

@@ -115,7 +115,7 @@ RECORDING = {
     "bad": "\x00" + HEADER + "1\tu\n",
 }
 
-GREETING, META, LOST, NUMBER, STORED, OLDER, NIL, LIST, WRONG_TYPE, NO_SCRIPT, READ_ONLY, ERROR, NESTED, HUGE = range(14)
+GREETING, META, LOST, NUMBER, STORED, OLDER, NIL, LIST, WRONG_TYPE, NO_SCRIPT, READ_ONLY, ERROR, NESTED, HUGE, OTHER, ODD = range(16)
 SEND, GET, FAIL = 32, 33, 34
 
 
@@ -128,6 +128,8 @@ REDIS = {
     "lost": bytes([GREETING, LOST, NUMBER, NUMBER, GET, LIST, GET, NIL, SEND, WRONG_TYPE, NUMBER, FAIL]),
     "no_script": bytes([GREETING, META, NUMBER, NUMBER, SEND, NO_SCRIPT, NUMBER, GREETING, READ_ONLY]),
     "greeting_refused": bytes([ERROR, ERROR]),
+    "other": bytes([GREETING, OTHER, NUMBER, META, NUMBER]),
+    "odd": bytes([GREETING, ODD, NUMBER]),
     "nested": bytes([GREETING, NESTED, HUGE]),
     "raw": raw(b"$40\r\n" + b"a" * 40 + b"\r\n+PONG\r\n") + raw(b"*2\r\n$-1\r\n") + raw(b"+7\r\n:1\r\n:2\r\n"),
     "split": raw(b"$4") + raw(b"0\r\n" + b"a" * 40) + raw(b"\r\n+PO") + raw(b"NG\r\n"),

@@ -21,13 +21,13 @@ def judge(observed, ledger, log, rules_of, *, shared=False, **arms):
     report.find("state", wrong)
     whole = union(observed, owner_of)
     report.users = len(state.users)
-    judge_state(report, observed, whole, state)
     judge_counters(report, observed, whole, state, ledger, log)
+    judge_offsets(report, observed, whole, ledger.partitions)
+    judge_letters(report, observed, log)
+    judge_state(report, observed, whole, state)
     judge_lists(
         report, observed, owner_of, state, rules_of, shared=whole if shared else None, **arms
     )
-    judge_letters(report, observed, log)
-    judge_offsets(report, observed, whole, ledger.partitions)
     return report
 
 

@@ -39,7 +39,17 @@ def _user_differences(name, want, have):
         ),
         ("wanted.offset", want.wanted_offset, have["wanted"]["offset"]),
     ]
-    return [f"user {name} {key}: want {a}, have {b}" for key, a, b in pairs if a != b]
+    return [f"user {name} {key}: {_apart(a, b)}" for key, a, b in pairs if a != b]
+
+
+def _apart(want, have):
+    """Of lists only what the one has and the other has not, if there is any."""
+    if isinstance(want, list):
+        missing = [entry for entry in want if entry not in have]
+        extra = [entry for entry in have if entry not in want]
+        if missing or extra:
+            return f"missing {missing}, should not have {extra}"
+    return f"want {want}, have {have}"
 
 
 def _sums_differences(key, want, have):

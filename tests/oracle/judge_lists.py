@@ -14,11 +14,15 @@ VERSION = re.compile(rb'^{"v":\s?"[0-9a-f]{8}\.[0-9a-f]{4}\.[0-9a-f]{16}\.[0-9a-
 class Lists:
     """The lists of one instance's users.
 
-    arm_of: a user's arm, or None where there are none. series: {arm: key of its generations}."""
+    arm_of: a user's arm, or None where there are none. series: {arm: key of its generations}.
+    cause: why each was published, where it is known."""
 
-    def __init__(self, instance, dump, topic, rules_of, arm_of=lambda name: None, series=None):
+    def __init__(
+        self, instance, dump, topic, rules_of, arm_of=lambda name: None, series=None, cause=None
+    ):
         self.instance, self.dump, self.topic = instance, dump, topic
         self.rules_of, self.arm_of, self.series = rules_of, arm_of, series or {}
+        self.cause = cause
         self.models = {}
 
     def model(self, arm):
@@ -40,8 +44,9 @@ class Lists:
             return {"lists": [f"{name}: has a tombstone, but came back"]}
         model = self.model(arm)
         wrong = self._version_differences(model, name, user, published, last_offset)
-        for key, value in (("user", name), ("arm", arm or "default"), ("ts", model.now)):
-            if published.get(key) != value:
+        said = {"user": name, "arm": arm or "default", "ts": model.now, "cause": self.cause}
+        for key, value in said.items():
+            if value is not None and published.get(key) != value:
                 wrong.append(f"{name}: {key} is {published.get(key)!r}, want {value!r}")
         items = [item for item, _ in published["items"]]
         if user["list"][: len(items)] != items:

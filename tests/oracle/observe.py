@@ -102,11 +102,11 @@ def _wait_items(freshets, topic, end, deadline_s):
 
 
 def _letters(kafka, topic, count, deadline_s):
-    """The dead-letter topic, when it has `count` records, or at the deadline as it is."""
+    """The dead-letter topic, when it has `count` letters (a null is none), or at the deadline as it is."""
     end = time.monotonic() + deadline_s
     while True:
         letters = kafka.consume(topic)
-        if len(letters) >= count or time.monotonic() > end:
+        if sum(record.value is not None for record in letters) >= count or time.monotonic() > end:
             return letters
         time.sleep(POLL_S)
 

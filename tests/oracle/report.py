@@ -3,7 +3,7 @@
 import dataclasses
 from collections import Counter
 
-SHOWN = 40
+SHOWN = 8  # findings of each kind
 
 
 @dataclasses.dataclass
@@ -41,6 +41,11 @@ class Report:
             f"users {self.users}, lists {self.lists}, dead letters {self.dead} "
             f"({self.redelivered} again)"
         )
-        shown = self.findings[:SHOWN]
-        rest = len(self.findings) - len(shown)
-        return "\n".join([numbers, *shown, *([f"... and {rest} more"] if rest else [])])
+        by_kind = {}
+        for finding in self.findings:
+            by_kind.setdefault(finding.split(":")[0], []).append(finding)
+        lines = [numbers]
+        for kind, findings in by_kind.items():
+            rest = len(findings) - SHOWN
+            lines += findings[:SHOWN] + ([f"{kind}: ... and {rest} more"] if rest > 0 else [])
+        return "\n".join(lines)

@@ -1,7 +1,5 @@
 """Sends a ledger's records: each once, in order, whatever the broker does meanwhile."""
 
-import time
-
 import confluent_kafka
 
 FLUSH_S = 120
@@ -55,15 +53,4 @@ def send(bootstrap, records):
     """Sends and waits."""
     sender = Sender(bootstrap)
     sender.send(records)
-    sender.flush()
-
-
-def send_at(sender, ledger, count, rate, chunk_s=0.05):
-    """Sends the next `count` records of the ledger, `rate` a second, and waits for them."""
-    begin, sent = time.monotonic(), 0
-    while sent < count:
-        due = min(count, int((time.monotonic() - begin + chunk_s) * rate))
-        sender.send(ledger.next(due - sent))
-        sent = due
-        sender.producer.poll(chunk_s)
     sender.flush()

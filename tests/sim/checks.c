@@ -24,7 +24,10 @@ static struct {
     uint32_t swap; /* durable */
     int64_t durable[STREAM_PARTITIONS_MAX], items_durable;
     int64_t applied[STREAM_PARTITIONS_MAX]; /* by any process */
-    struct { int64_t next_offset; uint32_t swap; } stored[STREAM_USERS_MAX];
+    struct {
+        int64_t next_offset;
+        uint32_t swap;
+    } stored[STREAM_USERS_MAX];
     bool holds; /* a configuration was live that holds lists back */
     int names[NAMES_MAX];
     uint32_t name_count;
@@ -252,10 +255,14 @@ static int read_dead(struct slice key, struct slice value, void *arg)
 {
     struct state_key parts;
     int64_t offset;
-    (void)value;
+    uint32_t key_length;
     (void)arg;
-    sim_check(state_key_parse(key, &parts) && state_key_offset_number(parts.rest, &offset),
+    sim_check(state_key_parse(key, &parts) && state_key_offset_number(parts.rest, &offset) &&
+                  value.length >= sizeof key_length,
               "durable: dead letters");
+    memcpy(&key_length, value.data, sizeof key_length);
+    if (value.length == sizeof key_length + key_length)
+        return 0; /* a forgotten user's tombstone */
     bool items = slice_equal(parts.topic, SLICE("items"));
     sim_check(stream_is_dead(items, parts.partition, offset) &&
                   offset < (items ? checks.items_durable : checks.durable[parts.partition]),
@@ -287,8 +294,7 @@ static int read_trial(struct slice key, struct slice value, void *arg)
                   trial_record_parse(&record, value),
               "durable: trials");
     for (int u = parts.partition; u < stream.users; u += stream.partitions) {
-        const struct trial_counts *counts =
-            &stream_user(u, checks.durable[parts.partition])->trial;
+        const struct trial_counts *counts = &stream_user(u, checks.durable[parts.partition])->trial;
         if (counts->trial != trial)
             continue;
         sums.users++;
@@ -429,8 +435,8 @@ static bool says_any(struct slice json, const struct folded *user, int number, u
     return false;
 }
 
-/* A list comes to Redis: of a prefix that was learned, of a swap that cannot be taken back, and what
- * both make of the user. */
+/* A list comes to Redis: of a prefix that was learned, of a swap that cannot be taken back, and
+ * what both make of the user. */
 void checks_list(int user, struct slice text, struct slice json)
 {
     struct version version;
@@ -465,9 +471,11 @@ static void check_held(int user, struct slice json)
     sim_check(kept != NULL, "u%d is not kept", user);
     sim_check(!user_is_owed(kept->record, 0), "u%d is owed a list", user);
     const char *at = memmem(json.data, json.length, "\"items\":[", 9);
+    if (sim.faults > 0) /* what was sent and not known as acknowledged is not held against */
+        return;
     for (uint32_t i = 0; i < kept->record->list_count; i++) {
-        int length = snprintf(tail, sizeof tail, "[\"i%d\",",
-                              checks.names[user_list(kept->record)[i]]);
+        int length =
+            snprintf(tail, sizeof tail, "[\"i%d\",", checks.names[user_list(kept->record)[i]]);
         at = memmem(at, (size_t)(json.data + json.length - at), tail, (size_t)length);
         sim_check(at != NULL, "u%d: Redis has %.*s, his record another list", user,
                   SLICE_ARG(json));
@@ -516,8 +524,8 @@ static void check_sums(int32_t partition, const struct item_sums *sums, uint32_t
         }
         sim_check(sums[i].count == events && fabs(sums[i].decayed[0] - decayed) < 1e-6,
                   "item i%d of partition %d: %llu events and %g, the log has %llu and %g",
-                  checks.names[i], partition, (unsigned long long)sums[i].count,
-                  sums[i].decayed[0], (unsigned long long)events, decayed);
+                  checks.names[i], partition, (unsigned long long)sums[i].count, sums[i].decayed[0],
+                  (unsigned long long)events, decayed);
     }
 }
 

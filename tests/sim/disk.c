@@ -76,6 +76,11 @@ void disk_crash(void)
     disk.in_use = false;
 }
 
+bool disk_is_crashing(void)
+{
+    return false;
+}
+
 struct state *disk_state(void)
 {
     return disk.open;
@@ -122,7 +127,7 @@ static void put(enum state_db db, struct slice key, struct slice value)
     disk.entries[place].value = (struct slice){lay_down(value.data, value.length), value.length};
 }
 
-static void delete(enum state_db db, struct slice key)
+static void delete (enum state_db db, struct slice key)
 {
     size_t place = place_of(db, key);
     if (is_at(place, db, key))
@@ -227,9 +232,9 @@ int state_view_scan(struct state_view *view, enum state_db db, struct slice pref
     int visited = 0;
     for (size_t i = place_of(db, prefix); i < disk.count && visited == 0; i++) {
         const struct entry *entry = &disk.entries[i];
-        bool begins = entry->db == db && entry->key.length >= prefix.length &&
-                      (prefix.length == 0 ||
-                       memcmp(entry->key.data, prefix.data, prefix.length) == 0);
+        bool begins =
+            entry->db == db && entry->key.length >= prefix.length &&
+            (prefix.length == 0 || memcmp(entry->key.data, prefix.data, prefix.length) == 0);
         if (!begins)
             break;
         visited = visit(entry->key, entry->value, arg);

@@ -8,6 +8,8 @@ int __wrap_state_apply(struct state *state, const struct state_commit *commit, s
 
 int __wrap_state_apply(struct state *state, const struct state_commit *commit, struct error *err)
 {
+    if (disk_is_crashing())
+        return error_set(err, ERR_IO, "the power has failed");
     /* Opening is not tried again: a daemon that cannot open its state ends. */
     bool opening = process_history() == NULL;
     if (!opening && !sim.calm && sim_chance(sim.mood.disk_fails)) {

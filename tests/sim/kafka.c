@@ -56,9 +56,8 @@ bool kafka_was_delivered(bool items, int32_t partition, int64_t offset)
 
 static void produce(int partition)
 {
-    int64_t left = partition < stream.partitions
-                       ? stream.at[partition].count - kafka.end[partition]
-                       : stream.item_record_count - kafka.items_end;
+    int64_t left = partition < stream.partitions ? stream.at[partition].count - kafka.end[partition]
+                                                 : stream.item_record_count - kafka.items_end;
     int64_t more = 1 + (int64_t)sim_below(sim_chance(20) ? 40 : 3);
     more = more < left ? more : left;
     if (partition < stream.partitions)
@@ -163,7 +162,7 @@ size_t consumer_take(struct consumer *consumer, struct batch *batch, size_t even
         return 0;
     while (taken < events_max) {
         if (!sim.calm && sim_chance(sim.mood.rebalance > 0 ? 2 : 0)) {
-            rebalance(0); /* librdkafka serves the group inside a poll */
+            rebalance(0);      /* librdkafka serves the group inside a poll */
             if (!kafka.member) /* what is in the batch comes again */
                 rebalance(0);
         }
@@ -197,6 +196,11 @@ static void group_commit(int p)
         return;
     kafka.group[p] = offset;
     sim_check(offset <= checks_durable(p), "the group's offset is ahead of the state's");
+}
+
+bool consumer_has_caught_up(const struct consumer *consumer)
+{
+    return true; /* no state here takes another's place */
 }
 
 void consumer_pause(struct consumer *consumer)
@@ -233,10 +237,17 @@ int consumer_send_dead_letter(struct consumer *consumer, struct slice key, struc
     if (place == LETTERS_MAX || process_is_leaving() ||
         (!sim.calm && sim_chance(sim.mood.letter_fails)))
         return error_set(err, ERR_DOWN, "the producer's queue is full");
+    if (json.data == NULL) { /* a forgotten user's tombstone */
+        kafka.letters[place] = (struct letter){true, token, delivered, arg, false, -1, -1};
+        return 0;
+    }
     bool items = memmem(json.data, json.length, "\"items\"", 7) != NULL;
-    kafka.letters[place] = (struct letter){true,  token,
-                                           delivered, arg,
-                                           items,     (int32_t)number_after(json, "\"partition\":"),
+    kafka.letters[place] = (struct letter){true,
+                                           token,
+                                           delivered,
+                                           arg,
+                                           items,
+                                           (int32_t)number_after(json, "\"partition\":"),
                                            number_after(json, "\"offset\":")};
     const struct letter *letter = &kafka.letters[place];
     sim_check(stream_is_dead(items, letter->partition, letter->offset),
@@ -247,7 +258,8 @@ int consumer_send_dead_letter(struct consumer *consumer, struct slice key, struc
 
 static void arrive(const struct letter *letter)
 {
-    kafka.delivered[letter->items][letter->partition][letter->offset] = true;
+    if (letter->offset >= 0)
+        kafka.delivered[letter->items][letter->partition][letter->offset] = true;
 }
 
 /* It arrives and we hear of it, or one of both, or neither. */
@@ -271,7 +283,10 @@ void kafka_choices(struct choices *choices)
         return;
     bool wants = !has_all() && (sim.calm || !kafka.member);
     if (!process_is_leaving())
-        choices_add(choices, wants ? sim.mood.kafka : sim.calm ? 0 : sim.mood.rebalance,
+        choices_add(choices,
+                    wants      ? sim.mood.kafka
+                    : sim.calm ? 0
+                               : sim.mood.rebalance,
                     "rebalance", rebalance, 0);
     for (int p = 0; p < stream.partitions; p++)
         choices_add(choices, kafka.group_sent[p] >= 0 ? sim.mood.kafka : 0, "group commit",

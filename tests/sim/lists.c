@@ -47,8 +47,8 @@ static void build(struct lists_config *built, const struct config_plan *plan, ui
                                        .share = arm->share,
                                        .control = i == 0,
                                        .shadow = arm->shadow};
-        built->arms[i] = (struct scorers_arm){.series = lists_series[arm->series],
-                                              .control = i == 0};
+        built->arms[i] =
+            (struct scorers_arm){.series = lists_series[arm->series], .control = i == 0};
         built->arms[i].settings.arm = i;
         built->arms[i].settings.arm_name = slice_of(names[number][i]);
         built->arms[i].settings.shadow = arm->shadow;

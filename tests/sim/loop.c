@@ -285,6 +285,14 @@ void uv_mutex_lock(uv_mutex_t *mutex)
     world.locked++;
 }
 
+int uv_mutex_trylock(uv_mutex_t *mutex)
+{
+    if (*is_locked(mutex))
+        return UV_EBUSY;
+    uv_mutex_lock(mutex);
+    return 0;
+}
+
 void uv_mutex_unlock(uv_mutex_t *mutex)
 {
     sim_check(*is_locked(mutex), "a mutex is unlocked that is not locked");

@@ -283,10 +283,8 @@ static void build_line(void)
                             users_spilled, NULL);
     struct renewal_settings owed = {sim_chance(50) ? 1000 : 20, 0, 0, sim_between(1, 64)};
     struct renewal_settings sweep = {0, 10000, 0, 16};
-    process.renewal =
-        renewal_new(loop_of(), &owed, process.line, process.history, process.publisher);
-    process.sweep =
-        renewal_new(loop_of(), &sweep, process.line, process.history, process.publisher);
+    process.renewal = renewal_new(loop_of(), &owed, process.line, process.history);
+    process.sweep = renewal_new(loop_of(), &sweep, process.line, process.history);
     process.refill = (struct refill){process.history, process.line, process.renewal, {false}};
     struct swapper_parts swap = {process.line,      process.history, process.scorers,
                                  process.publisher, process.renewal, NULL};

@@ -1,7 +1,7 @@
 /* Redis and the connection to it, in place of publisher/redis*.c and transport.c. The server does
- * what publisher/fence.h says of its script; commands are done, and answered, in order, but whenever
- * the seed wants. When a connection is lost, what was on its way is done later or never, even after
- * the next connection's first commands. */
+ * what publisher/fence.h says of its script; commands are done, and answered, in order, but
+ * whenever the seed wants. When a connection is lost, what was on its way is done later or never,
+ * even after the next connection's first commands. */
 #include "publisher/redis.h"
 #include "base/buffer.h"
 #include "base/mem.h"
@@ -137,6 +137,12 @@ static void do_list(struct command *command)
         list->length > 0 ? fence(server.versions[command->user], command->version) : FENCE_STORED;
     sim_check(strcmp(outcome, FENCE_PARTITION) != 0, "u%d is in another partition", command->user);
     sim_trace("redis: u%d %s %s", command->user, command->version, outcome);
+    if (strcmp(outcome, FENCE_OLDER) == 0) {
+        snprintf(command->json.bytes, sizeof command->json.bytes, FENCE_OLDER " %s",
+                 server.versions[command->user]);
+        answer(command, command->json.bytes);
+        return;
+    }
     answer(command, outcome);
     if (strcmp(outcome, FENCE_STORED) != 0)
         return;
@@ -324,8 +330,8 @@ void redis_choices(struct choices *choices)
                     cut, 0);
     choices_add(choices, !redis->up && !redis->dropping ? sim.mood.redis : 0, "redis connect",
                 connect_now, 0);
-    choices_add(choices, server.done < server.count ? sim.mood.redis : 0, "redis serve",
-                serve_next, 0);
+    choices_add(choices, server.done < server.count ? sim.mood.redis : 0, "redis serve", serve_next,
+                0);
     choices_add(choices, redis->up && server.done > 0 ? sim.mood.redis : 0, "redis reply",
                 reply_next, 0);
 }

@@ -1,5 +1,5 @@
-/* The scorer, generations, shift and watch, in place of the real ones. What is real is when they are
- * asked, and of which record. */
+/* The scorer, generations, shift and watch, in place of the real ones. What is real is when they
+ * are asked, and of which record. */
 #include "model/scorer.h"
 #include "base/mem.h"
 #include "model/shift.h"
@@ -234,12 +234,12 @@ static void score(struct scorer *scorer, struct slate_list *list)
         char name[8];
         snprintf(name, sizeof name, "i%d", made.items[i]);
         uint32_t number = ids_find(&items->ids, slice_of(name));
-        list->items[i] = (struct slate_item){number, (float)made.score,
-                                             ids_text(&items->ids, number)};
+        list->items[i] =
+            (struct slate_item){number, (float)made.score, ids_text(&items->ids, number)};
     }
     list->changed = is_another(list);
     list->change = (struct list_change){.first = list->record->acked_offset < 0,
-                                        .rbo = !list->changed         ? 0.0f
+                                        .rbo = !list->changed        ? 0.0f
                                                : made.score % 2 == 0 ? 0.1f
                                                                      : 0.5f};
 }

@@ -1,14 +1,15 @@
 /* The simulator: the real line and the real history in a world that a seed decides.
  *
- * Real are daemon/line*.c, settling.c, waiting.c, renewal.c, swapper.c; model/history*.c and what it
- * is made of, scorers.c, arms.c; the publisher but for its connection. Fake are what they stand on:
- * libuv (loop.c), the disk (disk.c), memory (memory.c), clock and log (main.c), Kafka (kafka.c),
- * Redis at the other end of redis_command (redis.c), the scorer and generations (scorer.c).
+ * Real are daemon/line*.c, settling.c, waiting.c, renewal.c, swapper.c; model/history*.c and what
+ * it is made of, scorers.c, arms.c; the publisher but for its connection. Fake are what they stand
+ * on: libuv (loop.c), the disk (disk.c), memory (memory.c), clock and log (main.c), Kafka
+ * (kafka.c), Redis at the other end of redis_command (redis.c), the scorer and generations
+ * (scorer.c).
  *
- * Everything that can happen next is a *choice*: a timer that is due, a worker that may run, a reply
- * on its way, a broker that rebalances, the power that fails. A step takes one of them, by weight
- * and by the seed, and afterwards what must hold is looked at (checks.c). So a seed is a run: the
- * same program and the same seed take the same steps. One thread, one `sim`. */
+ * Everything that can happen next is a *choice*: a timer that is due, a worker that may run, a
+ * reply on its way, a broker that rebalances, the power that fails. A step takes one of them, by
+ * weight and by the seed, and afterwards what must hold is looked at (checks.c). So a seed is a
+ * run: the same program and the same seed take the same steps. One thread, one `sim`. */
 #ifndef FRESHET_TESTS_SIM_H
 #define FRESHET_TESTS_SIM_H
 
@@ -25,7 +26,7 @@
 #include <uv.h>
 
 #define CHOICES_MAX 512
-#define SWAPS_MAX 256     /* of a seed */
+#define SWAPS_MAX 256 /* of a seed */
 #define STORM_STEPS_MAX 20000
 #define CALM_STEPS_MAX 60000 /* to come to rest; beyond, somebody waits forever */
 
@@ -61,7 +62,7 @@ struct sim {
     uint64_t step;
     uint64_t digest; /* of all steps taken: two runs of a seed must agree */
     bool trace, calm;
-    int64_t now_ns; /* of the world's clock */
+    int64_t now_ns;         /* of the world's clock */
     int64_t wall_offset_ms; /* somebody set the wall clock */
     struct mood mood;
     uint32_t faults; /* crashes and ends so far */
@@ -88,9 +89,9 @@ void sim_trace(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* Something that must hold does not: ends the seed. */
 void sim_fail(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
-#define sim_check(holds, ...)  \
-    do {                       \
-        if (!(holds))          \
+#define sim_check(holds, ...)      \
+    do {                           \
+        if (!(holds))              \
             sim_fail(__VA_ARGS__); \
     } while (0)
 
@@ -101,26 +102,27 @@ size_t memory_blocks(void); /* in use */
 /* ---- loop.c: libuv's. */
 uv_loop_t *loop_of(void);
 void loop_choices(struct choices *choices);
-void loop_drop(void);      /* a crash */
-bool loop_is_empty(void);  /* no handle, no work: the process may end */
-bool loop_is_idle(void);   /* nothing to do but wait for a timer */
+void loop_drop(void);             /* a crash */
+bool loop_is_empty(void);         /* no handle, no work: the process may end */
+bool loop_is_idle(void);          /* nothing to do but wait for a timer */
 int64_t loop_next_timer_ms(void); /* INT64_MAX: none */
 
 /* ---- disk.c, or disk_lmdb.c: what survives. */
 struct state;
-void disk_begin(void); /* empty, for a seed */
-void disk_crash(void); /* the process is gone: whoever had it open has no more */
+void disk_begin(void);          /* empty, for a seed */
+void disk_crash(void);          /* the process is gone: whoever had it open has no more */
+bool disk_is_crashing(void);    /* just now: nothing is written any more */
 struct state *disk_state(void); /* as opened by the process; NULL: not open */
 
 /* ---- checks.c */
 void checks_begin(void);
-void checks_step(void);                   /* after each */
+void checks_step(void);                     /* after each */
 void checks_committed(struct state *state); /* a transaction is durable */
 struct learned;
 void checks_learned(const struct learned *learned); /* what a batch made of its users */
-void checks_all_durable(void); /* nothing learned is only in memory */
+void checks_all_durable(void);                      /* nothing learned is only in memory */
 void checks_at_rest(void);
-int64_t checks_durable(int32_t partition); /* next offset; 0: nothing yet */
+int64_t checks_durable(int32_t partition);        /* next offset; 0: nothing yet */
 void checks_live(uint32_t swap, uint32_t config); /* lists may be made so from now on */
 void checks_list(int user, struct slice version, struct slice json);
 struct version;
@@ -159,7 +161,7 @@ bool process_is_running(void);
 bool process_is_at_rest(void);
 const char *process_why_not(void);
 void process_crash(void);
-void process_end(void);  /* SIGTERM */
+void process_end(void); /* SIGTERM */
 void process_settle_down(void);
 struct history *process_history(void); /* NULL: none is open */
 uint32_t process_config(void);

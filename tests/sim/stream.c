@@ -54,7 +54,7 @@ static void put_last(struct kept_item *items, int *count, uint32_t max, struct k
     if (max == 0)
         return;
     if (*count == (int)max)
-        memmove(items, items + 1, (size_t)--*count * sizeof *items);
+        memmove(items, items + 1, (size_t)-- * count * sizeof *items);
     items[(*count)++] = item;
 }
 
@@ -79,8 +79,8 @@ static void count_outcome(struct folded *user, int number, uint32_t rank, int64_
         return;
     struct trial_counts *trial = &user->trial;
     if (trial->events == 0)
-        *trial = (struct trial_counts){.trial = (uint64_t)(TRIAL_OF_USER + number % 2),
-                                       .begun = offset};
+        *trial =
+            (struct trial_counts){.trial = (uint64_t)(TRIAL_OF_USER + number % 2), .begun = offset};
     trial->events++;
     trial->hits10 += rank >= 1 && rank <= 10;
     trial->hits20 += rank >= 1 && rank <= 20;
@@ -89,8 +89,8 @@ static void count_outcome(struct folded *user, int number, uint32_t rank, int64_
 
 static void use(struct folded *user, const struct record *record, int64_t offset)
 {
-    struct kept kept = {record->ts_ms, offset, record->value, record->id, record->item,
-                        record->type};
+    struct kept kept = {record->ts_ms, offset,       record->value,
+                        record->id,    record->item, record->type};
     if (!user->exists || user->forgotten)
         *user = (struct folded){.exists = true};
     count_outcome(user, record->user, record->rank, offset);
@@ -277,14 +277,13 @@ static void draw_record(int partition, int64_t *clock_ms, int *next_id)
 static void draw_items(void)
 {
     for (int i = 0; i < stream.item_record_count; i++)
-        stream.item_records[i] =
-            (struct record){.kind = sim_chance(15) ? EVENT_DEAD : EVENT_ITEM,
-                            .user = -1,
-                            .id = -1,
-                            .item = (int)sim_below((uint32_t)stream.items + 2),
-                            .present = sim_chance(80),
-                            .blocked = sim_chance(50),
-                            .record_ts_ms = BEGIN_MS + i};
+        stream.item_records[i] = (struct record){.kind = sim_chance(15) ? EVENT_DEAD : EVENT_ITEM,
+                                                 .user = -1,
+                                                 .id = -1,
+                                                 .item = (int)sim_below((uint32_t)stream.items + 2),
+                                                 .present = sim_chance(80),
+                                                 .blocked = sim_chance(50),
+                                                 .record_ts_ms = BEGIN_MS + i};
 }
 
 static void draw_limits(void)

@@ -20,12 +20,12 @@
 
 struct record { /* of a topic; item records are a partition of their own */
     enum event_kind kind;
-    int user, item;   /* numbers in names: "u3", "i7"; -1 none */
-    int id, ref;      /* "e12"; -1 none */
+    int user, item; /* numbers in names: "u3", "i7"; -1 none */
+    int id, ref;    /* "e12"; -1 none */
     uint16_t type;
     int64_t ts_ms, record_ts_ms;
     double value;
-    uint32_t rank;    /* of the outcome that the watch will say it had */
+    uint32_t rank;         /* of the outcome that the watch will say it had */
     bool blocked, present; /* of an item record */
 };
 
@@ -38,8 +38,8 @@ struct kept {
 
 struct kept_item {
     int item;
-    uint64_t types;   /* seen */
-    int64_t ts_ms;    /* shown */
+    uint64_t types; /* seen */
+    int64_t ts_ms;  /* shown */
     uint32_t count;
 };
 
@@ -68,7 +68,7 @@ struct stream_partition {
     struct record records[STREAM_RECORDS_MAX];
     int count;
     struct prefix prefixes[STREAM_RECORDS_MAX + 1];
-    bool counts[STREAM_RECORDS_MAX]; /* it was applied */
+    bool counts[STREAM_RECORDS_MAX];                               /* it was applied */
     struct fold_step *steps[STREAM_USERS_MAX][STREAM_RECORDS_MAX]; /* [step_counts], by offset */
     int step_counts[STREAM_USERS_MAX];
 };

@@ -70,7 +70,7 @@ static void expect_failure(struct fixture *fixture, const char *what)
     start_member(fixture, 0);
     wait_until(fixture, member->failures == 1);
     if (strstr(member->failure.text, what) == NULL ||
-        strstr(member->failure.text, "empty state.dir") == NULL)
+        strstr(member->failure.text, "freshet reset") == NULL)
         fail_msg("%s", member->failure.text);
     assert_int_equal(member->assignments, 0);
     assert_int_equal(member->batch.count, 0);

@@ -4,6 +4,7 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "consumer/decode.h"
+#include "consumer/item_file.h"
 #include "consumer/recording.h"
 
 #include <setjmp.h>
@@ -26,13 +27,18 @@ static int remove_file(void **state)
     return 0;
 }
 
-static void write_file(const char *text)
+static void write_bytes(const char *bytes, size_t count)
 {
     strcpy(path, "/tmp/freshet-test-recording-XXXXXX");
     int descriptor = mkstemp(path);
     assert_true(descriptor >= 0);
-    assert_int_equal(write(descriptor, text, strlen(text)), strlen(text));
+    assert_int_equal(write(descriptor, bytes, count), count);
     close(descriptor);
+}
+
+static void write_file(const char *text)
+{
+    write_bytes(text, strlen(text));
 }
 
 static struct recording *open_or_fail(const char *file, bool shuffle, uint64_t seed)
@@ -214,6 +220,29 @@ static void test_a_bad_line_is_named(void **state)
     expect_bad("", ":1:");
 }
 
+static void expect_bad_item(const char *text, size_t length)
+{
+    struct item_file *file;
+    struct slice item, value;
+    struct error err = {0};
+    write_bytes(text, length);
+    assert_int_equal(item_file_open(&file, path, &err), 0);
+    assert_int_equal(item_file_next(file, &item, &value, &err), ERR_DATA);
+    assert_non_null(strstr(err.text, ":2: "));
+    item_file_close(file);
+    unlink(path);
+}
+
+static void test_an_item_that_the_daemon_would_refuse_is_named(void **state)
+{
+    char text[256] = "item\ttitle\n";
+    memset(text + strlen(text), 'i', ID_BYTES_MAX + 1);
+    expect_bad_item(text, strlen(text));
+    expect_bad_item("item\ttitle\ni1\tA\0title\n", 23);
+    expect_bad_item("item\ttitle\ni1\tA\xfftitle\n", 23);
+    expect_bad_item("item\ttitle\n\tA title\n", 21);
+}
+
 static void test_line_ends_of_other_systems_are_read(void **state)
 {
     write_file("ts_ms\tuser\titem\tevent\tvalue\r\n1\tu\ti\tclick\t0.5\r\n");
@@ -291,6 +320,7 @@ int main(void)
         cmocka_unit_test_teardown(test_json_lines_are_read, remove_file),
         cmocka_unit_test_teardown(test_json_lines_are_shuffled_too, remove_file),
         cmocka_unit_test_teardown(test_a_bad_line_is_named, remove_file),
+        cmocka_unit_test_teardown(test_an_item_that_the_daemon_would_refuse_is_named, remove_file),
         cmocka_unit_test_teardown(test_line_ends_of_other_systems_are_read, remove_file),
         cmocka_unit_test(test_a_file_that_is_not_there_is_an_error),
         cmocka_unit_test_teardown(test_a_compressed_file_that_was_cut_is_an_error, remove_file),

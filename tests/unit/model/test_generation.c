@@ -191,6 +191,19 @@ static void test_a_generation_comes_back_as_it_was(void **state)
     generation_free(g);
 }
 
+static void test_a_generation_is_not_written_through_a_symbolic_link(void **state)
+{
+    struct fixture *f = *state;
+    char aside[160];
+    snprintf(aside, sizeof aside, "%s.tmp", f->path);
+    assert_int_equal(symlink("/dev/null", aside), 0);
+    struct generation *g = sample();
+    struct error err = {0};
+    assert_int_equal(generation_write(g, f->path, &err), ERR_IO);
+    assert_int_equal(unlink(aside), 0);
+    generation_free(g);
+}
+
 static void test_figures_come_back_and_nan_stays_nan(void **state)
 {
     struct fixture *f = *state;
@@ -585,6 +598,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_a_generation_comes_back_as_it_was),
+        TEST(test_a_generation_is_not_written_through_a_symbolic_link),
         TEST(test_figures_come_back_and_nan_stays_nan),
         TEST(test_the_time_it_took_is_not_in_the_file),
         TEST(test_a_generation_without_items_is_one),

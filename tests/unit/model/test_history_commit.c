@@ -33,6 +33,34 @@ static void test_dead_letters_wait_in_the_state_until_delivered(void **at)
     assert_false(history_dead_next(place->history, &letter));
 }
 
+/* Letters of "someone", one of them in flight, then the forgetting. */
+static void test_a_forgotten_users_tombstone_comes_after_all_letters_of_that_key(void **at)
+{
+    struct place *place = *at;
+    struct dead_letter letter, tombstone;
+    open_history(place);
+    assign(place, 1);
+    dead(place, 0, DEAD_BAD_JSON);
+    learn(place);
+    assert_true(history_dead_next(place->history, &letter));
+    forget(place, 1, "someone");
+    learn(place);
+    assert_int_equal(history_dead_of(place->history, SLICE("someone")), 2);
+    assert_false(history_dead_next(place->history, &tombstone)); /* the letter may come again */
+    history_dead_delivered(place->history, letter.token, false);
+    commit(place);
+    reopen(place, 1); /* and so after a restart */
+    assert_true(history_dead_next(place->history, &letter));
+    assert_true(says(letter.json, "bad_json"));
+    assert_false(history_dead_next(place->history, &tombstone));
+    history_dead_delivered(place->history, letter.token, true);
+    assert_true(history_dead_next(place->history, &tombstone));
+    assert_true(slice_equal(tombstone.key, SLICE("someone")));
+    assert_null(tombstone.json.data);
+    history_dead_delivered(place->history, tombstone.token, true);
+    assert_int_equal(history_dead_of(place->history, SLICE("someone")), 0);
+}
+
 static void test_a_dead_letter_that_failed_comes_again(void **at)
 {
     struct place *place = *at;
@@ -240,9 +268,9 @@ static void test_another_cluster_or_partition_count_is_refused(void **at)
     assert_int_equal(history_bind(place->history, "cluster-a", 4, &err), 0);
     assert_int_equal(history_bind(place->history, "cluster-b", 4, &err), ERR_SETTINGS);
     assert_non_null(strstr(err.text, "cluster-b"));
-    assert_non_null(strstr(err.text, "empty state.dir"));
+    assert_non_null(strstr(err.text, "freshet reset"));
     assert_int_equal(history_bind(place->history, "cluster-a", 5, &err), ERR_SETTINGS);
-    assert_non_null(strstr(err.text, "empty state.dir"));
+    assert_non_null(strstr(err.text, "freshet reset"));
 }
 
 static void test_a_second_history_in_the_same_directory_is_refused(void **at)
@@ -466,12 +494,72 @@ static void test_a_damaged_user_stops_learning_and_every_commit_says_so(void **a
     assert_int_equal(try_commit(place).err.code, ERR_DATA);
 }
 
+static void test_a_damaged_user_is_said_before_the_next_batch(void **at)
+{
+    struct place *place = *at;
+    struct error err = {0};
+    char key[STATE_KEY_MAX];
+    struct slice bad = {key, (uint32_t)state_key_user(key, TOPIC, 0, SLICE("u1"))};
+    open_history(place);
+    assign(place, 1);
+    struct state_commit *damage = state_commit_new(place->history->state);
+    state_commit_put(damage, STATE_USERS, bad, SLICE("cut sho"));
+    assert_int_equal(state_commit_now(damage, NULL), 0);
+    assert_int_equal(history_ready(place->history, &err), 0);
+    click(place, 0, "u1", "i1", 5000);
+    learn(place);
+    assert_int_equal(history_ready(place->history, &err), ERR_DATA);
+    assert_non_null(strstr(err.text, "u1"));
+}
+
+/* -- what waits to be written ------------------------------------------------------------------ */
+
+static void test_memory_is_full_of_what_is_not_committed_and_not_of_what_is(void **at)
+{
+    struct place *place = *at;
+    place->settings.hot_bytes = 20000;
+    open_history(place);
+    assign(place, 1);
+    int64_t offset = 0;
+    for (; !history_is_full(place->history); offset++) {
+        char id[16];
+        snprintf(id, sizeof id, "u%d", (int)offset);
+        click(place, offset, id, "i1", 5000);
+        learn(place);
+        assert_true(offset < 200); /* of a hundred bytes at the least */
+    }
+    assert_true(offset > 10);
+    struct commit_outcome outcome = {0};
+    assert_true(history_commit(place->history, note_commit, &outcome));
+    assert_true(history_is_full(place->history)); /* it may fail yet */
+    uv_run(&place->loop, UV_RUN_DEFAULT);
+    assert_false(history_is_full(place->history));
+}
+
+static void test_the_events_of_one_user_fill_memory_too(void **at)
+{
+    struct place *place = *at;
+    place->settings.hot_bytes = 20000;
+    open_history(place);
+    assign(place, 1);
+    for (int64_t offset = 0; !history_is_full(place->history); offset++) {
+        char id[16];
+        snprintf(id, sizeof id, "i%d", (int)offset);
+        click(place, offset, "u1", id, 5000 + offset);
+        learn(place);
+        assert_true(offset < 2000);
+    }
+    commit(place);
+    assert_false(history_is_full(place->history));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_dead_letters_wait_in_the_state_until_delivered),
+        TEST(test_a_forgotten_users_tombstone_comes_after_all_letters_of_that_key),
         TEST(test_a_dead_letter_that_failed_comes_again),
         TEST(test_a_dead_letter_delivered_while_written_is_removed_by_the_next_commit),
         TEST(test_dead_letters_of_a_failed_commit_are_written_and_removed_by_the_next),
@@ -496,6 +584,9 @@ int main(void)
         TEST(test_closing_during_a_commit_still_reports_it),
         TEST(test_the_history_may_be_closed_by_the_callback_of_a_commit),
         TEST(test_a_damaged_user_stops_learning_and_every_commit_says_so),
+        TEST(test_a_damaged_user_is_said_before_the_next_batch),
+        TEST(test_memory_is_full_of_what_is_not_committed_and_not_of_what_is),
+        TEST(test_the_events_of_one_user_fill_memory_too),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -338,12 +338,12 @@ static void expect_refused_with_meta(struct place *place, const char *name, uint
 
 static void test_a_newer_format_is_refused_with_the_way_out(void **at)
 {
-    expect_refused_with_meta(*at, "format", STATE_FORMAT + 1, "an empty state.dir");
+    expect_refused_with_meta(*at, "format", STATE_FORMAT + 1, "freshet reset");
 }
 
 static void test_a_format_that_cannot_be_upgraded_is_refused_with_the_way_out(void **at)
 {
-    expect_refused_with_meta(*at, "format", 0, "an empty state.dir");
+    expect_refused_with_meta(*at, "format", 0, "freshet reset");
 }
 
 /* What format 1 had: no `journal`, and in `pairs` nothing, or what nobody wrote. */

@@ -117,23 +117,23 @@ static void test_fence_replaces_an_older_epoch_of_any_partition(void **state)
 
 static void test_fence_keeps_a_newer_offset(void **state)
 {
-    assert_kept_from("00000002.0001.00000000000000fe.ffffffff", FENCE_OLDER);
+    assert_kept_from("00000002.0001.00000000000000fe.ffffffff", FENCE_OLDER " " OLD);
 }
 
 static void test_fence_keeps_a_newer_swap(void **state)
 {
-    assert_kept_from("00000002.0001.00000000000000ff.00000002", FENCE_OLDER);
+    assert_kept_from("00000002.0001.00000000000000ff.00000002", FENCE_OLDER " " OLD);
 }
 
 static void test_fence_keeps_a_newer_epoch_of_any_partition(void **state)
 {
-    assert_kept_from("00000001.0009.7fffffffffffffff.ffffffff", FENCE_OLDER);
+    assert_kept_from("00000001.0009.7fffffffffffffff.ffffffff", FENCE_OLDER " " OLD);
 }
 
 static void test_fence_tells_apart_offsets_that_a_double_cannot(void **state)
 {
     assert_fenced("00000002.0001.0020000000000001.00000000", "\"old\":1", FENCE_STORED);
-    assert_fenced("00000002.0001.0020000000000000.00000000", "\"new\":1", FENCE_OLDER);
+    assert_fenced("00000002.0001.0020000000000000.00000000", "\"new\":1", FENCE_OLDER " " OLD);
 }
 
 static void test_fence_refuses_another_partition_of_the_epoch(void **state)

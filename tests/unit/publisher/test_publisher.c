@@ -10,6 +10,7 @@
 #define LISTS_MAX 2000
 
 struct client {
+    bool refills; /* and is not done with it */
     struct server server;
     uv_loop_t loop;
     struct publisher *publisher;
@@ -67,8 +68,13 @@ static void on_met(const struct publisher_group *group, struct meta_place *place
     client->place = *place;
 }
 
+static bool on_filled(void *arg)
+{
+    return !((struct client *)arg)->refills;
+}
+
 static const struct publisher_hooks hooks = {
-    .met = on_met, .up = on_up, .down = on_down, .lost = on_lost};
+    .met = on_met, .up = on_up, .down = on_down, .lost = on_lost, .filled = on_filled};
 
 static void on_sent(struct slate *slate, void *arg)
 {
@@ -278,6 +284,7 @@ static void test_publisher_tells_newer_lists_from_lists_replaced(void **state)
     send_one(client, 5, SLATE_STORED);
     send_one(client, 5, SLATE_STORED);
     send_one(client, 4, SLATE_OLDER);
+    assert_int_equal(client->lists[0].newer.next_offset, 5);
     assert_answer(&client->server, "GET rec:u0", STORED_U0);
     assert_int_equal(publisher_figures(client->publisher)->stored, 2);
     assert_int_equal(publisher_figures(client->publisher)->older, 1);
@@ -544,8 +551,20 @@ static void test_publisher_finds_its_lists_again_after_a_restart(void **state)
 {
     struct client *client = *state;
     open_and_wait(client);
+    while (ask_number(&client->server, "HEXISTS rec:meta filled:01234567") == 0)
+        reaches_within(&client->loop, &client->losses, 2, 50); /* heartbeats go on */
     reopen(client);
     assert_int_equal(client->losses, 0);
+}
+
+static void test_publisher_takes_a_refill_that_was_not_done_for_lost(void **state)
+{
+    struct client *client = *state;
+    client->refills = true;
+    open_and_wait(client);
+    assert_false(reaches_within(&client->loop, &client->losses, 2, PUBLISHER_HEARTBEAT_MS + 500));
+    reopen(client);
+    assert_int_equal(client->losses, 1);
 }
 
 static void test_publisher_takes_another_states_redis_for_lost(void **state)
@@ -1007,6 +1026,7 @@ int main(void)
         TEST(test_publisher_answers_more_gets_than_its_cap),
         TEST(test_publisher_finds_its_lists_lost_in_an_empty_redis),
         TEST(test_publisher_finds_its_lists_again_after_a_restart),
+        TEST(test_publisher_takes_a_refill_that_was_not_done_for_lost),
         TEST(test_publisher_takes_another_states_redis_for_lost),
         TEST(test_publisher_takes_another_nonce_of_the_same_name_for_lost),
         TEST(test_publisher_lives_with_another_state_in_one_prefix),
