@@ -70,6 +70,12 @@ void broker_set_down(struct broker *broker, bool down)
         rd_kafka_mock_broker_set_up(broker->cluster, -1);
 }
 
+void broker_fail_requests(struct broker *broker, int16_t api_key, int error, size_t count)
+{
+    while (count-- > 0)
+        rd_kafka_mock_push_request_errors(broker->cluster, api_key, 1, (rd_kafka_resp_err_t)error);
+}
+
 void broker_close(struct broker *broker)
 {
     if (broker == NULL)

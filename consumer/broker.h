@@ -9,6 +9,8 @@
 #include "base/error.h"
 
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 struct broker;
 
@@ -19,6 +21,10 @@ const char *broker_bootstrap(const struct broker *broker); /* "127.0.0.1:PORT" *
 
 /* For fault tests: drops all connections and takes no new ones, or takes them again. */
 void broker_set_down(struct broker *broker, bool down);
+
+/* The next `count` requests of this kind (an API key of the protocol) are answered with the error
+ * (one of its codes). */
+void broker_fail_requests(struct broker *broker, int16_t api_key, int error, size_t count);
 void broker_close(struct broker *broker);
 
 #endif

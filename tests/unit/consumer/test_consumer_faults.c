@@ -124,6 +124,70 @@ static void test_health_tells_of_an_outage_and_of_its_end(void **state)
     wait_until(fixture, member->ups == 1);
 }
 
+/* Of the protocol: https://kafka.apache.org/protocol#protocol_api_keys */
+enum { API_FETCH = 1, API_OFFSET_COMMIT = 8, API_JOIN = 11, API_HEARTBEAT = 12, API_SYNC = 14 };
+
+static void test_taking_goes_on_after_fetches_that_failed(void **state)
+{
+    struct fixture *fixture = *state;
+    struct member *member = &fixture->members[0];
+    start_member(fixture, 0);
+    wait_until(fixture, member->assignments == 1);
+    broker_fail_requests(fixture->broker, API_FETCH, RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION, 3);
+    produce_clicks(fixture, 0, 100);
+    wait_until(fixture, member->batch.count >= 100);
+    assert_all_clicks_once(&member->batch, 100);
+    assert_int_equal(member->failures, 0);
+}
+
+static void test_a_group_is_joined_though_it_refused_at_first(void **state)
+{
+    struct fixture *fixture = *state;
+    struct member *member = &fixture->members[0];
+    broker_fail_requests(fixture->broker, API_JOIN, RD_KAFKA_RESP_ERR_NOT_COORDINATOR, 2);
+    broker_fail_requests(fixture->broker, API_SYNC, RD_KAFKA_RESP_ERR_REBALANCE_IN_PROGRESS, 1);
+    produce_clicks(fixture, 0, 50);
+    start_member(fixture, 0);
+    wait_until(fixture, member->batch.count >= 50);
+    assert_all_clicks_once(&member->batch, 50);
+}
+
+static void test_a_member_that_the_group_has_forgotten_joins_again(void **state)
+{
+    struct fixture *fixture = *state;
+    struct member *member = &fixture->members[0];
+    produce_clicks(fixture, 0, 50);
+    start_member(fixture, 0);
+    wait_until(fixture, member->batch.count >= 50);
+    broker_fail_requests(fixture->broker, API_HEARTBEAT, RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID, 1);
+    wait_until(fixture, member->revocations == 1 && member->assignments == 2);
+    produce_clicks(fixture, 50, 50);
+    wait_until(fixture, member->batch.count >= 100);
+    assert_all_clicks_once(&member->batch, 100);
+}
+
+static void settle_all(struct member *member)
+{
+    struct settled_offset offsets[PARTITIONS];
+    for (int i = 0; i < PARTITIONS; i++)
+        offsets[i] = (struct settled_offset){i, member->start[0][i]};
+    consumer_settle(member->consumer, offsets, PARTITIONS);
+}
+
+static void test_a_commit_that_failed_is_told_and_tried_again(void **state)
+{
+    struct fixture *fixture = *state;
+    struct member *member = &fixture->members[0];
+    produce_clicks(fixture, 0, 50);
+    start_member(fixture, 0);
+    wait_until(fixture, member->batch.count >= 50);
+    broker_fail_requests(fixture->broker, API_OFFSET_COMMIT,
+                         RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED, 1);
+    settle_all(member);
+    wait_until(fixture, member->downs == 1);
+    wait_until(fixture, member->ups == 1); /* nothing else happens meanwhile */
+}
+
 static void test_taking_goes_on_after_an_outage(void **state)
 {
     struct fixture *fixture = *state;
@@ -243,6 +307,10 @@ int main(void)
         TEST(test_another_partition_count_is_a_failure),
         TEST(test_an_offset_at_the_end_is_fine),
         TEST(test_health_tells_of_an_outage_and_of_its_end),
+        TEST(test_taking_goes_on_after_fetches_that_failed),
+        TEST(test_a_group_is_joined_though_it_refused_at_first),
+        TEST(test_a_member_that_the_group_has_forgotten_joins_again),
+        TEST(test_a_commit_that_failed_is_told_and_tried_again),
         TEST(test_taking_goes_on_after_an_outage),
         TEST(test_closing_keeps_its_deadline_when_kafka_is_away),
         TEST(test_closing_with_records_waiting_is_quick),
