@@ -62,7 +62,7 @@ class ForgetTest(EndToEnd):
         own = [r for r in self.kafka.consume(freshet.topic) if r.key == user.encode()]
         self.assertIn(f"{freshet.topic} partition {own[0].partition}:", receipt)
         self.assertIn(f"to {own[-1].offset}, until", receipt)
-        self.assertIn("cleanup.policy delete, retention.ms 604800000", receipt)
+        self.assertIn("cleanup.policy delete, retention.ms -1", receipt)
         path = freshet.state_dir / "generations" / "00000001.gen"
         self.assertNotIn(f'"{user}"'.encode(), path.read_bytes())
         self.assertIn(f"{path}: cut at offset", receipt)
