@@ -96,7 +96,8 @@ static int add_partition(struct assigning *assigning, bool items, int32_t partit
         if (failed)
             return failed;
     }
-    *position = (struct position){true, from_begin ? low : start, high, from_begin ? -1 : start};
+    int64_t next = from_begin ? low : start; /* the state lacks nothing below it */
+    *position = (struct position){true, next, high, next};
     rd_kafka_topic_partition_list_add(assigning->list, topic, partition)->offset =
         from_begin ? RD_KAFKA_OFFSET_BEGINNING : start;
     return 0;

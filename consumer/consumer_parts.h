@@ -19,7 +19,7 @@ struct position {
     bool assigned;
     int64_t next;    /* offset; what is below has been taken, or is dropped */
     int64_t end;     /* of the log, when it was assigned; -1 unknown */
-    int64_t settled; /* the state is durable below it; -1: not known yet */
+    int64_t settled; /* the state is durable below it */
 };
 
 struct positions {

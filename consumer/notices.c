@@ -157,7 +157,7 @@ static void ask(struct consumer *consumer)
 {
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
     for (int i = 0; i < consumer->events.count; i++)
-        if (consumer->events.of[i].assigned && consumer->events.of[i].settled >= 0)
+        if (consumer->events.of[i].assigned)
             rd_kafka_topic_partition_list_add(list, consumer->settings.topic, i)->offset =
                 consumer->events.of[i].settled;
     consumer->notices.probing =

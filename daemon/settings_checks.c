@@ -159,12 +159,16 @@ static void check_tls_files(struct loading *loading)
 
 static void check_tls(struct loading *loading)
 {
-    static const char *const needs_tls[] = {"redis.tls_ca_file", "redis.tls_cert_file",
-                                            "redis.tls_key_file", "redis.tls_server_name"};
     const struct settings *s = loading->settings;
+    const struct {
+        const char *key, *value;
+    } needs_tls[] = {{"redis.tls_ca_file", s->redis.tls_ca_file},
+                     {"redis.tls_cert_file", s->redis.tls_cert_file},
+                     {"redis.tls_key_file", s->redis.tls_key_file},
+                     {"redis.tls_server_name", s->redis.tls_server_name}};
     for (size_t i = 0; i < sizeof needs_tls / sizeof *needs_tls && !s->redis.tls_enabled; i++)
-        if (line_of(loading, needs_tls[i]) > 0)
-            complain(loading, line_of(loading, needs_tls[i]), needs_tls[i],
+        if (needs_tls[i].value[0] != '\0')
+            complain(loading, line_of(loading, needs_tls[i].key), needs_tls[i].key,
                      "does nothing without redis.tls: true");
     if (!s->redis.tls_enabled)
         return;

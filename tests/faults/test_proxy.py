@@ -115,7 +115,8 @@ class ProxyTest(unittest.TestCase):
         link = self.connected()
         self.proxy.reset()
         self.assert_reset(link)
-        self.assert_reset(self.connect())
+        with self.assertRaises(ConnectionResetError):  # where it is seen depends on who is faster
+            self.connect().recv(65536)
 
     def test_cut_resets_those_of_now_alone(self):
         link = self.connected()
