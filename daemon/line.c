@@ -284,6 +284,12 @@ void line_release(struct line *line)
     line_wake(line);
 }
 
+void line_renew_popular(struct line *line)
+{
+    line->popular_stale = true;
+    line_wake(line);
+}
+
 void line_set_popular(struct line *line, bool ours)
 {
     line->popular_stale |= ours && !line->popular_ours;

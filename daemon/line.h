@@ -96,6 +96,9 @@ void line_set_scorers(struct line *line, struct scorers *scorers, const struct l
 uint32_t line_swap_of(const struct line *line, struct slice user);
 void line_swaps(const struct line *line, struct scorers_swaps *swaps);
 
+/* The popular list is made again, too; at most every LINE_POPULAR_MS. */
+void line_renew_popular(struct line *line);
+
 /* Whether the popular list is this instance's to publish; else it is made, to be measured by. */
 void line_set_popular(struct line *line, bool ours);
 

@@ -214,6 +214,7 @@ void renewal_start(struct renewal *renewal, enum slate_cause cause, bool all)
     if (!renewal->all) /* a forced run stays one, whatever comes between */
         renewal->cause = cause;
     renewal->all |= all;
+    line_renew_popular(renewal->line);
     if (renewal->stage == IDLE || renewal->stage == FEEDING)
         begin(renewal);
     else

@@ -4,7 +4,7 @@
  * slow sweep that renews expiries, a scan of the state says who is owed (or everybody); they are
  * queued on the line most recently active first, never faster than the pace and never so many at
  * once that events wait. A request that comes while one is under way begins again with the wider of
- * both. Loop thread. */
+ * both. The popular list is renewed with each. Loop thread. */
 #ifndef FRESHET_DAEMON_RENEWAL_H
 #define FRESHET_DAEMON_RENEWAL_H
 

@@ -228,13 +228,16 @@ static struct slate_list *add_list(const struct scorer *scorer, struct slate *sl
     return list;
 }
 
+/* Of a partition nothing may have been read (INT64_MIN), or it is not assigned: 0 is older than
+ * all. */
 static struct version version_now(const struct scorer *scorer, int32_t partition)
 {
     const struct state_meta *meta = history_meta(scorer->history);
     const struct partition_record *record = history_partition(scorer->history, false, partition);
     return (struct version){.epoch = meta->epoch,
                             .partition = partition,
-                            .next_offset = record != NULL ? record->next_offset : 0,
+                            .next_offset =
+                                record != NULL && record->next_offset > 0 ? record->next_offset : 0,
                             .swap = meta->swap};
 }
 

@@ -63,6 +63,15 @@ static void write_explored(struct json_writer *w, const struct slate_list *list)
     json_end_array(w);
 }
 
+/* Null: nothing was learned yet. */
+static void write_time(struct json_writer *w, int64_t stream_ts_ms)
+{
+    if (stream_ts_ms == INT64_MIN)
+        json_text(w, "ts", NULL);
+    else
+        json_int(w, "ts", stream_ts_ms);
+}
+
 void list_write(struct buffer *out, const struct slate *slate, const struct slate_list *list)
 {
     char version[VERSION_TEXT_BYTES];
@@ -76,7 +85,7 @@ void list_write(struct buffer *out, const struct slate *slate, const struct slat
     } else {
         json_string(&w, "arm", list->arm_name);
         json_int(&w, "gen", (int64_t)list->generation);
-        json_int(&w, "ts", slate->stream_ts_ms);
+        write_time(&w, slate->stream_ts_ms);
         json_text(&w, "cause", slate_cause_name(list->cause));
     }
     write_items(&w, list);

@@ -80,6 +80,20 @@ static struct version newer_of(const struct redis_reply *reply)
     return newer;
 }
 
+static void tell_list_refused(struct sending *sending, const struct slate_list *list,
+                              struct slice answer)
+{
+    struct error what;
+    struct buffer key = {0};
+    publisher_key(&key, sending->settings->prefix, list_user(list));
+    error_set(&what, ERR_DATA, "%.*s: %s lies there, which stays: delete it for the user's list",
+              SLICE_ARG(buffer_slice(&key)),
+              slice_equal(answer, SLICE(FENCE_PARTITION)) ? "a list of another partition"
+                                                          : "something that is no list");
+    buffer_deinit(&key);
+    sending->hooks->refused(&what, sending->hooks_arg);
+}
+
 static void on_list(const struct redis_reply *reply, void *arg)
 {
     struct sending *sending = arg;
@@ -90,6 +104,8 @@ static void on_list(const struct redis_reply *reply, void *arg)
     list->outcome = outcome;
     if (outcome == SLATE_OLDER)
         list->newer = newer_of(reply);
+    if (outcome == SLATE_REFUSED)
+        tell_list_refused(sending, list, reply->text);
     if (reply != NULL && outcome == SLATE_UNSENT && !begins(reply->text, "NOSCRIPT"))
         drop(sending, reply);
     sending->hooks->progress(sending->hooks_arg);

@@ -207,6 +207,13 @@ class DaemonTest(EndToEnd):
         meta = dict(zip(pairs[::2], pairs[1::2]))
         self.assertLessEqual({b"generation", b"schema", b"nonce", b"heartbeat"}, meta.keys())
 
+    def test_the_popular_list_comes_back_without_an_event(self):
+        key = self.daemon.prefix + "popular"
+        self.redis.command("DEL", key)
+        self.daemon.ask("publish", "--all")
+        text = services.wait_until(lambda: self.redis.command("GET", key), "the popular list is back", 30)
+        self.assertEqual(len(json.loads(text)["items"]), 20)
+
     def test_an_event_changes_its_users_list(self):
         user, before = "shopper", None
         item = self.items_of(self.some_user(4))[0]

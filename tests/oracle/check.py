@@ -3,7 +3,7 @@
 from . import log as logs
 from .fold import fold_placed
 from .judge import judge_counters, judge_letters, judge_offsets, judge_state, owners, union
-from .judge_lists import judge_lists
+from .judge_lists import judge_lists, judge_popular
 from .observe import DRAIN_S, observe
 from .report import Report
 
@@ -28,6 +28,7 @@ def judge(observed, ledger, log, rules_of, *, shared=False, **arms):
     judge_lists(
         report, observed, owner_of, state, rules_of, shared=whole if shared else None, **arms
     )
+    judge_popular(report, observed, owner_of)
     return report
 
 

@@ -157,6 +157,15 @@ def list_of(model, name, topic):
     }).encode()
 
 
+def popular_of(model, topic):
+    items = sorted({item for _, item in model.dump.sums})
+    return json.dumps({
+        "v": model.version(0, topic), "user": None, "arm": "default",
+        "gen": model.hyper["number"], "ts": model.now, "cause": "sweep",
+        "items": [[item, 1.0] for item in items],
+    }).encode()
+
+
 def tombstone(name):
     return json.dumps({"v": "00000007.0000.0000000000000001.00000001", "user": name, "forgotten": True, "items": []}).encode()
 
@@ -165,15 +174,17 @@ def observed_of(broker, ledger, log, state, made, rules, shares):
     """One instance for each set of partitions in `shares`, with the state of all of them and the
     lists of its own."""
     lists = {list_key(name): tombstone(name) for name in state.forgotten}
-    instances = []
+    instances, popular = [], None
     for number, owned in enumerate(shares):
         dump = dump_of(state, ledger.topic, ledger.item_topic)
         instances.append(Instance(f"instance {number}", dump, set(owned), None))
         model = Model(share(dump, ledger.topic, owned), made, rules)
         for name in model.dump.users:
             lists[list_key(name)] = list_of(model, name, ledger.topic)
+        if 0 in owned:
+            popular = popular_of(model, ledger.topic)
     return Observed(
         ledger.topic, ledger.item_topic, instances, lists,
         [_letter(place, entry) for place, entry in log.bad.items()],
-        dict(state.next_offset), dict(broker.ends),
+        dict(state.next_offset), dict(broker.ends), popular,
     )

@@ -83,6 +83,27 @@ def _forgotten_differences(name, text):
     return [f"{name}: was forgotten and has a list: {text!r:.200}"]
 
 
+def judge_popular(report, observed, owner_of):
+    """The popular list is of the epoch, and of no later prefix of partition 0 than was learned: a
+    later one would keep its place for ever."""
+    owner, text = owner_of.get(0), observed.popular
+    if owner is None:
+        return
+    if text is None or not VERSION.search(text):
+        report.find("lists", [f"popular: what is there is no list: {text!r:.200}"])
+        return
+    published, dump = json.loads(text), owner.dump
+    epoch, _, offset, _ = (int(part, 16) for part in published["v"].split("."))
+    end = dump.partitions.get((observed.topic, 0), {}).get("next_offset", 0)
+    if epoch != dump.state["epoch"] or offset > end:
+        report.find("lists", [
+            f"popular: version {published['v']}, where epoch {dump.state['epoch']:08x} is learned "
+            f"up to offset {end}"
+        ])
+    if dump.sums and not published["items"]:
+        report.find("lists", ["popular: is empty"])
+
+
 def judge_lists(report, observed, owner_of, state, rules_of, *, shared=None, **arms):
     """Every list, by the share of the state that its instance owns.
 

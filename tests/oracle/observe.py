@@ -38,6 +38,7 @@ class Observed:
     letters: list  # Records of the dead-letter topic
     committed: dict  # partition -> the group's offset, -1 for none
     ends: dict  # (topic, partition) -> the log's end
+    popular: Optional[bytes] = None  # the popular list
 
 
 def wait_until(question, what, deadline_s):
@@ -158,5 +159,5 @@ def observe(freshets, ledger, log, kafka, redis, *, stop=True, deadline_s=DRAIN_
         committed = wire.committed(first.group, ledger.topic, ledger.partitions)
     return Observed(
         ledger.topic, ledger.item_topic, instances, _lists(redis, first.prefix), letters, committed,
-        all_ends,
+        all_ends, redis.command("GET", first.prefix + "popular"),
     )

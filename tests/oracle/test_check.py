@@ -278,6 +278,13 @@ class WrongLists(Planted):
         self.observed.lists["never heard of"] = self.observed.lists[self.name]
         self.found("lists", "never heard of", "nobody")
 
+    def test_a_popular_list_of_no_prefix_and_none(self):
+        self.observed.popular = self.observed.popular.replace(b".0000.00", b".0000.80")
+        self.found("lists", "popular", "is learned up to")
+        self.observed = self.world.fresh()
+        self.observed.popular = None
+        self.found("lists", "popular", "no list")
+
     def test_what_is_no_list_and_a_tombstone_of_a_user_who_came_back(self):
         self.observed.lists[self.name] = b"hello"
         self.found("lists", self.name, "no list")

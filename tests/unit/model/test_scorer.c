@@ -589,6 +589,13 @@ static void test_scorer_popular_list_has_the_version_of_partition_0(void **state
     assert_int_equal(list->version.next_offset, 1);
 }
 
+static void test_scorer_popular_list_of_nothing_learned_is_older_than_any_other(void **state)
+{
+    const struct version version = score_popular(*state)->version;
+    assert_int_equal(version.partition, 0);
+    assert_int_equal(version.next_offset, 0);
+}
+
 static void test_scorer_gives_users_without_factors_the_trend(void **state)
 {
     struct world *world = *state;
@@ -1033,6 +1040,7 @@ int main(void)
         ALS(test_scorer_before_the_first_generation_goes_by_trend),
         ALS(test_scorer_popular_list_is_the_trend_and_hides_nothing),
         ALS(test_scorer_popular_list_has_the_version_of_partition_0),
+        ALS(test_scorer_popular_list_of_nothing_learned_is_older_than_any_other),
         ALS(test_scorer_gives_users_without_factors_the_trend),
         ALS(test_scorer_falls_back_to_trend_where_it_weighs_nothing),
         ALS(test_scorer_leaves_trend_out_of_taste_where_it_weighs_nothing),

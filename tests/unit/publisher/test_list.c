@@ -28,12 +28,17 @@ static struct slate_list list_of(const char *user)
     };
 }
 
-static struct buffer written(const struct slate_list *list)
+static struct buffer written_at(const struct slate_list *list, int64_t stream_ts_ms)
 {
-    const struct slate slate = {.stream_ts_ms = 1700000000000};
+    const struct slate slate = {.stream_ts_ms = stream_ts_ms};
     struct buffer out = {0};
     list_write(&out, &slate, list);
     return out;
+}
+
+static struct buffer written(const struct slate_list *list)
+{
+    return written_at(list, 1700000000000);
 }
 
 static void assert_written(const struct slate_list *list, const char *expected)
@@ -50,6 +55,15 @@ static void test_list_is_the_json_that_the_readme_shows(void **state)
     assert_written(&list, "{\"v\":\"00000001.0003.0000000000001267.00000002\",\"user\":\"u1\","
                           "\"arm\":\"default\",\"gen\":7,\"ts\":1700000000000,\"cause\":\"event\","
                           "\"items\":[[\"i9\",0.91],[\"i4\",-0.5]]}");
+}
+
+static void test_list_of_a_state_that_learned_nothing_has_no_time(void **state)
+{
+    struct slate_list list = list_of("u1");
+    struct buffer out = written_at(&list, INT64_MIN);
+    buffer_byte(&out, '\0');
+    assert_non_null(strstr(out.data, "\"ts\":null,"));
+    buffer_deinit(&out);
 }
 
 static void test_list_of_a_forgotten_user_is_a_tombstone(void **state)
@@ -202,6 +216,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_list_is_the_json_that_the_readme_shows),
+        cmocka_unit_test(test_list_of_a_state_that_learned_nothing_has_no_time),
         cmocka_unit_test(test_list_of_a_forgotten_user_is_a_tombstone),
         cmocka_unit_test(test_list_says_what_was_explored_where_and_how_likely),
         cmocka_unit_test(test_list_says_its_own_arm_generation_and_cause),
