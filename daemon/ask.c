@@ -27,6 +27,22 @@ int ask_daemon(struct asking *asking, const char *config, int timeout_ms, struct
     return status;
 }
 
+static bool is_latin1_control(const unsigned char *at, const unsigned char *end)
+{
+    return at[0] == 0xC2 && at + 1 < end && at[1] < 0xA0;
+}
+
+void ask_print_text(struct slice text)
+{
+    const unsigned char *at = (const unsigned char *)text.data, *end = at + text.length;
+    for (; at < end; at++) {
+        bool wide = is_latin1_control(at, end);
+        putchar(wide || *at < ' ' || *at == 127 ? '?' : *at);
+        at += wide;
+    }
+    putchar('\n');
+}
+
 static void write_member(struct slice key, const struct json *value, void *arg)
 {
     struct json_writer *w = arg;

@@ -27,4 +27,8 @@ int ask_daemon(struct asking *asking, const char *config, int timeout_ms, struct
 /* The answer as one line, without its "ok". */
 void ask_print_json(const struct json *answer);
 
+/* Text that others wrote (a title, what a server said), and the line's end. What could steer a
+ * terminal, control characters of ASCII and of Latin-1, is shown as '?'. */
+void ask_print_text(struct slice text);
+
 #endif

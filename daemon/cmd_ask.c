@@ -42,6 +42,12 @@ static void print_list(const struct json *answer)
 {
     const struct json *list = json_get(answer, "list"), *items = json_get(list, "items");
     const struct json *titles = json_get(answer, "titles");
+    if (json_get_bool(list, "forgotten", false)) {
+        printf("user %.*s was forgotten; the tombstone is of version %.*s\n",
+               SLICE_ARG(json_get_string(list, "user", SLICE("?"))),
+               SLICE_ARG(json_get_string(list, "v", SLICE("?"))));
+        return;
+    }
     printf("user %.*s, arm %.*s, generation %" PRId64 ", version %.*s, cause %.*s\n",
            SLICE_ARG(json_get_string(list, "user", SLICE("?"))),
            SLICE_ARG(json_get_string(list, "arm", SLICE("?"))), json_get_int(list, "gen", 0),
@@ -51,9 +57,9 @@ static void print_list(const struct json *answer)
         struct slice id = json_to_string(json_at(json_at(items, i), 0), SLICE("?"));
         char key[512];
         snprintf(key, sizeof key, "%.*s", SLICE_ARG(id));
-        printf("%4zu  %-16.*s %10.4f  %.*s\n", i + 1, SLICE_ARG(id),
-               json_to_number(json_at(json_at(items, i), 1), 0),
-               SLICE_ARG(json_get_string(titles, key, SLICE(""))));
+        printf("%4zu  %-16.*s %10.4f  ", i + 1, SLICE_ARG(id),
+               json_to_number(json_at(json_at(items, i), 1), 0));
+        ask_print_text(json_get_string(titles, key, SLICE("")));
     }
 }
 
@@ -128,6 +134,14 @@ int cmd_publish(int argc, char **argv)
     return 0;
 }
 
+/* "down: why", or "up", perhaps with what is refused. */
+static void print_server(const struct json *server)
+{
+    struct slice why = json_get_string(server, "why", SLICE(""));
+    printf("%s%s", json_get_bool(server, "up", false) ? "up" : "down", why.length > 0 ? ": " : "");
+    ask_print_text(why);
+}
+
 static void print_disk(const struct json *disk)
 {
     struct slice why = json_get_string(disk, "why", SLICE(""));
@@ -149,12 +163,13 @@ static void print_status(const struct json *s)
     const struct json *recent = json_get(json_get(accuracy, "recent"), best_name);
     printf("state       %.*s, up %.0f s\n", SLICE_ARG(json_get_string(s, "state", SLICE("?"))),
            json_get_number(s, "uptime_s", 0));
-    printf("kafka       %s, %" PRId64 " partitions%s, lag %" PRId64 "\n",
-           json_get_bool(json_get(s, "kafka"), "up", false) ? "up" : "down",
-           json_get_int(s, "assigned", 0),
+    printf("kafka       ");
+    print_server(json_get(s, "kafka"));
+    printf("partitions  %" PRId64 "%s, lag %" PRId64 "\n", json_get_int(s, "assigned", 0),
            json_get_int(s, "assigned", 0) == 0 ? " (waiting for the group)" : "",
            json_get_int(json_get(s, "kafka"), "lag", -1));
-    printf("redis       %s\n", json_get_bool(json_get(s, "redis"), "up", false) ? "up" : "down");
+    printf("redis       ");
+    print_server(json_get(s, "redis"));
     print_disk(json_get(s, "disk"));
     printf("records     %" PRId64 " applied, %" PRId64 " duplicate, %" PRId64 " late, %" PRId64
            " dead\n",

@@ -46,6 +46,8 @@ static void print_offsets(const struct backup *backup)
 
 static int make_backup(const struct settings *settings, const char *dir, struct error *err)
 {
+    if (dir[0] == '\0')
+        return error_set(err, ERR_USAGE, "the backup's DIR is empty");
     struct history_settings history;
     struct backup *backup;
     struct progress progress;

@@ -122,9 +122,10 @@ static void print_event(const struct json *term)
 {
     char time[TIME_BYTES];
     format_time(time, term, "ts");
-    printf("    %+12.6f  %-16.*s %-10.*s %s  c %-9.4g  %.*s\n", json_get_number(term, "score", 0),
+    printf("    %+12.6f  %-16.*s %-10.*s %s  c %-9.4g  ", json_get_number(term, "score", 0),
            SLICE_ARG(text_of(term, "item")), SLICE_ARG(json_get_string(term, "type", SLICE("?"))),
-           time, json_get_number(term, "confidence", 0), SLICE_ARG(text_of(term, "title")));
+           time, json_get_number(term, "confidence", 0));
+    ask_print_text(text_of(term, "title"));
 }
 
 /* The events that matter most, and what the others come to. */
@@ -163,11 +164,11 @@ static void print_trend(const struct json *term)
 
 static void print_together(const struct json *term)
 {
-    printf("    %+12.6f  %-16.*s %.6g x %.3g x %.4g events x %.4g  %.*s\n",
+    printf("    %+12.6f  %-16.*s %.6g x %.3g x %.4g events x %.4g  ",
            json_get_number(term, "score", 0), SLICE_ARG(text_of(term, "item")),
            json_get_number(term, "weight", 0), json_get_number(term, "fade", 0),
-           json_get_number(term, "count", 0), json_get_number(term, "norm", 0),
-           SLICE_ARG(text_of(term, "title")));
+           json_get_number(term, "count", 0), json_get_number(term, "norm", 0));
+    ask_print_text(text_of(term, "title"));
 }
 
 static void print_impressions(const struct json *term)
@@ -191,8 +192,8 @@ static void print_kind(const struct json *answer, const char *kind,
 static void print_explain(const struct json *answer, int64_t shown)
 {
     print_head(answer);
-    printf("item %.*s  %.*s\n", SLICE_ARG(text_of(answer, "item")),
-           SLICE_ARG(text_of(answer, "title")));
+    printf("item %.*s  ", SLICE_ARG(text_of(answer, "item")));
+    ask_print_text(text_of(answer, "title"));
     print_place(answer);
     if (json_count(json_get(answer, "terms")) == 0)
         return;
@@ -284,7 +285,8 @@ static void print_whatif(const struct json *answer, int64_t shown)
         printf("  %-4s  %-16.*s", change_of(place), SLICE_ARG(text_of(place, "item")));
         print_score(place, "score_before");
         print_score(place, "score_after");
-        printf("  %.*s\n", SLICE_ARG(text_of(place, "title")));
+        printf("  ");
+        ask_print_text(text_of(place, "title"));
     }
     printf("%" PRId64 " entered, %" PRId64 " left, %" PRId64
            " moved; 1 - Jaccard@20 %.4f, 1 - RBO %.4f\n",
@@ -349,16 +351,17 @@ static void print_nearest(const struct json *list)
 {
     for (size_t i = 0; i < json_count(list); i++) {
         const struct json *item = json_at(list, i);
-        printf("%4zu  %-16.*s %8.4f  %.*s\n", i + 1, SLICE_ARG(text_of(item, "item")),
-               json_get_number(item, "cosine", 0), SLICE_ARG(text_of(item, "title")));
+        printf("%4zu  %-16.*s %8.4f  ", i + 1, SLICE_ARG(text_of(item, "item")),
+               json_get_number(item, "cosine", 0));
+        ask_print_text(text_of(item, "title"));
     }
 }
 
 static void print_similar(const struct json *answer, int64_t shown)
 {
     const struct json *together = json_get(answer, "together");
-    printf("item %.*s  %.*s\n", SLICE_ARG(text_of(answer, "item")),
-           SLICE_ARG(text_of(answer, "title")));
+    printf("item %.*s  ", SLICE_ARG(text_of(answer, "item")));
+    ask_print_text(text_of(answer, "title"));
     printf("nearest by factors, generation %" PRId64 "%s\n", json_get_int(answer, "generation", 0),
            json_get_bool(answer, "has_factors", false) ? "" : ": the item has none");
     print_nearest(json_get(answer, "by_factors"));

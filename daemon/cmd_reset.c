@@ -14,7 +14,7 @@ static void print_plan(const struct settings *settings, bool drop_generations, b
            settings->state.dir, shall);
     if (drop_generations)
         printf("its generation files %s removed: lists are trend lists until the first training\n",
-               shall);
+               will ? "will be" : "are");
     else
         printf("its generation files stay, and the newest that passed goes live "
                "(--drop-generations removes them)\n");

@@ -68,14 +68,19 @@ int command_parse(const struct command_line *line, int argc, char **argv, bool *
                   struct error *err)
 {
     int positional = 0;
+    bool words = false; /* after "--" nothing is an option: ids may begin with dashes */
     *help = false;
     for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "--help") == 0) {
+        if (!words && strcmp(argv[i], "--") == 0) {
+            words = true;
+            continue;
+        }
+        if (!words && strcmp(argv[i], "--help") == 0) {
             print_help(line);
             *help = true;
             return 0;
         }
-        if (is_option(line, argv[i])) {
+        if (!words && is_option(line, argv[i])) {
             if (parse_option(line, argc, argv, &i, err) != 0)
                 return ERR_USAGE;
         } else if (positional == line->positional_max) {

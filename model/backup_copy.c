@@ -51,10 +51,13 @@ static int check_sum(const char *path, const struct file_sum *sum, const struct 
 {
     if (sum->bytes == want->bytes && sum->hash == want->hash)
         return 0;
+    if (sum->bytes != want->bytes)
+        return error_set(err, ERR_DATA,
+                         "%s is damaged: it has %llu bytes, and %llu in the manifest: use another "
+                         "backup",
+                         path, (unsigned long long)sum->bytes, (unsigned long long)want->bytes);
     return error_set(err, ERR_DATA,
-                     "%s is damaged: it has not the %llu bytes that the manifest says: use another "
-                     "backup",
-                     path, (unsigned long long)want->bytes);
+                     "%s is damaged: its checksum is not the manifest's: use another backup", path);
 }
 
 static int pass_file(const struct backup_file *file, const char *dir, const char *aside,

@@ -216,7 +216,7 @@ static int parse(struct backup *backup, const char *text, size_t length, struct 
 {
     struct slice whole;
     if (!cut_hash(text, length, &whole))
-        return error_set(err, ERR_DATA, "damaged: its checksum does not fit");
+        return error_set(err, ERR_DATA, "damaged: its checksum does not fit: use another backup");
     struct json *root = json_parse(whole, err);
     if (root == NULL)
         return ERR_DATA;

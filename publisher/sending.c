@@ -86,7 +86,7 @@ static void tell_list_refused(struct sending *sending, const struct slate_list *
     struct error what;
     struct buffer key = {0};
     publisher_key(&key, sending->settings->prefix, list_user(list));
-    error_set(&what, ERR_DATA, "%.*s: %s lies there, which stays: delete it for the user's list",
+    error_set(&what, ERR_DATA, "%.*s: %s lies there, which stays: delete it, and the list comes",
               SLICE_ARG(buffer_slice(&key)),
               slice_equal(answer, SLICE(FENCE_PARTITION)) ? "a list of another partition"
                                                           : "something that is no list");

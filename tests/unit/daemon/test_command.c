@@ -59,6 +59,17 @@ static void test_a_letter_is_an_option_if_there_is_one_of_that_name(void **state
     assert_int_equal(parse(3, no_value, &err), ERR_USAGE);
 }
 
+static void test_after_two_dashes_all_are_words(void **state)
+{
+    (void)state;
+    struct error err = {0};
+    const char *line[] = {"thing", "--config", "f", "--", "--help", "--all"};
+    assert_int_equal(parse(6, line, &err), 0);
+    assert_string_equal(words[0], "--help");
+    assert_string_equal(words[1], "--all");
+    assert_null(flag);
+}
+
 static void test_what_is_wrong_is_named(void **state)
 {
     (void)state;
@@ -96,6 +107,7 @@ int main(void)
         cmocka_unit_test(test_options_and_words_may_come_in_any_order),
         cmocka_unit_test(test_a_value_may_follow_an_equals_sign),
         cmocka_unit_test(test_a_letter_is_an_option_if_there_is_one_of_that_name),
+        cmocka_unit_test(test_after_two_dashes_all_are_words),
         cmocka_unit_test(test_what_is_wrong_is_named),
         cmocka_unit_test(test_numbers_are_whole_and_in_range),
     };
