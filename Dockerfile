@@ -8,7 +8,7 @@ RUN cmake -S /src -B /build -G Ninja -DCMAKE_INSTALL_PREFIX=/usr -DCMAKE_INSTALL
 
 FROM debian:12-slim
 RUN apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-    librdkafka1 libuv1 libhiredis0.14 libopenblas0-pthread liblapacke liblmdb0 libyaml-0-2 libmicrohttpd12 libjansson4 libzstd1 libxxhash0 && \
+    librdkafka1 libuv1 libhiredis0.14 libopenblas0-pthread liblapacke liblmdb0 libyaml-0-2 libmicrohttpd12 libjansson4 libzstd1 libxxhash0 libssl3 && \
     rm -rf /var/lib/apt/lists/* && useradd --system --home-dir /var/lib/freshet --create-home freshet
 COPY --from=build /out/ /
 USER freshet

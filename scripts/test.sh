@@ -60,6 +60,7 @@ check "build: clang" build clang
 say "fuzzing, briefly"
 count_tests build-clang -L fuzz
 check "install" tests/check_install.sh build
+check "commands" tests/check_commands.sh build/freshet
 check "build: ASan and UBSan" build asan
 say "tests under ASan and UBSan"
 count_tests build-asan -j "$(jobs_count)" -LE end-to-end

@@ -23,6 +23,9 @@ for name, service in services.items():
     for here, _, rest in (v.partition(":") for v in service.get("volumes", [])):
         if here.startswith("./") and not (pathlib.Path(here).exists() and rest.endswith(":ro")):
             wrong.append(f"{name}: {here} is not there, or not mounted read-only")
+grace = re.fullmatch(r"(\d+)s", str(services["freshet"].get("stop_grace_period")))
+if not grace or int(grace[1]) < 30:  # daemon.drain is 20 s, and 10 s come after it
+    wrong.append("freshet: is killed before it has drained")
 if wrong:
     sys.exit("docker-compose.yml: " + "; ".join(wrong))
 PY

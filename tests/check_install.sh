@@ -10,7 +10,9 @@ test -x "$root/usr/bin/freshet"
 "$root/usr/bin/freshet" --version | grep -q '^freshet [0-9]'
 "$root/usr/bin/freshet" check --config "$root/usr/etc/freshet/freshet.yaml" >/dev/null
 test -s "$root/usr/share/man/man1/freshet.1"
-test -s "$root/usr/share/freshet/freshet.service"
+cmp "$root/usr/share/freshet/freshet.service" "$(dirname "$0")/../configs/freshet.service"
+DESTDIR=$root cmake --install "$build" --prefix /opt/f >/dev/null
+grep -q '^ExecStart=/opt/f/bin/freshet run ' "$root/opt/f/share/freshet/freshet.service" # where it is
 grep -q "Chart.js Contributors" "$root"/usr/share/doc/*/chart.LICENSE.txt
 here=$(cd "$(dirname "$0")/.." && pwd)
 needed=$(readelf -d "$root/usr/bin/freshet" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p' | grep -Ev '^(lib(c|m|gcc_s|asan|ubsan|tsan)\.so|ld-)')
