@@ -42,6 +42,20 @@ static int look(struct receipt *r, struct error *err)
     return status;
 }
 
+/* What the daemon knows is of the partitions that it has: of others it may keep what it once read.
+ */
+static int check_ours(const struct receipt *r, struct error *err)
+{
+    if (json_get_bool(r->answer, "assigned", false))
+        return 0;
+    if (json_get_int(r->answer, "partitions", 0) == 0)
+        return error_set(err, ERR_DOWN, "the daemon waits for the group to give it partitions");
+    return error_set(err, ERR_DOWN,
+                     "partition %d of %s is another instance's: ask that one (`partitions` in "
+                     "`freshet status --json`)",
+                     (int)r->partition, r->consumer.topic);
+}
+
 static int ask(struct receipt *r, struct error *err)
 {
     struct buffer text = {0};
@@ -60,7 +74,8 @@ static int ask(struct receipt *r, struct error *err)
 
 static bool is_done(const struct receipt *r)
 {
-    return json_get_int(r->answer, "next_offset", INT64_MIN) > r->forgotten_at &&
+    return json_get_bool(r->answer, "assigned", false) &&
+           json_get_int(r->answer, "next_offset", INT64_MIN) > r->forgotten_at &&
            json_get(r->answer, "record") == NULL &&
            json_get_int(r->answer, "dead_letters", 0) == 0 &&
            json_get_bool(json_get(r->answer, "redis"), "forgotten", false);
@@ -72,6 +87,8 @@ static int wait_for_it(struct receipt *r, struct error *err)
     int64_t deadline_ns = clock_monotonic_ns() + FORGET_MS * INT64_C(1000000);
     int status;
     while ((status = ask(r, err)) == 0 && !is_done(r)) {
+        if (json_get_int(r->answer, "partitions", 0) > 0 && (status = check_ours(r, err)) != 0)
+            break;
         if (clock_monotonic_ns() > deadline_ns) {
             status = error_set(err, ERR_DOWN, "not done within %d s", FORGET_MS / 1000);
             break;
@@ -230,6 +247,13 @@ static void print_generations(const struct receipt *r)
     }
 }
 
+static void print_instances(const struct receipt *r)
+{
+    printf("instances    a state that had partition %d before this one keeps what it read of it, "
+           "until it has the\n             partition again and reads on, or `freshet reset`\n",
+           (int)r->partition);
+}
+
 static void print_receipt(const struct receipt *r)
 {
     printf("user         %.*s, partition %d", SLICE_ARG(r->user), (int)r->partition);
@@ -240,6 +264,7 @@ static void print_receipt(const struct receipt *r)
     print_redis(r);
     print_kafka(r);
     print_generations(r);
+    print_instances(r);
     printf("backups      those made before have the history; a restored one forgets again as long "
            "as the log still\n             has the event: delete them, or forget again after a "
            "restore\n");
@@ -254,6 +279,8 @@ static int give_receipt(struct receipt *r, bool forget, struct error *err)
         status = send_event(r, err);
     if (status == 0)
         status = forget ? wait_for_it(r, err) : ask(r, err);
+    if (status == 0 && !forget)
+        status = check_ours(r, err);
     if (status == 0)
         print_receipt(r);
     json_free(r->answer);

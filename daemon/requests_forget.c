@@ -39,6 +39,8 @@ static void answer(struct receipt *receipt, struct slice list)
     struct user *user = history_user(history, receipt->partition, id_of(receipt), &err);
     json_begin_object(&w, NULL);
     json_bool(&w, "ok", true);
+    json_bool(&w, "assigned", history_is_assigned(history, receipt->partition));
+    json_int(&w, "partitions", (int64_t)history_partitions(history, NULL, 0));
     json_int(&w, "next_offset", history_next_offset(history, false, receipt->partition));
     if (user != NULL)
         write_record(&w, user->record);

@@ -87,5 +87,37 @@ class ForgetTest(EndToEnd):
         shutil.rmtree(backup)
 
 
+class OtherInstanceTest(EndToEnd):
+    """Of several instances one has the user; what another one's state still has of him is no answer."""
+
+    def test_only_the_instance_that_has_the_user_gives_a_receipt(self):
+        first = self.freshet("first")
+        other = self.freshet("other", {
+            "consumer": {
+                "topic": first.topic, "items_topic": first.items_topic, "group": first.group,
+                "instance": "other",
+            },
+            "redis": {"prefix": first.prefix},
+        })
+        first.start()
+        first.ask("replay", EVENTS_FILE, "--limit", 500)
+        first.wait_drained(500)
+        other.start()
+        status = other.wait(lambda s: s["partitions"] and s["redis"]["up"], "has partitions")
+        theirs = {line["partition"] for line in status["partitions"]}
+        first.wait(lambda s: not theirs & {line["partition"] for line in s["partitions"]}, "let go of them")
+        user = next(name for name, kept in first.dump().users.items() if kept["partition"] in theirs)
+
+        for command in ("receipt", "forget"):
+            done = first.run(command, user, timeout_s=30)
+            self.assertEqual((done.returncode, done.stdout), (DOWN, ""))
+            self.assertIn("is another instance's: ask that one", done.stderr)
+        self.assertIn("is obeyed when the daemon comes to it", done.stderr)
+        receipt = other.ask("forget", user)
+        self.assertIn("nothing is kept of the user (durable)", receipt)
+        self.assertIn("a state that had partition", receipt)
+        self.assertIn(user, first.dump().users, "as the receipt says")
+
+
 if __name__ == "__main__":
     main()
