@@ -8,6 +8,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <time.h>
 
 #define LOOK_MS 30000 /* for Kafka to answer */
 
@@ -54,10 +55,24 @@ static int import(const struct settings *settings, const char *path, struct impo
     return status;
 }
 
+static void print_day(const char *before, int64_t ms)
+{
+    char day[32] = "?";
+    time_t seconds = (time_t)(ms / 1000);
+    struct tm utc;
+    if (gmtime_r(&seconds, &utc) != NULL)
+        strftime(day, sizeof day, "%Y-%m-%d", &utc);
+    printf("%s%s", before, day);
+}
+
 static void print_figures(const struct import_figures *figures, double seconds)
 {
-    printf("%" PRIu64 " events in %d partitions, in %.1f s:", figures->events, figures->partitions,
-           seconds);
+    printf("%" PRIu64 " events", figures->events);
+    if (figures->events > 0) {
+        print_day(" of ", figures->first_ms);
+        print_day(" to ", figures->last_ms);
+    }
+    printf(", in %d partitions, in %.1f s:", figures->partitions, seconds);
     for (int i = 0; i < COUNTER_COUNT; i++)
         if (figures->counters[i] > 0)
             printf(" %" PRIu64 " %s", figures->counters[i], counter_names[i]);

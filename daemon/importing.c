@@ -1,4 +1,5 @@
 #include "daemon/importing.h"
+#include "base/clock.h"
 #include "base/mem.h"
 #include "consumer/recording.h"
 #include "model/scorer.h"
@@ -19,6 +20,7 @@ struct importing {
     uv_loop_t loop;
     struct batch batch;
     struct buffer json;
+    int64_t latest_ms;     /* that an event may say */
     uint64_t *counts;      /* [partitions] events of the file, by the first pass */
     int64_t *next_offsets; /* [partitions] of the second */
     uint64_t uncommitted;
@@ -56,6 +58,19 @@ static void tell(const struct importing *importing, const char *stage,
 
 /* -- first pass: is every line an event, and how many has a partition? ------------------------- */
 
+static void count_event(struct importing *importing, const struct event *event)
+{
+    struct import_figures *figures = importing->figures;
+    importing->counts[event->partition]++;
+    if (figures->events == 0)
+        figures->first_ms = figures->last_ms = event->ts_ms;
+    if (event->ts_ms < figures->first_ms)
+        figures->first_ms = event->ts_ms;
+    if (event->ts_ms > figures->last_ms)
+        figures->last_ms = event->ts_ms;
+    figures->events++;
+}
+
 static int check_event(struct importing *importing, const struct recording *recording,
                        const struct recorded_event *recorded, struct error *err)
 {
@@ -66,8 +81,12 @@ static int check_event(struct importing *importing, const struct recording *reco
                          "imported",
                          importing->path, recording_line(recording),
                          dead_reason_name(event->reason));
-    importing->counts[event->partition]++;
-    importing->figures->events++;
+    if (event->ts_ms > importing->latest_ms)
+        return error_set(err, ERR_DATA,
+                         "%s:%" PRIu64 ": its time, %" PRId64 " ms, is still to come: to the state "
+                         "all later events would be old. Nothing was imported",
+                         importing->path, recording_line(recording), event->ts_ms);
+    count_event(importing, event);
     batch_clear(&importing->batch);
     return 0;
 }
@@ -215,6 +234,7 @@ int import_recording(const struct settings *settings, const struct log_look *loo
     struct importing importing = {.look = look,
                                   .path = path,
                                   .decode = consumer.decode,
+                                  .latest_ms = clock_wall_ms() + consumer.decode.max_ahead_ms,
                                   .counts = mem_zalloc(partitions * sizeof(uint64_t)),
                                   .next_offsets = mem_zalloc(partitions * sizeof(int64_t)),
                                   .figures = figures,

@@ -17,13 +17,14 @@ struct import_figures {
     uint64_t events;                  /* of the file */
     uint64_t counters[COUNTER_COUNT]; /* what became of them */
     int partitions;                   /* that have some */
+    int64_t first_ms, last_ms;        /* the earliest and the latest of their times */
 };
 
 /* share: 0 to 1 */
 typedef void (*import_progress_cb)(const char *stage, double share, void *arg);
 
 /* Makes a state of the recording in `dir`, which is empty. `look` says what partitions there are.
- * ERR_DATA with file and line for a line that the daemon would refuse. */
+ * ERR_DATA with file and line for a line that the daemon would refuse, or that is of the future. */
 int import_recording(const struct settings *settings, const struct log_look *look, const char *path,
                      const char *dir, struct import_figures *figures, import_progress_cb progress,
                      void *arg, struct error *err);

@@ -225,7 +225,8 @@ class KeepTest(EndToEnd):
         self.refuse_bad_history(freshet, events)
         self.interrupt_import(freshet, events)
         words = freshet.ask("import", path)
-        self.assertIn(f"{len(events)} events in {PARTITIONS} partitions", words)
+        self.assertIn(f"{len(events)} events of 2007-12-25 to ", words)
+        self.assertIn(f" in {PARTITIONS} partitions", words)
         imported = freshet.ask("dump", "--all")
         self.assertIn("freshet reset", self.refused(freshet, BAD_SETTINGS, "import", path))
         self.assertEqual(freshet.ask("dump", "--all"), imported, "a second import changes nothing")
@@ -244,7 +245,8 @@ class KeepTest(EndToEnd):
     def refuse_bad_history(self, freshet, events):
         """The whole file is looked at before anything is done."""
         path = freshet.folder / "bad.jsonl"
-        for bad in (events[0] | {"type": "unheard of"}, {"user": "u"}, events[0] | {"ts": "now"}):
+        in_year_9000 = events[0] | {"ts": 221845392000000}  # would make all others old
+        for bad in (events[0] | {"type": "unheard of"}, {"user": "u"}, events[0] | {"ts": "now"}, in_year_9000):
             lines = [json.dumps(event) for event in [*events[:100], bad, *events[100:200]]]
             path.write_text("\n".join(lines))
             self.assertIn(f"{path}:101: ", self.refused(freshet, DATA, "import", path))
