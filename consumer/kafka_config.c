@@ -117,6 +117,15 @@ struct rd_kafka_conf_s *kafka_producer_config(const struct consumer_settings *se
     return make_config(settings, (struct properties){NULL, 0}, PROPERTIES(producer_fixed), err);
 }
 
+int kafka_config_check(const struct consumer_settings *settings, struct error *err)
+{
+    rd_kafka_conf_t *conf = kafka_consumer_config(settings, err);
+    if (conf == NULL)
+        return ERR_SETTINGS;
+    rd_kafka_conf_destroy(conf);
+    return 0;
+}
+
 int kafka_client(bool producer, struct rd_kafka_conf_s *conf, struct rd_kafka_s **client,
                  struct error *err)
 {

@@ -15,6 +15,9 @@ struct rd_kafka_conf_s *kafka_consumer_config(const struct consumer_settings *se
 struct rd_kafka_conf_s *kafka_producer_config(const struct consumer_settings *settings,
                                               struct error *err);
 
+/* Only whether it would be one; asks no broker. */
+int kafka_config_check(const struct consumer_settings *settings, struct error *err);
+
 /* The client; frees `conf` in any case. */
 int kafka_client(bool producer, struct rd_kafka_conf_s *conf, struct rd_kafka_s **client,
                  struct error *err);

@@ -1,3 +1,4 @@
+#include "consumer/kafka_config.h"
 #include "daemon/command.h"
 #include "daemon/metrics.h"
 
@@ -56,6 +57,13 @@ int cmd_check(int argc, char **argv)
     struct settings *settings;
     if (command_settings(config, &settings, &err) != 0)
         return command_fail(&err);
+    struct consumer_settings consumer;
+    settings_consumer(settings, &consumer);
+    if (kafka_config_check(&consumer, &err) != 0) {
+        settings_free(settings);
+        error_wrap(&err, "%s", config);
+        return command_fail(&err);
+    }
     struct buffer text = {0};
     buffer_printf(&text, "%s: ok\n", config);
     settings_write_arms(&text, settings);

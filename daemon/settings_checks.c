@@ -73,7 +73,8 @@ static void check_group(struct loading *loading)
 static void check_follow(struct loading *loading)
 {
     const struct settings *settings = loading->settings;
-    if (strcmp(settings->train.follow, settings->state.dir) == 0)
+    if (settings->train.follow[0] != '\0' &&
+        strcmp(settings->train.follow, settings->state.dir) == 0)
         complain_of_two(loading, "train.follow", "state.dir",
                         "must be another instance's, not the same as");
 }

@@ -53,7 +53,8 @@ class UsageTest(EndToEnd):
     def test_every_subcommand_has_help(self):
         for command in (
             "run", "check", "broker", "replay", "items", "train", "rollback", "recommend",
-            "explain", "whatif", "similar", "publish", "status", "dump", "eval", "tune",
+            "explain", "whatif", "similar", "publish", "arms", "top", "reload", "status", "dump",
+            "backup", "restore", "import", "reset", "forget", "receipt", "eval", "tune",
         ):
             with self.subTest(command):
                 done = freshet(command, "--help")
@@ -87,6 +88,12 @@ class SettingsTest(EndToEnd):
     def test_run_refuses_what_check_refuses(self):
         done = freshet("run", "--config", self.path(BAD_SETTINGS))
         self.assertEqual(done.returncode, 78)
+
+    def test_check_names_a_property_that_kafka_has_not(self):
+        path = self.path("kafka:\n  sesion.timeout.ms: 10000\n")
+        done = freshet("check", "--config", path)
+        self.assertEqual((done.returncode, done.stdout), (78, ""))
+        self.assertIn(f"{path}: kafka.sesion.timeout.ms: ", done.stderr)
 
     def test_settings_that_are_not_there_exit_78(self):
         self.assertEqual(freshet("check", "--config", "/nowhere/at/all.yaml").returncode, 78)
