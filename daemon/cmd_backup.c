@@ -63,6 +63,8 @@ static int make_backup(const struct settings *settings, const char *dir, struct 
     if (status != 0)
         return status;
     print_offsets(backup);
+    for (size_t i = 0; i < backup->left_out_count; i++)
+        printf("left out: %s\n", backup->left_out[i]);
     printf("%s: %zu files, %.1f MB, in %.1f s\n", dir, backup->file_count,
            (double)backup_bytes(backup) * 1e-6, (double)(clock_monotonic_ns() - began_ns) * 1e-9);
     backup_free(backup);

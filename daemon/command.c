@@ -112,8 +112,8 @@ int command_number(const char *name, const char *text, int64_t min, int64_t max,
     long long number = strtoll(text, &end, 10);
     if (errno != 0 || end == text || *end != '\0' || number < min || number > max)
         return error_set(err, ERR_USAGE,
-                         "--%s wants a whole number from %" PRId64 " to %" PRId64 ", not \"%s\"",
-                         name, min, max, text);
+                         "%s%s wants a whole number from %" PRId64 " to %" PRId64 ", not \"%s\"",
+                         name[0] >= 'A' && name[0] <= 'Z' ? "" : "--", name, min, max, text);
     *value = number;
     return 0;
 }

@@ -175,13 +175,38 @@ static int sum_state(const struct making *making, struct error *err)
     return file_sum(path, &add_file(making->backup, "data.mdb")->sum, NULL, NULL, err);
 }
 
-static int copy_generation(const struct making *making, uint64_t key, uint64_t number,
-                           struct error *err)
+/* It is checked where it lies: a copy of what is damaged would pass as whole by its checksum. */
+static int check_generation(struct backup *backup, const char *path, bool is_live, bool *whole,
+                            struct error *err)
+{
+    struct generation *generation;
+    int status = generation_read(&generation, path, err);
+    *whole = status == 0;
+    if (status == 0)
+        generation_free(generation);
+    if (status != ERR_DATA)
+        return status;
+    if (is_live)
+        return error_wrap(err, "the live generation (another becomes live by `freshet train` or "
+                               "`freshet rollback`: then back up again)");
+    backup->left_out =
+        mem_array(backup->left_out, backup->left_out_count + 1, sizeof *backup->left_out);
+    backup->left_out[backup->left_out_count++] = mem_strdup(err->text);
+    *err = (struct error){0};
+    return 0;
+}
+
+static int copy_generation(const struct making *making, const struct state_series *series,
+                           uint64_t number, struct error *err)
 {
     char from[PATH_MAX], to[PATH_MAX];
-    const char *state_dir = making->settings->state.dir;
-    generation_path(from, sizeof from, state_dir, key, number);
-    generation_path(to, sizeof to, making->partial, key, number);
+    bool whole;
+    generation_path(from, sizeof from, making->settings->state.dir, series->key, number);
+    generation_path(to, sizeof to, making->partial, series->key, number);
+    bool is_live = number == series->generation;
+    int status = check_generation(making->backup, from, is_live, &whole, err);
+    if (status != 0 || !whole)
+        return status;
     struct backup_file *file = add_file(making->backup, to + strlen(making->partial) + 1);
     return file_copy(from, to, &file->sum, NULL, NULL, err);
 }
@@ -210,7 +235,7 @@ static int copy_series(const struct making *making, const struct state_series *s
         return status;
     status = generation_make_dir(making->partial, series->key, err);
     for (size_t i = 0; i < count && status == 0; i++) {
-        status = copy_generation(making, series->key, numbers[i], err);
+        status = copy_generation(making, series, numbers[i], err);
         has_live |= numbers[i] == series->generation;
     }
     free(numbers);

@@ -1,7 +1,7 @@
 /* Backups: a consistent copy of a state, and of the generation files that go with it.
  *
  *   DIR/data.mdb                 the state, as of one commit, without free pages
- *   DIR/generations/...          every generation file of its series, named as in state.dir
+ *   DIR/generations/...          every whole generation file of its series, named as in state.dir
  *   DIR/MANIFEST                 one JSON object, a newline, hash_stable of it as 16 hex digits, a
  *                                newline:
  *     {"backup":1,"state_format":3,"made_ms","cluster","partition_count","topic","items_topic",
@@ -44,6 +44,8 @@ struct backup { /* what its manifest says; all owned */
     size_t offset_count;
     struct backup_file *files; /* [file_count], data.mdb first */
     size_t file_count;
+    char **left_out; /* [left_out_count] damaged generation files that are not in it, and why */
+    size_t left_out_count;
 };
 
 uint64_t backup_bytes(const struct backup *backup); /* of all files */

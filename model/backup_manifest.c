@@ -264,6 +264,9 @@ void backup_free(struct backup *backup)
         free(backup->offsets[i].topic);
     for (size_t i = 0; i < backup->file_count; i++)
         free(backup->files[i].name);
+    for (size_t i = 0; i < backup->left_out_count; i++)
+        free(backup->left_out[i]);
+    free(backup->left_out);
     free(backup->offsets);
     free(backup->files);
     free(backup->cluster_id);

@@ -102,10 +102,27 @@ class KeepTest(EndToEnd):
         self.assertEqual(freshet.terminate(), 0)
 
         before = freshet.ask("dump", "--all")
+        self.leave_out_damaged_generations(freshet)
         self.refuse_damage(freshet, backup)
         self.refuse_other_settings(freshet, backup)
         self.assertEqual(freshet.ask("dump", "--all"), before, "what was refused changed nothing")
         self.refuse_gap(freshet, backup)
+
+    def leave_out_damaged_generations(self, freshet):
+        """A backup of what is damaged would be none."""
+        live = freshet.state_dir / "generations" / "00000001.gen"
+        whole, another, made = live.read_bytes(), live.with_name("00000002.gen"), freshet.folder / "made"
+        another.write_bytes(whole[:-1])
+        self.assertIn(f"{another}: ", freshet.ask("backup", made))
+        self.assertEqual([path.name for path in (made / "generations").iterdir()], [live.name])
+        live.write_bytes(whole[:-1])
+        words = self.refused(freshet, DATA, "backup", freshet.folder / "not made")
+        self.assertIn(f"{live}: ", words)
+        self.assertIn("`freshet train`", words)
+        self.assertFalse((freshet.folder / "not made").exists())
+        live.write_bytes(whole)
+        another.unlink()
+        shutil.rmtree(made)
 
     def refuse_damage(self, freshet, backup):
         for name in ("data.mdb", "MANIFEST", "generations/00000001.gen"):
