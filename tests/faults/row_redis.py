@@ -13,6 +13,7 @@ import re
 import signal
 import threading
 
+import oracle
 import services
 from campaign import Case
 from proxy import FROM_SERVER, TO_SERVER, Proxy
@@ -70,7 +71,8 @@ def behind(freshet, redis):
     users = freshet.dump().users  # first: a list may only become newer meanwhile
     names = sorted(users)
     wrong = []
-    for name, text in zip(names, redis.get_all([freshet.prefix + name for name in names])):
+    keys = [freshet.prefix + oracle.list_key(name) for name in names]
+    for name, text in zip(names, redis.get_all(keys)):
         wanted, acked = users[name]["wanted"], users[name]["acked"]
         version = (acked["offset"], acked["swap"])
         if wanted["offset"] > acked["offset"]:
