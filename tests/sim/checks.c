@@ -14,14 +14,14 @@
 #define NAMES_MAX (STREAM_ITEMS_MAX + 8)
 
 struct swap { /* what lists may be made of under it */
-    bool durable;
-    uint64_t generations[SERIES_KEYS];
-    uint32_t configs; /* bits: were live while it was the count */
+    bool durable, joined;
+    uint64_t generations[2][SERIES_KEYS]; /* by what is durable; by what took effect at once */
+    uint32_t configs;                     /* bits: were live while it was the count */
 };
 
 static struct {
     struct swap swaps[SWAPS_MAX];
-    uint32_t swap; /* durable */
+    uint32_t swap, joined; /* durable; the last that took effect at once */
     int64_t durable[STREAM_PARTITIONS_MAX], items_durable;
     int64_t applied[STREAM_PARTITIONS_MAX]; /* by any process */
     struct {
@@ -52,6 +52,25 @@ void checks_live(uint32_t swap, uint32_t config)
     sim_check(swap < SWAPS_MAX, "more swaps than the simulator has room for");
     checks.swaps[swap].configs |= 1u << config;
     checks.holds |= lists_holds_back(config);
+}
+
+static void note_generations(uint64_t generations[SERIES_KEYS], const struct state_series *series,
+                             size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        for (int k = 0; k < SERIES_KEYS; k++)
+            if (series[i].key == lists_series[k])
+                generations[k] = series[i].generation;
+}
+
+/* A swap that others in Redis made necessary: there it lies before any list of it. */
+void checks_joined(const struct state_meta *meta)
+{
+    sim_check(meta->swap < SWAPS_MAX, "more swaps than the simulator has room for");
+    struct swap *swap = &checks.swaps[meta->swap];
+    swap->joined = true;
+    checks.joined = meta->swap > checks.joined ? meta->swap : checks.joined;
+    note_generations(swap->generations[1], meta->series, meta->series_count);
 }
 
 /* -- a record against the fold ----------------------------------------------------------------- */
@@ -181,10 +200,7 @@ static void check_swap(struct state_view *view)
         return;
     state_view_get(view, STATE_META, SLICE("series"), &value, &err);
     memcpy(series, value.data, value.length);
-    for (size_t i = 0; i < value.length / sizeof series[0]; i++)
-        for (int k = 0; k < SERIES_KEYS; k++)
-            if (series[i].key == lists_series[k])
-                checks.swaps[swap].generations[k] = series[i].generation;
+    note_generations(checks.swaps[swap].generations[0], series, value.length / sizeof series[0]);
     checks.swaps[swap].durable = true;
     checks.swap = swap;
 }
@@ -390,24 +406,24 @@ void checks_stored(int user, const struct version *version)
     checks.stored[user].swap = version->swap;
 }
 
-static uint64_t generation_of(uint64_t series, uint32_t swap)
+static uint64_t generation_of(uint64_t series, const uint64_t generations[SERIES_KEYS])
 {
     for (int k = 0; k < SERIES_KEYS; k++)
         if (lists_series[k] == series)
-            return checks.swaps[swap].generations[k];
+            return generations[k];
     return 0;
 }
 
 /* From the arm on, but for stream time and cause. */
 static bool says(struct slice json, const struct folded *user, int number, uint32_t config,
-                 uint32_t swap)
+                 const uint64_t *generations)
 {
     char name[8], head[64], tail[256], text[1024];
     struct listed list;
     const struct lists_config *arms = lists_config(config);
     struct slice id = {name, (uint32_t)snprintf(name, sizeof name, "u%d", number)};
     uint32_t arm = arms->count > 1 ? arms_of(&arms->assignment, id) : 0;
-    uint64_t generation = generation_of(arms->arms[arm].series, swap);
+    uint64_t generation = generation_of(arms->arms[arm].series, generations);
     lists_make(&list, user, config, arm, generation);
     snprintf(head, sizeof head, "\"arm\":\"%.*s\",\"gen\":%llu,",
              SLICE_ARG(arms->arms[arm].settings.arm_name), (unsigned long long)generation);
@@ -428,9 +444,11 @@ static bool is_tombstone(struct slice json)
 
 static bool says_any(struct slice json, const struct folded *user, int number, uint32_t swap)
 {
+    const struct swap *of = &checks.swaps[swap];
     for (uint32_t config = 0; config < CONFIGS; config++)
-        if ((checks.swaps[swap].configs >> config & 1) != 0 &&
-            says(json, user, number, config, swap))
+        if ((of->configs >> config & 1) != 0 &&
+            ((of->durable && says(json, user, number, config, of->generations[0])) ||
+             (of->joined && says(json, user, number, config, of->generations[1]))))
             return true;
     return false;
 }
@@ -447,8 +465,8 @@ void checks_list(int user, struct slice text, struct slice json)
     sim_check(version.next_offset <= checks.applied[partition],
               "u%d: a list of %lld, and no more than %lld was ever learned", user,
               (long long)version.next_offset, (long long)checks.applied[partition]);
-    sim_check(version.swap <= checks.swap, "u%d: a list of swap %u, which is not durable", user,
-              version.swap);
+    sim_check(version.swap <= checks.swap || version.swap <= checks.joined,
+              "u%d: a list of swap %u, which is not durable", user, version.swap);
     const struct folded *folded = stream_user(user, version.next_offset);
     sim_check(folded->exists, "u%d: a list of somebody of whom nothing is known", user);
     if (folded->forgotten || is_tombstone(json)) {
@@ -491,7 +509,8 @@ static void check_final_list(int user)
     uint32_t swap = history_meta(process_history())->swap;
     bool is_there = redis_list(user, &text, &json);
     if (folded->forgotten || !folded->exists) {
-        sim_check(!is_there || is_tombstone(json), "u%d is forgotten, and Redis has a list", user);
+        sim_check(!is_there || is_tombstone(json) || redis_list_is_of_copy(user),
+                  "u%d is forgotten, and Redis has a list", user);
         return;
     }
     sim_check(is_there && version_parse(&version, text), "u%d: Redis has no list", user);
@@ -502,8 +521,8 @@ static void check_final_list(int user)
     sim_check(version.next_offset >= folded->wanted_offset,
               "u%d: the list in Redis is of %lld, his last event of %lld", user,
               (long long)version.next_offset, (long long)folded->wanted_offset - 1);
-    sim_check(says(json, folded, user, process_config(), swap), "u%d: %.*s is stale at rest", user,
-              SLICE_ARG(json));
+    sim_check(says(json, folded, user, process_config(), checks.swaps[swap].generations[0]),
+              "u%d: %.*s is stale at rest", user, SLICE_ARG(json));
 }
 
 /* -- sums and pairs, in memory, at rest -------------------------------------------------------- */

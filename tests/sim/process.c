@@ -116,9 +116,12 @@ static struct meta_place place(void)
 static void redis_met(const struct publisher_group *group, struct meta_place *met, void *arg)
 {
     struct state_others others = {group->epoch, group->alive, group->swap_least, group->taken_over};
+    uint32_t swap = history_meta(process.history)->swap;
     (void)arg;
     if (history_join(process.history, &others))
         renewal_start(process.renewal, CAUSE_ARMS, false);
+    if (history_meta(process.history)->swap != swap)
+        checks_joined(history_meta(process.history));
     *met = place();
 }
 

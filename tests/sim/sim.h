@@ -52,9 +52,10 @@ struct mood {
     /* How eagerly ordinary things happen, and time passes. */
     uint32_t loop, worker, disk, kafka, redis, time;
     /* Faults: 0 never. */
-    uint32_t crash, end, disk_fails, rebalance, redis_cut, redis_away, redis_flush, letter_fails,
-        reload, generation, ask, group_fails, clock;
-    uint32_t faults_max; /* crashes and ends together */
+    uint32_t crash, end, disk_fails, rebalance, redis_cut, redis_away, redis_flush, redis_copy,
+        redis_taken, letter_fails, reload, generation, ask, group_fails, clock;
+    uint32_t redis_refuses; /* of 100 commands */
+    uint32_t faults_max;    /* crashes and ends together */
 };
 
 struct sim {
@@ -124,6 +125,8 @@ void checks_all_durable(void);                      /* nothing learned is only i
 void checks_at_rest(void);
 int64_t checks_durable(int32_t partition);        /* next offset; 0: nothing yet */
 void checks_live(uint32_t swap, uint32_t config); /* lists may be made so from now on */
+struct state_meta;
+void checks_joined(const struct state_meta *meta); /* at once, durable or not */
 void checks_list(int user, struct slice version, struct slice json);
 struct version;
 void checks_stored(int user, const struct version *version);
@@ -145,6 +148,8 @@ void redis_settle_down(void);
 bool redis_is_quiet(void);
 /* What is at the user's key: false if nothing. */
 bool redis_list(int user, struct slice *version, struct slice *json);
+/* It was put there by a copy that is older than the last that was written there. */
+bool redis_list_is_of_copy(int user);
 
 /* ---- scorer.c: the generations on the disk, and what the arms do. */
 void scorer_begin(void);

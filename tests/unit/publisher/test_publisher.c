@@ -326,6 +326,8 @@ static void test_publisher_refuses_keys_that_are_not_its_own(void **state)
     assert_int_equal(client->lists[2].outcome, SLATE_STORED);
     assert_answer(&client->server, "GET rec:u0", "mine");
     assert_int_equal(publisher_figures(client->publisher)->refused, 2);
+    assert_int_equal(client->refused, 2);
+    assert_non_null(strstr(client->what.text, "rec:u1: what lies there is not ours"));
 }
 
 static void test_publisher_refuses_a_list_of_another_partition(void **state)
@@ -336,6 +338,7 @@ static void test_publisher_refuses_a_list_of_another_partition(void **state)
     client->lists[0].version.partition = 1;
     send_slate(client);
     assert_int_equal(client->lists[0].outcome, SLATE_REFUSED);
+    assert_non_null(strstr(client->what.text, "rec:u0: what lies there"));
     assert_answer(&client->server, "GET rec:u0", STORED_U0);
 }
 
