@@ -47,6 +47,11 @@ int64_t checks_durable(int32_t partition)
     return checks.durable[partition];
 }
 
+bool checks_has_epoch(void)
+{
+    return checks.durable[0] > 0;
+}
+
 void checks_live(uint32_t swap, uint32_t config)
 {
     sim_check(swap < SWAPS_MAX, "more swaps than the simulator has room for");
@@ -400,8 +405,14 @@ void checks_all_durable(void)
 
 /* -- lists ------------------------------------------------------------------------------------- */
 
+/* The newest ever: a list that was late may come after Redis lost a newer one. */
 void checks_stored(int user, const struct version *version)
 {
+    bool is_newer = version->next_offset > checks.stored[user].next_offset ||
+                    (version->next_offset == checks.stored[user].next_offset &&
+                     version->swap > checks.stored[user].swap);
+    if (!is_newer)
+        return;
     checks.stored[user].next_offset = version->next_offset;
     checks.stored[user].swap = version->swap;
 }

@@ -73,10 +73,18 @@ static void serve_late(int arg)
     give_back(command);
 }
 
+static void drop_late(void)
+{
+    while (wire.late_count > 0)
+        give_back(wire.late[--wire.late_count]);
+}
+
 static void flush(int arg)
 {
     (void)arg;
     server_flush();
+    if (!checks_has_epoch())
+        drop_late();
 }
 
 static void copy(int arg)
@@ -177,8 +185,7 @@ static void restart_from_copy(int arg)
     struct redis *redis = wire.client;
     if (!server_restore())
         return;
-    while (wire.late_count > 0)
-        give_back(wire.late[--wire.late_count]);
+    drop_late();
     if (redis == NULL)
         return;
     redis->orphaned = true;

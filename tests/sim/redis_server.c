@@ -217,6 +217,8 @@ void server_take_key(void)
     uint32_t key = sim_below(KEYS);
     if (key < STREAM_USERS_MAX && now->lists[key].length > 0)
         return;
+    if (key == META_KEY && !checks_has_epoch())
+        return;
     sim_trace("redis: somebody takes key %u", key);
     now->taken[key] = true;
     if (key == META_KEY)

@@ -123,7 +123,9 @@ struct learned;
 void checks_learned(const struct learned *learned); /* what a batch made of its users */
 void checks_all_durable(void);                      /* nothing learned is only in memory */
 void checks_at_rest(void);
-int64_t checks_durable(int32_t partition);        /* next offset; 0: nothing yet */
+int64_t checks_durable(int32_t partition); /* next offset; 0: nothing yet */
+bool checks_has_epoch(void); /* durably. It is the time when the state first met Redis, which must
+                              * not go back before, nor Redis keep lists without their epoch */
 void checks_live(uint32_t swap, uint32_t config); /* lists may be made so from now on */
 struct state_meta;
 void checks_joined(const struct state_meta *meta); /* at once, durable or not */

@@ -761,6 +761,17 @@ static void test_publisher_notices_that_redis_went_back_in_time(void **state)
     wait_for(&client->loop, &client->losses, 2);
 }
 
+/* By a process that died before the state kept it, while the clock was ahead. */
+static void test_publisher_marks_go_on_from_what_lies_in_redis(void **state)
+{
+    struct client *client = *state;
+    open_and_wait(client);
+    tell(&client->server, "HSET rec:meta " STATE_HEARTBEAT " 99000000000000");
+    reopen(client);
+    send_one(client, 5, SLATE_STORED);
+    assert_true(client->mark_ms > INT64_C(99000000000000));
+}
+
 static void test_publisher_writes_the_generation_with_a_heartbeat(void **state)
 {
     struct client *client = *state;
@@ -1064,6 +1075,7 @@ int main(void)
         TEST(test_publisher_yields_to_a_living_state_of_another_log),
         TEST(test_publisher_notices_a_flush),
         TEST(test_publisher_notices_that_redis_went_back_in_time),
+        TEST(test_publisher_marks_go_on_from_what_lies_in_redis),
         TEST(test_publisher_writes_the_generation_with_a_heartbeat),
         TEST(test_publisher_beats_while_a_slate_takes_all_the_room),
         TEST(test_publisher_takes_back_what_was_acknowledged_before_a_loss),
