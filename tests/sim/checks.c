@@ -11,17 +11,19 @@
 #include <string.h>
 
 #define RECORD_MAX 2048
+#define VARIANTS_MAX 4 /* of the generations of a swap */
 #define NAMES_MAX (STREAM_ITEMS_MAX + 8)
 
 struct swap { /* what lists may be made of under it */
-    bool durable, joined;
-    uint64_t generations[2][SERIES_KEYS]; /* by what is durable; by what took effect at once */
-    uint32_t configs;                     /* bits: were live while it was the count */
+    bool durable;
+    uint64_t generations[VARIANTS_MAX][SERIES_KEYS]; /* [variant_count] */
+    uint32_t variant_count;
+    uint32_t configs; /* bits: were live while it was the count */
 };
 
 static struct {
     struct swap swaps[SWAPS_MAX];
-    uint32_t swap, joined; /* durable; the last that took effect at once */
+    uint32_t epoch, swap, joined; /* durable; durable; the last that took effect at once */
     int64_t durable[STREAM_PARTITIONS_MAX], items_durable;
     int64_t applied[STREAM_PARTITIONS_MAX]; /* by any process */
     struct {
@@ -40,6 +42,7 @@ void checks_begin(void)
     for (int u = 0; u < STREAM_USERS_MAX; u++)
         checks.stored[u].next_offset = -1;
     checks.swaps[0].durable = true;
+    checks.swaps[0].variant_count = 1;
 }
 
 int64_t checks_durable(int32_t partition)
@@ -49,33 +52,72 @@ int64_t checks_durable(int32_t partition)
 
 bool checks_has_epoch(void)
 {
-    return checks.durable[0] > 0;
+    return checks.epoch != 0;
 }
 
-void checks_live(uint32_t swap, uint32_t config)
-{
-    sim_check(swap < SWAPS_MAX, "more swaps than the simulator has room for");
-    checks.swaps[swap].configs |= 1u << config;
-    checks.holds |= lists_holds_back(config);
-}
-
-static void note_generations(uint64_t generations[SERIES_KEYS], const struct state_series *series,
+static void read_generations(uint64_t generations[SERIES_KEYS], const struct state_series *series,
                              size_t count)
 {
+    memset(generations, 0, SERIES_KEYS * sizeof *generations);
     for (size_t i = 0; i < count; i++)
         for (int k = 0; k < SERIES_KEYS; k++)
             if (series[i].key == lists_series[k])
                 generations[k] = series[i].generation;
 }
 
-/* A swap that others in Redis made necessary: there it lies before any list of it. */
-void checks_joined(const struct state_meta *meta)
+static void note_generations(uint32_t number, const struct state_series *series, size_t count)
+{
+    uint64_t generations[SERIES_KEYS];
+    sim_check(number < SWAPS_MAX, "more swaps than the simulator has room for");
+    struct swap *swap = &checks.swaps[number];
+    read_generations(generations, series, count);
+    for (uint32_t v = 0; v < swap->variant_count; v++)
+        if (memcmp(swap->generations[v], generations, sizeof generations) == 0)
+            return;
+    sim_check(swap->variant_count < VARIANTS_MAX, "swap %u: too many generations", number);
+    memcpy(swap->generations[swap->variant_count++], generations, sizeof generations);
+}
+
+/* A series that no arm has any more is forgotten without a swap: its arm has none when it is back.
+ */
+static bool has_forgotten(const struct swap *swap, const struct state_meta *meta)
+{
+    uint64_t now[SERIES_KEYS];
+    bool forgotten = false;
+    read_generations(now, meta->series, meta->series_count);
+    for (int k = 0; k < SERIES_KEYS; k++) {
+        bool gone = now[k] == 0 && swap->generations[0][k] != 0;
+        if (!gone && now[k] != swap->generations[0][k])
+            return false;
+        forgotten |= gone;
+    }
+    return forgotten;
+}
+
+void checks_live(const struct state_meta *meta, uint32_t config)
 {
     sim_check(meta->swap < SWAPS_MAX, "more swaps than the simulator has room for");
     struct swap *swap = &checks.swaps[meta->swap];
-    swap->joined = true;
+    swap->configs |= 1u << config;
+    checks.holds |= lists_holds_back(config);
+    if (swap->variant_count > 0 && has_forgotten(swap, meta))
+        note_generations(meta->swap, meta->series, meta->series_count);
+}
+
+/* A swap that others in Redis made necessary: there it lies before any list of it. What is
+ * announced goes up with it. */
+static void note_joined(const struct state_meta *meta)
+{
+    note_generations(meta->swap, meta->series, meta->series_count);
     checks.joined = meta->swap > checks.joined ? meta->swap : checks.joined;
-    note_generations(swap->generations[1], meta->series, meta->series_count);
+}
+
+void checks_joined(void)
+{
+    const struct history *history = process_history();
+    note_joined(&history->meta);
+    if (history->swap_announced)
+        note_joined(&history->announced);
 }
 
 /* -- a record against the fold ----------------------------------------------------------------- */
@@ -197,6 +239,8 @@ static void check_swap(struct state_view *view)
     struct slice value;
     struct state_series series[SERIES_MAX];
     uint32_t swap;
+    if (state_view_get(view, STATE_META, SLICE("epoch"), &value, &err) == 1)
+        memcpy(&checks.epoch, value.data, sizeof checks.epoch);
     if (state_view_get(view, STATE_META, SLICE("swap"), &value, &err) != 1)
         return;
     memcpy(&swap, value.data, sizeof swap);
@@ -205,7 +249,7 @@ static void check_swap(struct state_view *view)
         return;
     state_view_get(view, STATE_META, SLICE("series"), &value, &err);
     memcpy(series, value.data, value.length);
-    note_generations(checks.swaps[swap].generations[0], series, value.length / sizeof series[0]);
+    note_generations(swap, series, value.length / sizeof series[0]);
     checks.swaps[swap].durable = true;
     checks.swap = swap;
 }
@@ -457,10 +501,10 @@ static bool says_any(struct slice json, const struct folded *user, int number, u
 {
     const struct swap *of = &checks.swaps[swap];
     for (uint32_t config = 0; config < CONFIGS; config++)
-        if ((of->configs >> config & 1) != 0 &&
-            ((of->durable && says(json, user, number, config, of->generations[0])) ||
-             (of->joined && says(json, user, number, config, of->generations[1]))))
-            return true;
+        for (uint32_t v = 0; v < of->variant_count; v++)
+            if ((of->configs >> config & 1) != 0 &&
+                says(json, user, number, config, of->generations[v]))
+                return true;
     return false;
 }
 
@@ -517,7 +561,8 @@ static void check_final_list(int user)
     struct version version;
     int32_t partition = stream_partition_of(user);
     const struct folded *folded = stream_user(user, stream.at[partition].count);
-    uint32_t swap = history_meta(process_history())->swap;
+    const struct state_meta *meta = history_meta(process_history());
+    uint64_t generations[SERIES_KEYS];
     bool is_there = redis_list(user, &text, &json);
     if (folded->forgotten || !folded->exists) {
         sim_check(!is_there || is_tombstone(json) || redis_list_is_of_copy(user),
@@ -532,8 +577,9 @@ static void check_final_list(int user)
     sim_check(version.next_offset >= folded->wanted_offset,
               "u%d: the list in Redis is of %lld, his last event of %lld", user,
               (long long)version.next_offset, (long long)folded->wanted_offset - 1);
-    sim_check(says(json, folded, user, process_config(), checks.swaps[swap].generations[0]),
-              "u%d: %.*s is stale at rest", user, SLICE_ARG(json));
+    read_generations(generations, meta->series, meta->series_count);
+    sim_check(says(json, folded, user, process_config(), generations), "u%d: %.*s is stale at rest",
+              user, SLICE_ARG(json));
 }
 
 /* -- sums and pairs, in memory, at rest -------------------------------------------------------- */

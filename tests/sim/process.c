@@ -121,7 +121,7 @@ static void redis_met(const struct publisher_group *group, struct meta_place *me
     if (history_join(process.history, &others))
         renewal_start(process.renewal, CAUSE_ARMS, false);
     if (history_meta(process.history)->swap != swap)
-        checks_joined(history_meta(process.history));
+        checks_joined();
     *met = place();
 }
 
@@ -612,7 +612,7 @@ void process_choices(struct choices *choices)
 void process_check(void)
 {
     if (process.running && process.history != NULL)
-        checks_live(history_meta(process.history)->swap, process.config);
+        checks_live(history_meta(process.history), process.config);
     if (process.ended && loop_is_empty())
         finish_end();
 }

@@ -82,9 +82,8 @@ static void drop_late(void)
 static void flush(int arg)
 {
     (void)arg;
-    server_flush();
-    if (!checks_has_epoch())
-        drop_late();
+    if (checks_has_epoch())
+        server_flush();
 }
 
 static void copy(int arg)
@@ -183,7 +182,7 @@ static void restart_from_copy(int arg)
 {
     (void)arg;
     struct redis *redis = wire.client;
-    if (!server_restore())
+    if (!checks_has_epoch() || !server_restore())
         return;
     drop_late();
     if (redis == NULL)

@@ -126,9 +126,9 @@ void checks_at_rest(void);
 int64_t checks_durable(int32_t partition); /* next offset; 0: nothing yet */
 bool checks_has_epoch(void); /* durably. It is the time when the state first met Redis, which must
                               * not go back before, nor Redis keep lists without their epoch */
-void checks_live(uint32_t swap, uint32_t config); /* lists may be made so from now on */
 struct state_meta;
-void checks_joined(const struct state_meta *meta); /* at once, durable or not */
+void checks_live(const struct state_meta *meta, uint32_t config); /* lists may be made so */
+void checks_joined(void); /* a swap takes effect at once, durable or not */
 void checks_list(int user, struct slice version, struct slice json);
 struct version;
 void checks_stored(int user, const struct version *version);
