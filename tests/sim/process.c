@@ -572,6 +572,8 @@ static void crash(int arg)
     (void)arg;
     sim.faults++;
     process_crash();
+    if (sim.mood.redis_copy > 0 && sim_chance(60))
+        redis_restart(); /* they were on one machine */
 }
 
 static void end(int arg)

@@ -178,9 +178,8 @@ static void go_away(int arg)
         cut(0);
 }
 
-static void restart_from_copy(int arg)
+void redis_restart(void)
 {
-    (void)arg;
     struct redis *redis = wire.client;
     if (!checks_has_epoch() || !server_restore())
         return;
@@ -190,6 +189,12 @@ static void restart_from_copy(int arg)
     redis->orphaned = true;
     if (redis->up && !redis->closing)
         cut(0);
+}
+
+static void restart(int arg)
+{
+    (void)arg;
+    redis_restart();
 }
 
 static void close_now(int arg)
@@ -213,7 +218,7 @@ void redis_choices(struct choices *choices)
         choices_add(choices, sim.mood.redis_flush, "redis flush", flush, 0);
         choices_add(choices, sim.mood.redis_away * (wire.away ? 8 : 1), "redis away", go_away, 0);
         choices_add(choices, sim.mood.redis_copy * 2, "redis copy", copy, 0);
-        choices_add(choices, sim.mood.redis_copy, "redis restart", restart_from_copy, 0);
+        choices_add(choices, sim.mood.redis_copy, "redis restart", restart, 0);
         choices_add(choices, sim.mood.redis_taken, "redis key taken", take_key, 0);
         choices_add(choices, server_is_taken() ? sim.mood.redis_taken : 0, "redis keys free",
                     make_room, 0);

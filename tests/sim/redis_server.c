@@ -6,6 +6,7 @@
 #include <string.h>
 
 #define COPIES_MAX 3
+#define RECENT_MAX 8
 
 /* Whose place somebody else took: users', then these. */
 enum { META_KEY = STREAM_USERS_MAX, CHANGES_KEY, KEYS };
@@ -21,6 +22,8 @@ static struct {
     struct data now;
     struct data copies[COPIES_MAX]; /* [copy_count] */
     size_t copy_count;
+    struct data recent[RECENT_MAX]; /* before each of the last writes, in turn */
+    uint64_t served;
     bool again[STREAM_USERS_MAX]; /* the list lies there because a copy had it */
 } server;
 
@@ -164,6 +167,8 @@ static void refuse(struct command *command)
 
 void server_do(struct command *command)
 {
+    if (sim.mood.redis_copy > 0 && (command->verb == LIST || command->verb == WRITE))
+        server.recent[server.served++ % RECENT_MAX] = *now;
     command->done = true;
     command->away = false;
     if (!sim.calm && sim_chance(sim.mood.redis_refuses))
@@ -189,6 +194,7 @@ void server_flush(void)
 {
     sim_trace("redis: all is gone");
     memset(now, 0, sizeof *now);
+    server.served = 0;
 }
 
 void server_copy(void)
@@ -198,13 +204,31 @@ void server_copy(void)
     server.copies[at] = *now;
 }
 
-bool server_restore(void)
+static void lose_the_last_writes(void)
 {
-    if (server.copy_count == 0)
-        return false;
+    uint32_t lost =
+        sim_between(1, server.served < RECENT_MAX ? (uint32_t)server.served : RECENT_MAX);
+    sim_trace("redis: restarts without the last %u writes", lost);
+    *now = server.recent[(server.served - lost) % RECENT_MAX];
+    server.served = 0;
+}
+
+static void take_copy(void)
+{
     uint32_t at = sim_below((uint32_t)server.copy_count);
     sim_trace("redis: restarts with copy %u", at);
     *now = server.copies[at];
+    server.served = 0;
+}
+
+bool server_restore(void)
+{
+    if (server.copy_count == 0 && server.served == 0)
+        return false;
+    if (server.copy_count == 0 || (server.served > 0 && sim_chance(60)))
+        lose_the_last_writes();
+    else
+        take_copy();
     for (int u = 0; u < STREAM_USERS_MAX; u++)
         server.again[u] = now->lists[u].length > 0;
     return true;

@@ -50,7 +50,8 @@ void server_flush(void);
 /* Keeps a copy of all that there is now. False: there is nothing. */
 void server_copy(void);
 
-/* Starts over from a copy that was kept: what came since was never there. False: there is none. */
+/* Starts over from a copy that was kept, or without the last few commands: what came since was
+ * never there. False: there is none. */
 bool server_restore(void);
 
 /* Somebody else writes where we would. What is there stays for ever, but for server_make_room: then

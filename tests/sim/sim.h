@@ -145,7 +145,8 @@ bool kafka_was_delivered(bool items, int32_t partition, int64_t offset);
 /* ---- redis.c */
 void redis_begin(void);
 void redis_choices(struct choices *choices);
-void redis_crash(void);
+void redis_crash(void);   /* of the process: its connection is gone */
+void redis_restart(void); /* of the server, with an older copy of its data if it has one */
 void redis_settle_down(void);
 bool redis_is_quiet(void);
 /* What is at the user's key: false if nothing. */
