@@ -80,20 +80,6 @@ static struct version newer_of(const struct redis_reply *reply)
     return newer;
 }
 
-static void tell_list_refused(struct sending *sending, const struct slate_list *list,
-                              struct slice answer)
-{
-    struct error what;
-    struct buffer key = {0};
-    publisher_key(&key, sending->settings->prefix, list_user(list));
-    error_set(&what, ERR_DATA, "%.*s: %s lies there, which stays: delete it, and the list comes",
-              SLICE_ARG(buffer_slice(&key)),
-              slice_equal(answer, SLICE(FENCE_PARTITION)) ? "a list of another partition"
-                                                          : "something that is no list");
-    buffer_deinit(&key);
-    sending->hooks->refused(&what, sending->hooks_arg);
-}
-
 static void on_list(const struct redis_reply *reply, void *arg)
 {
     struct sending *sending = arg;
@@ -104,8 +90,6 @@ static void on_list(const struct redis_reply *reply, void *arg)
     list->outcome = outcome;
     if (outcome == SLATE_OLDER)
         list->newer = newer_of(reply);
-    if (outcome == SLATE_REFUSED)
-        tell_list_refused(sending, list, reply->text);
     if (reply != NULL && outcome == SLATE_UNSENT && !begins(reply->text, "NOSCRIPT"))
         drop(sending, reply);
     sending->hooks->progress(sending->hooks_arg);
@@ -223,6 +207,27 @@ void sending_forget(struct sending *sending)
         sending->slate->lists[i].outcome = SLATE_UNSENT;
 }
 
+static void tell_list_refused(struct sending *sending, const struct slate_list *list)
+{
+    struct error what;
+    buffer_clear(&sending->key);
+    publisher_key(&sending->key, sending->settings->prefix, list_user(list));
+    error_set(
+        &what, ERR_DATA,
+        "%.*s: what lies there is not ours, or a list of another partition: it stays, and ours "
+        "waits until it is deleted",
+        SLICE_ARG(buffer_slice(&sending->key)));
+    sending->hooks->refused(&what, sending->hooks_arg);
+}
+
+/* With `sent`, so that whoever then looks for owed lists finds these. */
+static void tell_refused(struct sending *sending)
+{
+    for (size_t i = 0; i < sending->slate->to_send; i++)
+        if (sending->slate->lists[i].outcome == SLATE_REFUSED)
+            tell_list_refused(sending, &sending->slate->lists[i]);
+}
+
 static void count_outcomes(struct publisher_figures *figures, const struct slate *slate)
 {
     for (size_t i = 0; i < slate->to_send; i++) {
@@ -243,6 +248,7 @@ void sending_finish(struct sending *sending)
         sending_forget(sending);
     else
         sending->hooks->marked(sending->mark_ms, sending->hooks_arg);
+    tell_refused(sending);
     count_outcomes(&sending->figures, slate);
     sending->slate = NULL;
     sending->sent(slate, sending->arg);
