@@ -214,8 +214,8 @@ static void tell_list_refused(struct sending *sending, const struct slate_list *
     publisher_key(&sending->key, sending->settings->prefix, list_user(list));
     error_set(
         &what, ERR_DATA,
-        "%.*s: what lies there is not ours, or a list of another partition: it stays, and ours "
-        "waits until it is deleted",
+        "%.*s: what lies there is not ours, or a list of another partition: it stays; delete it "
+        "for ours to come",
         SLICE_ARG(buffer_slice(&sending->key)));
     sending->hooks->refused(&what, sending->hooks_arg);
 }
