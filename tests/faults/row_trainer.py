@@ -91,6 +91,7 @@ def trainer_fails(world, seed, failpoints, why, trouble=None):
     assert freshet.process.poll() is None
     # The live generation stays, here none; and as soon as it can, training works again.
     assert freshet.terminate() == 0
+    freshet.write(harness.merged(freshet.settings, {"train": {"timeout": "10m"}}))
     freshet.start()
     freshet.wait_generation(1)
     freshet.write(harness.merged(freshet.settings, NEVER))
