@@ -12,6 +12,7 @@
 #include <string.h>
 
 #define NOTE "sim.config"
+#define MARK_NOTE "redis.mark"
 #define ASKED_MAX 64
 
 struct asked { /* somebody waits for a callback, which must come once */
@@ -148,6 +149,29 @@ static bool redis_filled(void *arg)
     return refill_is_done(&process.refill);
 }
 
+static void redis_refused(const struct error *what, void *arg)
+{
+    (void)arg;
+    sim_fail("redis refuses: %s", what->text);
+}
+
+static void redis_marked(int64_t mark_ms, void *arg)
+{
+    (void)arg;
+    char text[24];
+    snprintf(text, sizeof text, "%lld", (long long)mark_ms);
+    history_set_note(process.history, MARK_NOTE, slice_of(text));
+}
+
+static int64_t last_mark_ms(void)
+{
+    struct slice note = history_note(process.history, MARK_NOTE);
+    char text[24] = "";
+    if (note.length < sizeof text)
+        memcpy(text, note.data, note.length);
+    return strtoll(text, NULL, 10);
+}
+
 static void users_spilled(void *arg)
 {
     (void)arg;
@@ -262,13 +286,16 @@ static void open_publisher(void)
                                                  .up = redis_up,
                                                  .down = redis_down,
                                                  .lost = redis_lost,
-                                                 .filled = redis_filled};
+                                                 .filled = redis_filled,
+                                                 .refused = redis_refused,
+                                                 .marked = redis_marked};
     struct error err = {0};
     struct publisher_settings settings = {.prefix = "rec:",
                                           .expiry_ms = 1000000,
                                           .changes_max = sim_chance(50) ? 100 : 0,
                                           .nonce = history_meta(process.history)->nonce,
                                           .log = "the simulated log",
+                                          .mark_ms = last_mark_ms(),
                                           .place = place()};
     publisher_open(&process.publisher, loop_of(), &settings, &hooks, NULL, &err);
 }
