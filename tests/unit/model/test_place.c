@@ -142,6 +142,21 @@ static void test_a_move_that_was_interrupted_is_completed_by_the_next_writer(voi
     }
 }
 
+static void test_a_move_that_was_interrupted_is_completed_before_another_is_made(void **at)
+{
+    struct place *place;
+    struct error err = {0};
+    (void)at;
+    make_state(dir, "old");
+    make_state(in_dir("incoming"), "interrupted");
+    assert_int_equal(place_begin(&place, dir, &err), 0);
+    make_state(place_aside(place), "new");
+    if (place_finish(place, &err) != 0)
+        fail_msg("%s", err.text);
+    place_end(place);
+    expect_state("new");
+}
+
 static void test_a_directory_in_use_is_refused(void **at)
 {
     struct place *place, *second;
@@ -161,6 +176,7 @@ int main(void)
         TEST(test_what_is_finished_takes_the_place_with_its_generations),
         TEST(test_what_is_given_up_or_interrupted_aside_changes_nothing),
         TEST(test_a_move_that_was_interrupted_is_completed_by_the_next_writer),
+        TEST(test_a_move_that_was_interrupted_is_completed_before_another_is_made),
         TEST(test_a_directory_in_use_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

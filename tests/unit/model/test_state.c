@@ -14,6 +14,8 @@
 #include <unistd.h>
 
 #define MAP_BYTES (16 << 20)
+#define PAGE_BYTES 4096
+#define COMMITS 50
 
 struct place {
     char dir[64];
@@ -300,6 +302,47 @@ static void test_another_process_reads_while_one_writes(void **at)
     state_close(state);
 }
 
+static void test_a_new_state_that_was_never_finished_is_made_again(void **at)
+{
+    struct place *place = *at;
+    char path[128];
+    snprintf(path, sizeof path, "%s/new.mdb", place->dir);
+    FILE *half = fopen(path, "w");
+    fputs("half of a page", half);
+    fclose(half);
+    state_close(open_writer(place));
+    assert_int_not_equal(access(path, F_OK), 0);
+}
+
+/* In a process of its own, which never closes what it has open. */
+static void read_and_be_killed(struct place *place)
+{
+    pid_t child = fork();
+    if (child == 0) {
+        struct state *state;
+        struct state_view *view;
+        bool reads = state_open_reader(&state, &place->settings, NULL) == 0 &&
+                     state_view_open(&view, state, NULL) == 0;
+        _exit(reads ? 0 : 1);
+    }
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+}
+
+static void test_what_a_killed_reader_saw_pins_no_pages(void **at)
+{
+    struct place *place = *at;
+    state_close(open_writer(place));
+    read_and_be_killed(place);
+    struct state *state = open_writer(place);
+    uint64_t before = state_bytes(state);
+    for (int i = 0; i < COMMITS; i++) /* each writes some pages anew, of those that are free */
+        put(state, STATE_ITEMS, "key", SLICE("value"));
+    assert_true(state_bytes(state) < before + COMMITS * PAGE_BYTES);
+    state_close(state);
+}
+
 static void test_a_reader_of_an_empty_directory_is_told_there_is_no_state(void **at)
 {
     struct place *place = *at;
@@ -445,6 +488,8 @@ int main(void)
         TEST(test_a_key_is_parsed_back_into_its_parts),
         TEST(test_a_second_writer_is_refused_with_the_process_that_has_it),
         TEST(test_another_process_reads_while_one_writes),
+        TEST(test_a_new_state_that_was_never_finished_is_made_again),
+        TEST(test_what_a_killed_reader_saw_pins_no_pages),
         TEST(test_a_reader_of_an_empty_directory_is_told_there_is_no_state),
         TEST(test_a_directory_that_cannot_be_made_is_a_matter_of_settings),
         TEST(test_a_newer_format_is_refused_with_the_way_out),

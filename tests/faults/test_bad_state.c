@@ -1,0 +1,222 @@
+/* A bad disk under the state itself: a state moved into another's place, and LMDB opened again
+ * after a write that failed. */
+#include "tests/faults/badio.h"
+
+#include "base/file.h"
+#include "model/place.h"
+#include "model/state.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define MAP_BYTES (16 << 20)
+#define CALLS 200 /* more than any run makes: the loop must end by itself */
+
+static char dir[64];
+
+static int set_up(void **at)
+{
+    const char *folder = getenv("TMPDIR");
+    (void)at;
+    snprintf(dir, sizeof dir, "%s/freshet-bad-XXXXXX", folder != NULL ? folder : P_tmpdir);
+    return mkdtemp(dir) != NULL ? 0 : -1;
+}
+
+static int tear_down(void **at)
+{
+    struct error err;
+    (void)at;
+    badio_rule("");
+    return file_remove_tree(dir, &err);
+}
+
+static const char *in_dir(const char *name)
+{
+    static char paths[4][256];
+    static int next;
+    char *path = paths[next++ % 4];
+    snprintf(path, 256, "%s/%s", dir, name);
+    return path;
+}
+
+static void fail_call(const char *calls, const char *words, int nth)
+{
+    char rule[BADIO_RULE_BYTES];
+    snprintf(rule, sizeof rule, "calls=%s dir=%s %s nth=%d", calls, dir, words, nth);
+    badio_rule(rule);
+}
+
+/* -- another state's place --------------------------------------------------------------------- */
+
+static void write_text(const char *name, const char *text)
+{
+    struct error err = {0};
+    if (file_write(in_dir(name), slice_of(text), &err) != 0)
+        fail_msg("%s", err.text);
+}
+
+static bool says(const char *name, const char *text)
+{
+    struct error err = {0};
+    char *read;
+    size_t length;
+    if (file_read(&read, &length, in_dir(name), 100, &err) != 0)
+        return false;
+    bool same = slice_equal((struct slice){read, (uint32_t)length}, slice_of(text));
+    free(read);
+    return same;
+}
+
+/* The old state with its generation, and a new one aside. */
+static struct place *begin_place(void)
+{
+    struct place *place = NULL;
+    struct error err = {0};
+    assert_int_equal(mkdir(in_dir("generations"), 0700), 0);
+    write_text("data.mdb", "old");
+    write_text("generations/1.gen", "old");
+    if (place_begin(&place, dir, &err) != 0)
+        fail_msg("%s", err.text);
+    assert_int_equal(mkdir(in_dir("aside/generations"), 0700), 0);
+    write_text("aside/data.mdb", "new");
+    write_text("aside/generations/1.gen", "new");
+    return place;
+}
+
+static void test_a_move_that_fails_has_changed_nothing_or_is_completed(void **at)
+{
+    (void)at;
+    int changed = 0;
+    for (int nth = 1, failures = 1; failures > 0; nth++) {
+        struct error err = {0};
+        struct place *place = begin_place();
+        fail_call("open,fsync,rename,remove", "", nth);
+        int status = place_finish(place, &err);
+        failures = badio_failures();
+        badio_rule("");
+        place_end(place);
+        if (!says("data.mdb", "old")) /* the state is nowhere without its generations */
+            assert_true(says("data.mdb", "new") && says("generations/1.gen", "new"));
+        bool begun = file_exists(in_dir("incoming"));
+        assert_true(status != 0 || !begun);
+        assert_int_equal(place_complete(dir, &err), 0);
+        const char *word = begun || says("data.mdb", "new") ? "new" : "old";
+        assert_true(says("data.mdb", word) && says("generations/1.gen", word));
+        assert_false(file_exists(in_dir("incoming")) || file_exists(in_dir("aside")));
+        changed += word[0] == 'n';
+        assert_int_equal(file_remove_tree(dir, &err), 0);
+        assert_int_equal(mkdir(dir, 0700), 0);
+        assert_true(nth < CALLS);
+    }
+    assert_true(changed > 2);
+}
+
+/* -- opened again ------------------------------------------------------------------------------ */
+
+static struct state *open_state(void)
+{
+    static struct state_settings settings = {dir, MAP_BYTES};
+    struct state *state = NULL;
+    struct error err = {0};
+    if (state_open_writer(&state, NULL, &settings, &err) != 0)
+        fail_msg("%s", err.text);
+    return state;
+}
+
+static int put(struct state *state, const char *word, struct error *err)
+{
+    struct state_commit *commit = state_commit_new(state);
+    state_commit_put(commit, STATE_META, SLICE("word"), slice_of(word));
+    return state_commit_now(commit, err);
+}
+
+static void expect_word(struct state_view *view, const char *word)
+{
+    struct slice value;
+    struct error err = {0};
+    assert_int_equal(state_view_get(view, STATE_META, SLICE("word"), &value, &err), 1);
+    assert_true(slice_equal(value, slice_of(word)));
+}
+
+/* The nth write or sync of a commit fails. False if there is none. */
+static bool fail_commit(struct state *state, int nth)
+{
+    struct error err = {0};
+    fail_call("write,fsync,map", "match=data.mdb only=1", nth);
+    int status = put(state, "second", &err);
+    bool failed = badio_failures() > 0;
+    badio_rule("");
+    assert_int_equal(status != 0, failed);
+    return failed;
+}
+
+static void test_a_view_that_is_read_stays_and_puts_off_the_mending(void **at)
+{
+    (void)at;
+    int put_off = 0;
+    for (int nth = 1, failed = true; failed; nth++) {
+        struct state *state = open_state();
+        struct state_view *view;
+        struct error err = {0};
+        assert_int_equal(put(state, "first", &err), 0);
+        assert_int_equal(state_view_open(&view, state, &err), 0);
+        failed = fail_commit(state, nth);
+        if (put(state, "third", &err) != 0) {
+            assert_non_null(strstr(err.text, "still being read"));
+            put_off++;
+        }
+        expect_word(view, "first");
+        state_view_rest(view);
+        assert_int_equal(put(state, "fourth", &err), 0);
+        assert_int_equal(state_view_renew(view, &err), 0);
+        expect_word(view, "fourth");
+        state_view_close(view);
+        state_close(state);
+        assert_true(nth < CALLS);
+    }
+    assert_true(put_off > 0);
+}
+
+static void test_a_file_that_was_replaced_by_an_older_one_is_not_written_to(void **at)
+{
+    (void)at;
+    int refused = 0;
+    for (int nth = 1, failed = true; failed; nth++) {
+        struct error err = {0};
+        struct file_sum sum;
+        struct state *state = open_state();
+        assert_int_equal(file_copy(in_dir("data.mdb"), in_dir("old"), &sum, NULL, NULL, &err), 0);
+        assert_int_equal(put(state, "first", &err), 0);
+        failed = fail_commit(state, nth);
+        assert_int_equal(rename(in_dir("old"), in_dir("data.mdb")), 0);
+        if (put(state, "third", &err) != 0) {
+            assert_non_null(strstr(err.text, "somebody has replaced it"));
+            assert_int_equal(put(state, "fourth", &err), ERR_IO);
+            refused++;
+        }
+        state_close(state);
+        assert_true(nth < CALLS);
+    }
+    assert_true(refused > 0);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_a_move_that_fails_has_changed_nothing_or_is_completed),
+        TEST(test_a_view_that_is_read_stays_and_puts_off_the_mending),
+        TEST(test_a_file_that_was_replaced_by_an_older_one_is_not_written_to),
+    };
+    badio_skip_sync();
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
