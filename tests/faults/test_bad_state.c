@@ -185,6 +185,68 @@ static void test_a_view_that_is_read_stays_and_puts_off_the_mending(void **at)
     assert_true(put_off > 0);
 }
 
+static void test_whoever_reads_next_mends_what_failed(void **at)
+{
+    (void)at;
+    for (int nth = 1, failed = true; failed; nth++) {
+        struct state *state = open_state();
+        struct state_view *rested, *view;
+        struct error err = {0};
+        assert_int_equal(put(state, "first", &err), 0);
+        assert_int_equal(state_view_open(&rested, state, &err), 0);
+        state_view_rest(rested);
+        failed = fail_commit(state, nth);
+        if (state_view_open(&view, state, &err) != 0)
+            fail_msg("call %d: %s", nth, err.text);
+        assert_int_equal(state_view_renew(rested, &err), 0);
+        state_view_close(view);
+        state_view_close(rested);
+        state_close(state);
+        assert_true(nth < CALLS);
+    }
+}
+
+static void test_a_file_that_was_taken_away_is_not_made_anew(void **at)
+{
+    (void)at;
+    int refused = 0;
+    for (int nth = 1, failed = true; failed; nth++) {
+        struct error err = {0};
+        struct state *state = open_state();
+        assert_int_equal(put(state, "first", &err), 0);
+        failed = fail_commit(state, nth);
+        assert_int_equal(unlink(in_dir("data.mdb")), 0);
+        if (put(state, "third", &err) != 0) {
+            assert_non_null(strstr(err.text, "data.mdb: No such file or directory: restart"));
+            refused++;
+        }
+        assert_false(file_exists(in_dir("data.mdb")));
+        state_close(state);
+        assert_true(nth < CALLS);
+    }
+    assert_true(refused > 0);
+}
+
+static void test_a_state_that_cannot_be_made_leaves_nothing_half_made(void **at)
+{
+    static struct state_settings settings = {dir, MAP_BYTES};
+    (void)at;
+    for (int nth = 1, failures = 1; failures > 0; nth++) {
+        struct state *state = NULL;
+        struct error err = {0};
+        fail_call("open,write,fsync,truncate,rename,map", "errno=28", nth);
+        int status = state_open_writer(&state, NULL, &settings, &err);
+        failures = badio_failures();
+        badio_rule("");
+        assert_int_equal(status != 0, failures > 0);
+        assert_false(file_exists(in_dir("new.mdb")));
+        state_close(state);
+        assert_int_equal(file_remove_tree(dir, &err), 0);
+        assert_int_equal(mkdir(dir, 0700), 0);
+        assert_true(nth < CALLS);
+    }
+}
+
 static void test_a_file_that_was_replaced_by_an_older_one_is_not_written_to(void **at)
 {
     (void)at;
@@ -215,6 +277,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_a_move_that_fails_has_changed_nothing_or_is_completed),
         TEST(test_a_view_that_is_read_stays_and_puts_off_the_mending),
+        TEST(test_whoever_reads_next_mends_what_failed),
+        TEST(test_a_file_that_was_taken_away_is_not_made_anew),
+        TEST(test_a_state_that_cannot_be_made_leaves_nothing_half_made),
         TEST(test_a_file_that_was_replaced_by_an_older_one_is_not_written_to),
     };
     badio_skip_sync();

@@ -1,4 +1,5 @@
 /* A backup has all that was there, or is refused with what is wrong with it. */
+#include "base/buffer.h"
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/hash.h"
@@ -182,6 +183,27 @@ static void test_what_is_copied_out_is_the_same_state_with_its_generations(void 
     place->settings.state.dir = place->dir;
 }
 
+static void
+test_a_state_that_never_trained_has_a_backup_and_an_empty_place_for_generations(void **at)
+{
+    struct place *place = *at;
+    struct error err = {0};
+    assert_int_equal(file_remove_tree(in(place, "/generations"), &err), 0);
+    open_history(place);
+    history_keep_series(place->history, NULL, 0); /* the base's alone */
+    history_set_generation(place->history, 0, 0, 0, 0);
+    commit(place);
+    close_history(place);
+    make_backup(place);
+    struct backup *read = read_backup();
+    assert_int_equal(read->file_count, 1);
+    assert_int_equal(mkdir(in(place, "-aside"), 0700), 0);
+    assert_int_equal(backup_copy(read, backup_dir, in(place, "-aside"), NULL, NULL, &err), 0);
+    assert_true(
+        file_exists(in(place, "-aside/generations"))); /* it replaces those that are there */
+    backup_free(read);
+}
+
 /* -- made or not ------------------------------------------------------------------------------- */
 
 static void refuse_to_make(struct place *place, int status, const char *word)
@@ -313,12 +335,12 @@ static void test_a_manifest_cut_short_or_changed_anywhere_is_refused(void **at)
 static void put_whole(const struct place *place, const char *formats, const char *live,
                       const char *offsets, const char *files)
 {
-    char json[1024], text[1100];
-    int length = snprintf(json, sizeof json, "{%s,\"live\":[%s],\"offsets\":[%s],\"files\":[%s]}",
-                          formats, live, offsets, files);
-    length = snprintf(text, sizeof text, "%s\n%016" PRIx64 "\n", json,
-                      hash_stable(json, (size_t)length));
-    put_manifest(place, text, (size_t)length);
+    struct buffer text = {0};
+    buffer_printf(&text, "{%s,\"live\":[%s],\"offsets\":[%s],\"files\":[%s]}", formats, live,
+                  offsets, files);
+    buffer_printf(&text, "\n%016" PRIx64 "\n", hash_stable(text.data, text.length));
+    put_manifest(place, text.data, text.length);
+    buffer_deinit(&text);
 }
 
 #define FORMATS "\"backup\":1,\"state_format\":3"
@@ -339,6 +361,22 @@ static void test_a_manifest_of_a_newer_freshet_is_refused_with_the_way_out(void 
     refuse_manifest(ERR_DATA, "not the manifest of a backup");
     put_whole(place, "\"backup\":1", LIVE, OFFSET, DATA);
     refuse_manifest(ERR_DATA, "not the manifest of a backup");
+}
+
+static void test_a_manifest_with_too_much_is_refused(void **at)
+{
+    struct place *place = *at;
+    struct buffer live = {0}, offset = {0};
+    mkdir(backup_dir, 0700);
+    for (int i = 0; i <= SERIES_MAX; i++)
+        buffer_printf(&live, "%s" LIVE, i > 0 ? "," : "");
+    buffer_printf(&offset, "{\"topic\":\"%0*d\",\"partition\":1}", STATE_TOPIC_MAX + 1, 0);
+    put_whole(place, FORMATS, live.data, OFFSET, DATA);
+    refuse_manifest(ERR_DATA, "out of range");
+    put_whole(place, FORMATS, LIVE, offset.data, DATA);
+    refuse_manifest(ERR_DATA, "out of range");
+    buffer_deinit(&live);
+    buffer_deinit(&offset);
 }
 
 static void test_a_manifest_is_not_believed_what_is_out_of_range(void **at)
@@ -383,12 +421,14 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_the_manifest_says_what_is_in_the_backup),
         TEST(test_what_is_copied_out_is_the_same_state_with_its_generations),
+        TEST(test_a_state_that_never_trained_has_a_backup_and_an_empty_place_for_generations),
         TEST(test_what_is_there_already_is_never_written_to),
         TEST(test_a_backup_without_the_live_generation_is_none),
         TEST(test_a_directory_without_a_state_has_no_backup),
         TEST(test_a_file_that_is_not_what_the_manifest_says_is_refused),
         TEST(test_a_manifest_cut_short_or_changed_anywhere_is_refused),
         TEST(test_a_manifest_of_a_newer_freshet_is_refused_with_the_way_out),
+        TEST(test_a_manifest_with_too_much_is_refused),
         TEST(test_a_manifest_is_not_believed_what_is_out_of_range),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

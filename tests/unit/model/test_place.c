@@ -92,8 +92,10 @@ static void test_what_is_finished_takes_the_place_with_its_generations(void **at
     make_state(place_aside(place), "new");
     mkdir(in_dir("aside/generations"), 0700);
     make_generation("aside/generations/00000001.gen", "new");
+    assert_true(file_exists(in_dir("lock.mdb")));
     assert_int_equal(place_finish(place, &err), 0);
     place_end(place);
+    assert_false(file_exists(in_dir("lock.mdb"))); /* the readers' table of the old file */
     expect_state("new");
     assert_true(file_exists(in_dir("generations/00000001.gen")));
     assert_false(file_exists(in_dir("generations/00000007.gen")));

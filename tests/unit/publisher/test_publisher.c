@@ -412,6 +412,7 @@ static void test_publisher_hands_a_slate_back_of_which_nothing_is_to_send(void *
         client->lists[i].outcome = SLATE_HELD;
     send_slate(client);
     assert_outcomes(client, SLATE_HELD);
+    assert_int_equal(client->mark_ms, 0); /* behind nothing there is no mark */
     assert_int_equal(ask_number(&client->server, "EXISTS rec:u0"), 0);
 }
 
@@ -590,44 +591,6 @@ static void test_publisher_takes_a_refill_that_was_not_done_for_lost(void **stat
     assert_int_equal(client->losses, 1);
 }
 
-static void test_publisher_takes_another_states_redis_for_lost(void **state)
-{
-    struct client *client = *state;
-    open_and_wait(client);
-    client->settings.nonce = "fedcba9876543210";
-    reopen(client);
-    assert_int_equal(client->losses, 1);
-}
-
-static void test_publisher_takes_another_nonce_of_the_same_name_for_lost(void **state)
-{
-    struct client *client = *state;
-    open_and_wait(client);
-    client->settings.nonce = NONCE "0";
-    reopen(client);
-    assert_int_equal(client->losses, 1);
-}
-
-static void test_publisher_lives_with_another_state_in_one_prefix(void **state)
-{
-    struct client *client = *state;
-    open_and_wait(client);
-    struct client *other = calloc(1, sizeof *other);
-    other->settings = client->settings;
-    other->settings.nonce = "fedcba9876543210";
-    assert_int_equal(
-        publisher_open(&other->publisher, &client->loop, &other->settings, &hooks, other, NULL), 0);
-    wait_for(&client->loop, &other->losses, 1);
-    /* Neither is lost once more in the time of a heartbeat of both. */
-    assert_false(reaches_within(&client->loop, &client->losses, 2, PUBLISHER_HEARTBEAT_MS + 500));
-    assert_int_equal(other->losses, 1);
-    publisher_close(other->publisher, on_closed, other);
-    wait_for(&client->loop, &other->closed, 1);
-    free(other);
-}
-
-/* ---- others under the prefix ---- */
-
 #define OTHER_NONCE "fedcba9876543210"
 
 static struct client *open_other(struct client *client, uint32_t epoch, const char *log)
@@ -649,6 +612,38 @@ static void close_other(struct client *client, struct client *other)
     free(other);
 }
 
+static void test_publisher_takes_another_states_redis_for_lost(void **state)
+{
+    struct client *client = *state;
+    open_and_wait(client);
+    client->settings.nonce = OTHER_NONCE;
+    reopen(client);
+    assert_int_equal(client->losses, 1);
+}
+
+static void test_publisher_takes_another_nonce_of_the_same_name_for_lost(void **state)
+{
+    struct client *client = *state;
+    open_and_wait(client);
+    client->settings.nonce = NONCE "0";
+    reopen(client);
+    assert_int_equal(client->losses, 1);
+}
+
+static void test_publisher_lives_with_another_state_in_one_prefix(void **state)
+{
+    struct client *client = *state;
+    open_and_wait(client);
+    struct client *other = open_other(client, 1, "one log");
+    wait_for(&client->loop, &other->losses, 1);
+    /* Neither is lost once more in the time of a heartbeat of both. */
+    assert_false(reaches_within(&client->loop, &client->losses, 2, PUBLISHER_HEARTBEAT_MS + 500));
+    assert_int_equal(other->losses, 1);
+    close_other(client, other);
+}
+
+/* ---- others under the prefix ---- */
+
 static void test_publisher_without_an_epoch_joins_those_that_are_alive(void **state)
 {
     struct client *client = *state;
@@ -660,6 +655,27 @@ static void test_publisher_without_an_epoch_joins_those_that_are_alive(void **st
     assert_non_null(strstr(other->why.text, "rec:meta"));
     assert_int_equal(other->place.epoch, 7);
     close_other(client, other);
+}
+
+static void wait_for_look(struct client *client)
+{
+    int before = client->mets;
+    wait_for(&client->loop, &client->mets, before + 1);
+}
+
+static void test_publisher_does_not_count_those_as_alive_whose_fields_are_gone(void **state)
+{
+    struct client *client = *state;
+    open_and_wait(client);
+    struct client *other = open_other(client, 1, "one log");
+    for (int looks = 0; looks < 4 && !client->group.alive; looks++)
+        wait_for_look(client);
+    assert_true(client->group.alive);
+    close_other(client, other);
+    tell(&client->server, "HDEL rec:meta heartbeat:fedcba98");
+    wait_for_look(client); /* maybe from before */
+    wait_for_look(client);
+    assert_false(client->group.alive);
 }
 
 static void test_publisher_without_an_epoch_does_not_join_the_dead(void **state)
@@ -707,6 +723,12 @@ static void test_publisher_claims_a_swap_above_the_others(void **state)
     wait_for(&client->loop, &other->ups, 3);
     assert_false(other->group.taken_over);
     assert_answer(&client->server, "HGET rec:meta swap", "5");
+    publisher_claim(client->publisher);
+    wait_for(&client->loop, &client->ups, 2);
+    assert_true(client->group.taken_over);
+    wait_for_look(other);
+    wait_for_look(other);
+    assert_false(other->group.taken_over); /* it has claimed nothing since */
     close_other(client, other);
 }
 
@@ -884,7 +906,38 @@ static void test_publisher_says_what_the_user_may_not_do(void **state)
     assert_non_null(strstr(client->why.text, "NOPERM"));
 }
 
+/* What cannot be looked at is not there, for all we know: nothing says that the lists are lost. */
+static void test_publisher_is_not_up_where_it_may_not_look(void **state)
+{
+    struct client *client = *state;
+    open_and_wait(client);
+    tell(&client->server, "ACL SETUSER default -hgetall");
+    wait_for(&client->loop, &client->downs, 1);
+    assert_non_null(strstr(client->why.text, "rec:meta: NOPERM"));
+    wait_for(&client->loop, &client->downs, 2);
+    assert_int_equal(client->ups, 1);
+    assert_int_equal(client->losses, 1); /* at the beginning */
+}
+
 /* ---- a server in trouble ---- */
+
+static void test_publisher_is_down_at_once_when_a_mark_is_refused(void **state)
+{
+    struct client *client = *state;
+    open_and_wait(client);
+    int mets = client->mets;
+    tell(&client->server, "ACL SETUSER default -hset");
+    fill(client, 1, 5);
+    send_slate(client);
+    assert_outcomes(client, SLATE_UNSENT); /* in Redis, but nothing says that it stays */
+    wait_for(&client->loop, &client->downs, 1);
+    assert_non_null(strstr(client->why.text, "rec:meta: NOPERM"));
+    assert_int_equal(client->mets, mets); /* no heartbeat was needed to find out */
+    tell(&client->server, "ACL SETUSER default +hset");
+    wait_for(&client->loop, &client->ups, 2);
+    send_slate(client);
+    assert_outcomes(client, SLATE_STORED);
+}
 
 static void test_publisher_keeps_lists_unsent_when_the_server_is_killed(void **state)
 {
@@ -900,6 +953,22 @@ static void test_publisher_keeps_lists_unsent_when_the_server_is_killed(void **s
     wait_for(&client->loop, &client->downs, 1);
     assert_int_equal(client->sents, 1);
     assert_int_equal(publisher_figures(client->publisher)->unsent, LISTS_MAX);
+}
+
+static void test_publisher_gives_up_the_change_of_a_list_that_was_not_answered(void **state)
+{
+    struct client *client = *state;
+    client->settings.redis.in_flight_max = 1; /* the change waits for the list's answer */
+    open_and_wait(client);
+    server_freeze(&client->server);
+    fill(client, 1, 5);
+    client->lists[0].changed = true;
+    publisher_send(client->publisher, &client->slate, on_sent, client);
+    uv_run(&client->loop, UV_RUN_NOWAIT); /* the list is under way */
+    assert_int_equal(publisher_figures(client->publisher)->sent, 1);
+    server_kill(&client->server);
+    wait_for(&client->loop, &client->sents, 1);
+    assert_outcomes(client, SLATE_UNSENT);
 }
 
 static void test_publisher_gets_an_error_when_the_server_is_killed(void **state)
@@ -1054,6 +1123,7 @@ int main(void)
         TEST(test_publisher_takes_another_nonce_of_the_same_name_for_lost),
         TEST(test_publisher_lives_with_another_state_in_one_prefix),
         TEST(test_publisher_without_an_epoch_joins_those_that_are_alive),
+        TEST(test_publisher_does_not_count_those_as_alive_whose_fields_are_gone),
         TEST(test_publisher_without_an_epoch_does_not_join_the_dead),
         TEST(test_publisher_hears_of_a_greater_epoch_with_a_heartbeat),
         TEST(test_publisher_claims_a_swap_above_the_others),
@@ -1070,7 +1140,10 @@ int main(void)
         TEST(test_publisher_says_that_the_password_is_wrong_but_not_which),
         TEST(test_publisher_is_not_up_where_a_password_is_missing),
         TEST(test_publisher_says_what_the_user_may_not_do),
+        TEST(test_publisher_is_not_up_where_it_may_not_look),
+        TEST(test_publisher_is_down_at_once_when_a_mark_is_refused),
         TEST(test_publisher_keeps_lists_unsent_when_the_server_is_killed),
+        TEST(test_publisher_gives_up_the_change_of_a_list_that_was_not_answered),
         TEST(test_publisher_gets_an_error_when_the_server_is_killed),
         TEST(test_publisher_owes_all_to_a_server_that_comes_back_empty),
         TEST(test_publisher_gives_up_on_a_server_that_hangs),
@@ -1081,5 +1154,6 @@ int main(void)
         TEST(test_publisher_close_hands_back_what_has_not_begun),
         TEST(test_publisher_closes_before_it_was_up),
     };
+    signal(SIGPIPE, SIG_IGN); /* as daemon_run does */
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
