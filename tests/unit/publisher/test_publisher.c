@@ -657,10 +657,11 @@ static void test_publisher_without_an_epoch_joins_those_that_are_alive(void **st
     close_other(client, other);
 }
 
-static void wait_for_look(struct client *client)
+/* Two, as the first may have been under way. */
+static void wait_for_looks(uv_loop_t *loop, const struct client *client)
 {
     int before = client->mets;
-    wait_for(&client->loop, &client->mets, before + 1);
+    wait_for(loop, &client->mets, before + 2);
 }
 
 static void test_publisher_does_not_count_those_as_alive_whose_fields_are_gone(void **state)
@@ -668,13 +669,22 @@ static void test_publisher_does_not_count_those_as_alive_whose_fields_are_gone(v
     struct client *client = *state;
     open_and_wait(client);
     struct client *other = open_other(client, 1, "one log");
-    for (int looks = 0; looks < 4 && !client->group.alive; looks++)
-        wait_for_look(client);
+    for (int looks = 0; looks < 2 && !client->group.alive; looks++)
+        wait_for_looks(&client->loop, client);
     assert_true(client->group.alive);
     close_other(client, other);
     tell(&client->server, "HDEL rec:meta heartbeat:fedcba98");
-    wait_for_look(client); /* maybe from before */
-    wait_for_look(client);
+    wait_for_looks(&client->loop, client);
+    assert_false(client->group.alive);
+}
+
+static void test_publisher_does_not_count_those_as_alive_whose_heartbeat_stands(void **state)
+{
+    struct client *client = *state;
+    tell(&client->server, "HSET rec:meta heartbeat:fedcba98 5 log:fedcba98 x");
+    client->settings.log = "x";
+    open_and_wait(client);
+    assert_int_equal(client->mets, 1);
     assert_false(client->group.alive);
 }
 
@@ -726,8 +736,7 @@ static void test_publisher_claims_a_swap_above_the_others(void **state)
     publisher_claim(client->publisher);
     wait_for(&client->loop, &client->ups, 2);
     assert_true(client->group.taken_over);
-    wait_for_look(other);
-    wait_for_look(other);
+    wait_for_looks(&client->loop, other);
     assert_false(other->group.taken_over); /* it has claimed nothing since */
     close_other(client, other);
 }
@@ -1123,6 +1132,7 @@ int main(void)
         TEST(test_publisher_takes_another_nonce_of_the_same_name_for_lost),
         TEST(test_publisher_lives_with_another_state_in_one_prefix),
         TEST(test_publisher_without_an_epoch_joins_those_that_are_alive),
+        TEST(test_publisher_does_not_count_those_as_alive_whose_heartbeat_stands),
         TEST(test_publisher_does_not_count_those_as_alive_whose_fields_are_gone),
         TEST(test_publisher_without_an_epoch_does_not_join_the_dead),
         TEST(test_publisher_hears_of_a_greater_epoch_with_a_heartbeat),
