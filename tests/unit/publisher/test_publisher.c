@@ -11,6 +11,7 @@
 
 struct client {
     bool refills; /* and is not done with it */
+    bool claims;  /* the next time that it meets others */
     struct server server;
     uv_loop_t loop;
     struct publisher *publisher;
@@ -68,6 +69,9 @@ static void on_met(const struct publisher_group *group, struct meta_place *place
     if (group->swap_least > place->swap)
         place->swap = group->swap_least;
     client->place = *place;
+    if (client->claims)
+        publisher_claim(client->publisher);
+    client->claims = false;
 }
 
 static bool on_filled(void *arg)
@@ -591,6 +595,26 @@ static void test_publisher_takes_a_refill_that_was_not_done_for_lost(void **stat
     assert_int_equal(client->losses, 1);
 }
 
+/* Two, as the first may have been under way. */
+static void wait_for_looks(uv_loop_t *loop, const struct client *client)
+{
+    int before = client->mets;
+    wait_for(loop, &client->mets, before + 2);
+}
+
+static void test_publisher_takes_a_second_refill_that_was_not_done_for_lost(void **state)
+{
+    struct client *client = *state;
+    open_and_wait(client);
+    wait_for_looks(&client->loop, client); /* the first one is done, and Redis knows */
+    client->refills = true;
+    tell(&client->server, "FLUSHALL");
+    wait_for(&client->loop, &client->losses, 2);
+    wait_for_looks(&client->loop, client);
+    reopen(client);
+    assert_int_equal(client->losses, 1);
+}
+
 #define OTHER_NONCE "fedcba9876543210"
 
 static struct client *open_other(struct client *client, uint32_t epoch, const char *log)
@@ -657,13 +681,6 @@ static void test_publisher_without_an_epoch_joins_those_that_are_alive(void **st
     close_other(client, other);
 }
 
-/* Two, as the first may have been under way. */
-static void wait_for_looks(uv_loop_t *loop, const struct client *client)
-{
-    int before = client->mets;
-    wait_for(loop, &client->mets, before + 2);
-}
-
 static void test_publisher_does_not_count_those_as_alive_whose_fields_are_gone(void **state)
 {
     struct client *client = *state;
@@ -714,6 +731,16 @@ static void test_publisher_hears_of_a_greater_epoch_with_a_heartbeat(void **stat
     close_other(client, other);
 }
 
+static void test_publisher_never_lowers_the_swap_of_all(void **state)
+{
+    struct client *client = *state;
+    tell(&client->server, "HSET rec:meta swap 9 claimed fedcba98");
+    client->settings.place.swap = 4;
+    open_and_wait(client);
+    assert_answer(&client->server, "HGET rec:meta swap", "9");
+    assert_answer(&client->server, "HGET rec:meta claimed", "fedcba98");
+}
+
 static void test_publisher_claims_a_swap_above_the_others(void **state)
 {
     struct client *client = *state;
@@ -722,6 +749,7 @@ static void test_publisher_claims_a_swap_above_the_others(void **state)
     assert_answer(&client->server, "HGET rec:meta swap", "4");
     struct client *other = open_other(client, 1, "one log");
     wait_for(&client->loop, &other->ups, 1);
+    assert_int_equal(other->downs, 0); /* it has an epoch, so it need not watch whether we live */
     publisher_claim(other->publisher);
     assert_false(publisher_is_up(other->publisher));
     wait_for(&client->loop, &other->ups, 2);
@@ -753,6 +781,16 @@ static void test_publisher_sends_nothing_before_its_place_is_known(void **state)
     assert_answer(&client->server, "HGET rec:meta swap", "3");
     send_slate(client);
     assert_outcomes(client, SLATE_STORED);
+}
+
+static void
+test_publisher_that_claims_while_it_connects_is_up_once_it_has_looked_again(void **state)
+{
+    struct client *client = *state;
+    client->claims = true;
+    open_publisher(client);
+    wait_for(&client->loop, &client->ups, 1);
+    assert_int_equal(client->mets, 2);
 }
 
 static void test_publisher_yields_to_a_living_state_of_another_log(void **state)
@@ -913,6 +951,22 @@ static void test_publisher_says_what_the_user_may_not_do(void **state)
     wait_for(&client->loop, &client->downs, 1);
     assert_int_equal(client->ups, 0);
     assert_non_null(strstr(client->why.text, "NOPERM"));
+}
+
+static void test_publisher_says_what_its_script_may_not_do(void **state)
+{
+    struct client *client = *state;
+    open_and_wait(client);
+    tell(&client->server, "ACL SETUSER default -exists");
+    freeReplyObject(
+        ask(&client->server, "SET rec:u0 %s", "")); /* it asks EXISTS of what is empty */
+    fill(client, 1, 5);
+    send_slate(client);
+    assert_outcomes(client, SLATE_UNSENT);
+    wait_for(&client->loop, &client->downs, 1);
+    assert_non_null(strstr(client->why.text, "writing a list: "));
+    if (strstr(client->why.text, "it runs GETRANGE, EXISTS and SET") == NULL)
+        fail_msg("%s", client->why.text);
 }
 
 /* What cannot be looked at is not there, for all we know: nothing says that the lists are lost. */
@@ -1128,6 +1182,7 @@ int main(void)
         TEST(test_publisher_finds_its_lists_lost_in_an_empty_redis),
         TEST(test_publisher_finds_its_lists_again_after_a_restart),
         TEST(test_publisher_takes_a_refill_that_was_not_done_for_lost),
+        TEST(test_publisher_takes_a_second_refill_that_was_not_done_for_lost),
         TEST(test_publisher_takes_another_states_redis_for_lost),
         TEST(test_publisher_takes_another_nonce_of_the_same_name_for_lost),
         TEST(test_publisher_lives_with_another_state_in_one_prefix),
@@ -1136,8 +1191,10 @@ int main(void)
         TEST(test_publisher_does_not_count_those_as_alive_whose_fields_are_gone),
         TEST(test_publisher_without_an_epoch_does_not_join_the_dead),
         TEST(test_publisher_hears_of_a_greater_epoch_with_a_heartbeat),
+        TEST(test_publisher_never_lowers_the_swap_of_all),
         TEST(test_publisher_claims_a_swap_above_the_others),
         TEST(test_publisher_sends_nothing_before_its_place_is_known),
+        TEST(test_publisher_that_claims_while_it_connects_is_up_once_it_has_looked_again),
         TEST(test_publisher_yields_to_a_living_state_of_another_log),
         TEST(test_publisher_notices_a_flush),
         TEST(test_publisher_notices_that_redis_went_back_in_time),
@@ -1150,6 +1207,7 @@ int main(void)
         TEST(test_publisher_says_that_the_password_is_wrong_but_not_which),
         TEST(test_publisher_is_not_up_where_a_password_is_missing),
         TEST(test_publisher_says_what_the_user_may_not_do),
+        TEST(test_publisher_says_what_its_script_may_not_do),
         TEST(test_publisher_is_not_up_where_it_may_not_look),
         TEST(test_publisher_is_down_at_once_when_a_mark_is_refused),
         TEST(test_publisher_keeps_lists_unsent_when_the_server_is_killed),
