@@ -2,49 +2,17 @@
  * after a write that failed. */
 #include "tests/faults/badio.h"
 
-#include "base/file.h"
 #include "model/place.h"
 #include "model/state.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
-
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/stat.h>
-#include <unistd.h>
+#include "tests/unit/own_dir.h"
 
 #define MAP_BYTES (16 << 20)
 #define CALLS 200 /* more than any run makes: the loop must end by itself */
 
-static char dir[64];
-
-static int set_up(void **at)
-{
-    const char *folder = getenv("TMPDIR");
-    (void)at;
-    snprintf(dir, sizeof dir, "%s/freshet-bad-XXXXXX", folder != NULL ? folder : P_tmpdir);
-    return mkdtemp(dir) != NULL ? 0 : -1;
-}
-
 static int tear_down(void **at)
 {
-    struct error err;
-    (void)at;
     badio_rule("");
-    return file_remove_tree(dir, &err);
-}
-
-static const char *in_dir(const char *name)
-{
-    static char paths[4][256];
-    static int next;
-    char *path = paths[next++ % 4];
-    snprintf(path, 256, "%s/%s", dir, name);
-    return path;
+    return drop_dir(at);
 }
 
 static void fail_call(const char *calls, const char *words, int nth)
@@ -55,25 +23,6 @@ static void fail_call(const char *calls, const char *words, int nth)
 }
 
 /* -- another state's place --------------------------------------------------------------------- */
-
-static void write_text(const char *name, const char *text)
-{
-    struct error err = {0};
-    if (file_write(in_dir(name), slice_of(text), &err) != 0)
-        fail_msg("%s", err.text);
-}
-
-static bool says(const char *name, const char *text)
-{
-    struct error err = {0};
-    char *read;
-    size_t length;
-    if (file_read(&read, &length, in_dir(name), 100, &err) != 0)
-        return false;
-    bool same = slice_equal((struct slice){read, (uint32_t)length}, slice_of(text));
-    free(read);
-    return same;
-}
 
 /* The old state with its generation, and a new one aside. */
 static struct place *begin_place(void)
@@ -112,8 +61,7 @@ static void test_a_move_that_fails_has_changed_nothing_or_is_completed(void **at
         assert_true(says("data.mdb", word) && says("generations/1.gen", word));
         assert_false(file_exists(in_dir("incoming")) || file_exists(in_dir("aside")));
         changed += word[0] == 'n';
-        assert_int_equal(file_remove_tree(dir, &err), 0);
-        assert_int_equal(mkdir(dir, 0700), 0);
+        empty_dir();
         assert_true(nth < CALLS);
     }
     assert_true(changed > 2);
@@ -241,8 +189,7 @@ static void test_a_state_that_cannot_be_made_leaves_nothing_half_made(void **at)
         assert_int_equal(status != 0, failures > 0);
         assert_false(file_exists(in_dir("new.mdb")));
         state_close(state);
-        assert_int_equal(file_remove_tree(dir, &err), 0);
-        assert_int_equal(mkdir(dir, 0700), 0);
+        empty_dir();
         assert_true(nth < CALLS);
     }
 }
@@ -270,7 +217,7 @@ static void test_a_file_that_was_replaced_by_an_older_one_is_not_written_to(void
     assert_true(refused > 0);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, make_dir, tear_down)
 
 int main(void)
 {

@@ -1,62 +1,8 @@
 /* Files as a whole: nothing that is there is written over, nothing outside is removed. */
-#include "base/file.h"
 #include "base/hash.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
-
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/stat.h>
-#include <unistd.h>
+#include "tests/unit/own_dir.h"
 
 #define BIG_BYTES ((3u << 20) + 5) /* several portions */
-
-static char dir[64];
-
-static int set_up(void **state)
-{
-    (void)state;
-    snprintf(dir, sizeof dir, "%s/freshet-file-XXXXXX", P_tmpdir);
-    return mkdtemp(dir) != NULL ? 0 : -1;
-}
-
-static int tear_down(void **state)
-{
-    struct error err;
-    (void)state;
-    return file_remove_tree(dir, &err);
-}
-
-static const char *in_dir(const char *name)
-{
-    static char paths[4][256];
-    static int next;
-    char *path = paths[next++ % 4];
-    snprintf(path, 256, "%s/%s", dir, name);
-    return path;
-}
-
-static void write_text(const char *name, const char *text)
-{
-    struct error err = {0};
-    if (file_write(in_dir(name), slice_of(text), &err) != 0)
-        fail_msg("%s", err.text);
-}
-
-static void assert_says(const char *name, const char *text)
-{
-    struct error err = {0};
-    char *read;
-    size_t length;
-    if (file_read(&read, &length, in_dir(name), 100, &err) != 0)
-        fail_msg("%s", err.text);
-    assert_true(slice_equal((struct slice){read, (uint32_t)length}, slice_of(text)));
-    free(read);
-}
 
 static void test_what_is_there_is_never_written_over(void **state)
 {
@@ -68,7 +14,7 @@ static void test_what_is_there_is_never_written_over(void **state)
     assert_int_equal(file_write(in_dir("old"), SLICE("new"), &err), ERR_IO);
     assert_non_null(strstr(err.text, in_dir("old")));
     assert_int_equal(file_copy(in_dir("new"), in_dir("old"), &sum, NULL, NULL, &err), ERR_IO);
-    assert_says("old", "old");
+    assert_true(says("old", "old"));
 }
 
 static void test_a_file_of_ours_is_nobody_elses_to_read(void **state)
@@ -133,11 +79,11 @@ static void test_removing_a_tree_follows_no_links_out_of_it(void **state)
     assert_true(file_exists(in_dir("tree/dangling")));
     assert_int_equal(file_remove_tree(in_dir("tree"), &err), 0);
     assert_false(file_exists(in_dir("tree")));
-    assert_says("outside/kept", "kept");
+    assert_true(says("outside/kept", "kept"));
     assert_int_equal(file_remove_tree(in_dir("tree"), &err), 0); /* nothing is there */
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, make_dir, drop_dir)
 
 int main(void)
 {
