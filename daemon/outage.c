@@ -26,9 +26,10 @@ bool outage_down(struct outage *outage, const char *why, int64_t now_ms)
 
 bool outage_up(struct outage *outage, int64_t now_ms)
 {
-    bool first = outage->why[0] == '\0';
+    bool first = outage->up_ms == 0 && outage->why[0] == '\0';
     bool told = first || outage->owes_up;
-    outage->up_ms = now_ms;
+    if (outage->up_ms == 0)
+        outage->up_ms = now_ms;
     outage->owes_up = false;
     return told;
 }

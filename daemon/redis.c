@@ -10,9 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define REFUSED_RETRY_MS                                                                         \
-    30000                      /* owed lists are looked for in the state so long after a refusal \
-                                */
+#define REFUSED_RETRY_MS 30000 /* owed lists are looked for so long after a refusal */
 #define TOPIC_BYTES_MAX 256    /* Kafka's own limit is 249 */
 #define MARK_NOTE "redis.mark" /* the publisher's last mark, in the state */
 

@@ -24,7 +24,8 @@ fi
 
 work=build-clang/tests/fuzz
 cmake --preset clang >/dev/null &&
-    cmake --build build-clang -j "$(jobs_count)" --target "${targets[@]/#/fuzz_}" >/dev/null || exit 1
+    cmake --build build-clang -j "$(jobs_count)" --target "${targets[@]/#/fuzz_}" | tail -n 30
+[ "${PIPESTATUS[0]}" = 0 ] || exit 1
 mkdir -p "$work/findings" "$work/logs"
 
 # One target for its time.

@@ -83,6 +83,12 @@ class ArmsFreshet(Freshet):
             lambda: len(re.findall(pattern, self.logged())) >= times, f"in the log: {pattern}", 60
         )
 
+    def wait_trained(self):
+        """Waits until every arm has a generation."""
+        return self.wait(
+            lambda s: all(arm["generation"] > 0 for arm in self.overview(s)["arms"]), "all arms are trained"
+        )
+
     def quiet(self):
         """Waits until nobody waits for a list."""
         return self.wait(

@@ -43,7 +43,7 @@ class Reloading(ArmsTest):
     def running(self, name, settings, limit=REPLAYED):
         freshet = self.freshet(name, merged(TRAINED, settings)).start()
         self.replay(freshet, limit)
-        freshet.wait_generation(1)
+        freshet.wait_trained()
         freshet.quiet()
         return freshet
 

@@ -7,8 +7,7 @@ import pathlib
 import shutil
 import subprocess
 
-import oracle
-from harness import COMMAND_S, EVENTS_FILE, PARTITIONS, EndToEnd, main
+from harness import COMMAND_S, EVENTS_FILE, PARTITIONS, EndToEnd, main, oracle
 from services import wait_until
 
 REPLAYED = 11_000

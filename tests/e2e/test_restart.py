@@ -6,7 +6,7 @@ import time
 from harness import PARTITIONS, EndToEnd, main
 from oracle.log import look
 
-SENT = 40_000
+SENT = 20_000
 STOPPED_AT = 5000
 DRAIN_S = 10
 

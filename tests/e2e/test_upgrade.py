@@ -9,8 +9,7 @@ import subprocess
 
 import xxhash
 
-import oracle
-from harness import PARTITIONS, EndToEnd, main
+from harness import PARTITIONS, EndToEnd, main, oracle
 
 GOLDEN = pathlib.Path(__file__).resolve().parents[1] / "golden"
 CLUSTER = "freshet-golden-stateAA"  # as in make_state.py

@@ -131,6 +131,23 @@ struct user *history_find_user(struct history *history, struct slice id, struct 
     return NULL;
 }
 
+struct user *history_user(struct history *history, int32_t partition, struct slice id,
+                          struct error *err)
+{
+    return history_find_user(history, id, err);
+}
+
+int64_t history_next_offset(const struct history *history, bool items, int32_t partition)
+{
+    return INT64_MIN;
+}
+
+uint32_t history_dead_of(const struct history *history, struct slice key)
+{
+    MUST(key.length > 0 && key.length <= ID_BYTES_MAX);
+    return 0;
+}
+
 size_t history_partitions(const struct history *history, int32_t *partitions, size_t max)
 {
     partitions[0] = 0;

@@ -143,8 +143,8 @@ static const char *const answers[] = {
     "-ERR unknown command\r\n",
     "*1\r\n*1\r\n*1\r\n:1\r\n",
     "*65536\r\n",
-    "*6\r\n$12\r\nlog:89abcdef\r\n$5\r\nother\r\n$18\r\nheartbeat:89abcdef\r\n$1\r\n9\r\n"
-    "$7\r\nclaimed\r\n$8\r\n89abcdef\r\n",                       /* meta, of another state */
+    ("*6\r\n$12\r\nlog:89abcdef\r\n$5\r\nother\r\n$18\r\nheartbeat:89abcdef\r\n$1\r\n9\r\n"
+     "$7\r\nclaimed\r\n$8\r\n89abcdef\r\n"),                     /* meta, of another state */
     "*4\r\n$5\r\nepoch\r\n:1\r\n$12\r\nlog:89abcdef\r\n$-1\r\n", /* meta, of odd values */
 };
 

@@ -48,9 +48,14 @@ void daemon_request(struct request *request, const struct json *body, void *arg)
     request_fail(request, &err);
 }
 
-bool publisher_is_up(const struct publisher *publisher)
+bool daemon_redis_is_up(const struct daemon *daemon)
 {
     return false;
+}
+
+const char *daemon_redis_why(const struct daemon *daemon)
+{
+    return "connection refused";
 }
 
 size_t history_partitions(const struct history *history, int32_t *partitions, size_t max)

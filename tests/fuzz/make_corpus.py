@@ -97,6 +97,7 @@ CONTROL = {
     "whatif": lines('{"cmd":"whatif","user":"u","items":["a","b"],"type":"click"}', '{"cmd":"whatif","user":"u","items":{}}'),
     "change": lines('{"cmd":"rollback","generation":3}', '{"cmd":"stop_arm","arm":"a"}', '{"cmd":"resume_arm","arm":"a"}',
                     '{"cmd":"reload"}', '{"cmd":"trained"}', '{"cmd":"commit"}'),
+    "receipt": lines('{"cmd":"receipt","user":"u","partition":2}', '{"cmd":"receipt","partition":-1}'),
     "wrong": lines("{", "[]", '{"cmd":7}', "", '{"cmd":"none"}'),
     "leaves": b'\x01{"cmd":"publish","all":true}\n{"cmd":"status"}\n',
     "cut": b'\x00{"cmd":"status"',
