@@ -22,6 +22,23 @@ static void fail_call(const char *calls, const char *words, int nth)
     badio_rule(rule);
 }
 
+static void test_a_copy_that_fails_is_taken_away_again(void **at)
+{
+    (void)at;
+    write_text("from", "text");
+    for (int nth = 1, failures = 1; failures > 0; nth++) {
+        struct error err = {0};
+        struct file_sum sum;
+        fail_call("open,write,fsync", "match=to errno=28", nth);
+        int status = file_copy(in_dir("from"), in_dir("to"), &sum, NULL, NULL, &err);
+        failures = badio_failures();
+        badio_rule("");
+        assert_int_equal(status, failures > 0 ? ERR_IO : 0);
+        assert_int_equal(file_exists(in_dir("to")), status == 0);
+        assert_true(nth < CALLS);
+    }
+}
+
 /* -- another state's place --------------------------------------------------------------------- */
 
 /* The old state with its generation, and a new one aside. */
@@ -222,6 +239,7 @@ static void test_a_file_that_was_replaced_by_an_older_one_is_not_written_to(void
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(test_a_copy_that_fails_is_taken_away_again),
         TEST(test_a_move_that_fails_has_changed_nothing_or_is_completed),
         TEST(test_a_view_that_is_read_stays_and_puts_off_the_mending),
         TEST(test_whoever_reads_next_mends_what_failed),
