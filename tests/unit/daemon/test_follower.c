@@ -16,6 +16,7 @@ struct fixture {
 static struct {
     char note[64]; /* of series 0 */
     bool busy;
+    int looks; /* begun, or not for that it is busy */
     int forced;
     uint64_t number; /* last forced */
     void (*done)(const struct error *err, void *arg);
@@ -37,6 +38,7 @@ bool history_set_note(struct history *history, const char *name, struct slice te
 
 bool swapper_busy(const struct swapper *swapper)
 {
+    world.looks++;
     return world.busy;
 }
 
@@ -163,6 +165,13 @@ static void give_up(uv_timer_t *timer)
             fail_msg("not within %d ms: " #condition, WAIT_MS); \
     } while (0)
 
+/* Two, and what the first found. */
+static void wait_for_looks(struct fixture *fixture)
+{
+    int before = world.looks;
+    wait_until(fixture, world.looks >= before + 2);
+}
+
 /* -- following --------------------------------------------------------------------------------- */
 
 static void test_the_newest_is_taken_swapped_in_and_noted(void **state)
@@ -210,6 +219,38 @@ static void test_what_the_trainers_gate_refused_is_passed_over(void **state)
     begin(fixture);
     wait_until(fixture, world.forced == 1);
     assert_int_equal(world.number, 1);
+    assert_int_equal(world.looks, 1);
+    swapped(NULL);
+    /* Nor is it read again: that it is damaged now does not show. */
+    assert_int_equal(truncate(in_dir("trainer/generations/00000002.gen"), 200), 0);
+    wait_for_looks(fixture);
+    assert_string_equal(follower_why(fixture->follower), "");
+    assert_int_equal(world.forced, 1); /* nor is the first followed twice */
+}
+
+static void test_nothing_is_followed_while_another_swap_is_under_way(void **state)
+{
+    struct fixture *fixture = *state;
+    world.busy = true;
+    train(1, GATE_FIRST, 0.5f);
+    begin(fixture);
+    wait_for_looks(fixture);
+    assert_int_equal(world.forced, 0);
+    world.busy = false;
+    wait_until(fixture, world.forced == 1);
+    train(2, GATE_PASSED, 0.25f); /* while ours is */
+    bool over = false;
+    uv_timer_t timer;
+    uv_timer_init(&fixture->loop, &timer);
+    timer.data = &over;
+    uv_timer_start(&timer, give_up, FOLLOWER_LOOK_MS + 500, 0);
+    while (!over)
+        uv_run(&fixture->loop, UV_RUN_ONCE);
+    uv_close((uv_handle_t *)&timer, NULL);
+    uv_run(&fixture->loop, UV_RUN_NOWAIT);
+    assert_int_equal(world.forced, 1);
+    swapped(NULL);
+    wait_until(fixture, world.forced == 2);
 }
 
 static void test_a_swap_that_failed_is_tried_again(void **state)
@@ -282,6 +323,7 @@ int main(void)
         TEST(test_the_newest_is_taken_swapped_in_and_noted),
         TEST(test_what_was_followed_is_not_taken_again_and_what_replaced_it_is),
         TEST(test_what_the_trainers_gate_refused_is_passed_over),
+        TEST(test_nothing_is_followed_while_another_swap_is_under_way),
         TEST(test_a_swap_that_failed_is_tried_again),
         TEST(test_a_damaged_file_says_why_and_changes_nothing),
         TEST(test_a_directory_without_generations_is_said),
