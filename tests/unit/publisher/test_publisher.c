@@ -765,7 +765,8 @@ static void test_publisher_claims_a_swap_above_the_others(void **state)
     wait_for(&client->loop, &client->ups, 2);
     assert_true(client->group.taken_over);
     wait_for_looks(&client->loop, other);
-    assert_false(other->group.taken_over); /* it has claimed nothing since */
+    assert_int_equal(other->place.swap, 5); /* it has claimed nothing since */
+    assert_answer(&client->server, "HGET rec:meta swap", "6");
     close_other(client, other);
 }
 
