@@ -10,8 +10,9 @@
 #define LISTS_MAX 2000
 
 struct client {
-    bool refills; /* and is not done with it */
-    bool claims;  /* the next time that it meets others */
+    bool refills;         /* and is not done with it */
+    bool claims;          /* the next time that it meets others */
+    struct client *other; /* on this one's loop, or NULL */
     struct server server;
     uv_loop_t loop;
     struct publisher *publisher;
@@ -174,9 +175,20 @@ static void close_publisher(struct client *client)
     client->publisher = NULL;
 }
 
+static void close_other(struct client *client)
+{
+    struct client *other = client->other;
+    publisher_close(other->publisher, on_closed, other);
+    wait_for(&client->loop, &other->closed, 1);
+    client->other = NULL;
+    free(other);
+}
+
 static int tear_down(void **state)
 {
     struct client *client = *state;
+    if (client->other != NULL) /* the test has failed */
+        close_other(client);
     if (client->publisher != NULL)
         close_publisher(client);
     server_stop(&client->server);
@@ -619,7 +631,7 @@ static void test_publisher_takes_a_second_refill_that_was_not_done_for_lost(void
 
 static struct client *open_other(struct client *client, uint32_t epoch, const char *log)
 {
-    struct client *other = calloc(1, sizeof *other);
+    struct client *other = client->other = calloc(1, sizeof *other);
     other->settings = client->settings;
     other->settings.nonce = OTHER_NONCE;
     other->settings.log = log;
@@ -627,13 +639,6 @@ static struct client *open_other(struct client *client, uint32_t epoch, const ch
     assert_int_equal(
         publisher_open(&other->publisher, &client->loop, &other->settings, &hooks, other, NULL), 0);
     return other;
-}
-
-static void close_other(struct client *client, struct client *other)
-{
-    publisher_close(other->publisher, on_closed, other);
-    wait_for(&client->loop, &other->closed, 1);
-    free(other);
 }
 
 static void test_publisher_takes_another_states_redis_for_lost(void **state)
@@ -663,7 +668,7 @@ static void test_publisher_lives_with_another_state_in_one_prefix(void **state)
     /* Neither is lost once more in the time of a heartbeat of both. */
     assert_false(reaches_within(&client->loop, &client->losses, 2, PUBLISHER_HEARTBEAT_MS + 500));
     assert_int_equal(other->losses, 1);
-    close_other(client, other);
+    close_other(client);
 }
 
 /* ---- others under the prefix ---- */
@@ -678,18 +683,18 @@ static void test_publisher_without_an_epoch_joins_those_that_are_alive(void **st
     assert_int_equal(other->downs, 1); /* while it watched, and said so */
     assert_non_null(strstr(other->why.text, "rec:meta"));
     assert_int_equal(other->place.epoch, 7);
-    close_other(client, other);
+    close_other(client);
 }
 
 static void test_publisher_does_not_count_those_as_alive_whose_fields_are_gone(void **state)
 {
     struct client *client = *state;
     open_and_wait(client);
-    struct client *other = open_other(client, 1, "one log");
+    open_other(client, 1, "one log");
     for (int looks = 0; looks < 2 && !client->group.alive; looks++)
         wait_for_looks(&client->loop, client);
     assert_true(client->group.alive);
-    close_other(client, other);
+    close_other(client);
     tell(&client->server, "HDEL rec:meta heartbeat:fedcba98");
     wait_for_looks(&client->loop, client);
     assert_false(client->group.alive);
@@ -715,7 +720,7 @@ static void test_publisher_without_an_epoch_does_not_join_the_dead(void **state)
     wait_for(&client->loop, &other->ups, 1);
     assert_int_equal(other->place.epoch, 8);
     assert_answer(&client->server, "HGET rec:meta epoch", "8");
-    close_other(client, other);
+    close_other(client);
 }
 
 static void test_publisher_hears_of_a_greater_epoch_with_a_heartbeat(void **state)
@@ -728,7 +733,7 @@ static void test_publisher_hears_of_a_greater_epoch_with_a_heartbeat(void **stat
     while (client->group.epoch != 9)
         wait_for(&client->loop, &client->mets, client->mets + 1);
     assert_int_equal(client->place.epoch, 9);
-    close_other(client, other);
+    close_other(client);
 }
 
 static void test_publisher_never_lowers_the_swap_of_all(void **state)
@@ -767,7 +772,7 @@ static void test_publisher_claims_a_swap_above_the_others(void **state)
     wait_for_looks(&client->loop, other);
     assert_int_equal(other->place.swap, 5); /* it has claimed nothing since */
     assert_answer(&client->server, "HGET rec:meta swap", "6");
-    close_other(client, other);
+    close_other(client);
 }
 
 static void test_publisher_sends_nothing_before_its_place_is_known(void **state)
@@ -806,7 +811,7 @@ static void test_publisher_yields_to_a_living_state_of_another_log(void **state)
     assert_answer(&client->server, "HGET rec:meta epoch", "1");
     close_publisher(client);
     wait_for(&client->loop, &other->ups, 1);
-    close_other(client, other);
+    close_other(client);
 }
 
 static void test_publisher_notices_a_flush(void **state)
