@@ -1,18 +1,15 @@
 /* What the daemon makes of what the publisher says of Redis: whether it is there, what it refuses,
  * and that it holds our lists no more. */
 #include "daemon/daemon.h"
+#include "daemon/redis_mark.h"
 
 #include "base/clock.h"
 #include "base/log.h"
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
-#define REFUSED_RETRY_MS 30000 /* owed lists are looked for so long after a refusal */
-#define TOPIC_BYTES_MAX 256    /* Kafka's own limit is 249 */
-#define MARK_NOTE "redis.mark" /* the publisher's last mark, in the state */
+#define TOPIC_BYTES_MAX 256 /* Kafka's own limit is 249 */
 
 static int64_t now_ms(void)
 {
@@ -97,24 +94,10 @@ static void redis_met(const struct publisher_group *group, struct meta_place *pl
                  place->epoch == group->epoch ? ", with those of other instances" : "");
 }
 
-/* ---- the mark ---- */
-
-/* In the same transaction as the acknowledgements of the lists before it. */
 static void redis_marked(int64_t mark_ms, void *arg)
 {
     struct daemon *daemon = arg;
-    char text[24];
-    snprintf(text, sizeof text, "%" PRId64, mark_ms);
-    history_set_note(daemon->history, MARK_NOTE, slice_of(text));
-}
-
-static int64_t last_mark_ms(const struct daemon *daemon)
-{
-    struct slice note = history_note(daemon->history, MARK_NOTE);
-    char text[24] = "";
-    if (note.length < sizeof text)
-        memcpy(text, note.data, note.length);
-    return strtoll(text, NULL, 10);
+    redis_mark_keep(daemon->history, mark_ms);
 }
 
 int daemon_open_redis(struct daemon *daemon, struct error *err)
@@ -134,7 +117,7 @@ int daemon_open_redis(struct daemon *daemon, struct error *err)
     snprintf(log, sizeof log, "cluster %s, topic %s, %d partitions", meta->cluster_id,
              daemon->settings->consumer.topic, (int)meta->partition_count);
     settings_publisher(daemon->settings, meta, log, &settings);
-    settings.mark_ms = last_mark_ms(daemon);
+    settings.mark_ms = redis_mark_kept(daemon->history);
     if (publisher_open(&daemon->publisher, &daemon->loop, &settings, &hooks, daemon, err) != 0)
         return error_wrap(err, "redis");
     return 0;

@@ -10,6 +10,8 @@
 
 #include "daemon/line.h"
 
+#define REFUSED_RETRY_MS 30000 /* after Redis refused a list: then those owed are looked for */
+
 struct renewal_settings {
     double pace; /* lists a second; 0: so that a run takes `span_ms` */
     int64_t span_ms;

@@ -323,7 +323,7 @@ bool history_swap_is_announced(const struct history *history); /* one at a time 
 /* A text that outlives the process, by name. Durable with the next commit; empty: none. False, and
  * nothing done, if it is longer than NOTE_BYTES_MAX or there are NOTES_MAX others. What is returned
  * lives until it is set again. */
-#define NOTES_MAX 16
+#define NOTES_MAX 64 /* one for each of SERIES_MAX, a few of the daemon's, and old ones */
 #define NOTE_BYTES_MAX (64 << 10)
 bool history_set_note(struct history *history, const char *name, struct slice text);
 struct slice history_note(const struct history *history, const char *name);

@@ -11,6 +11,7 @@
 
 #define HEARTBEAT_OF "heartbeat:"
 #define LOG_OF "log:"
+#define HEARTBEAT_MAX_MS (INT64_MAX / 2) /* beyond, it was not us who wrote it */
 
 static void name_field(char field[META_FIELD_BYTES], const char *of, const char *id)
 {
@@ -162,6 +163,8 @@ static bool is_lost(const struct meta *meta, const struct own_fields *own)
 static void judge_own(struct meta *meta, const struct own_fields *own, struct meta_found *found)
 {
     found->lost = is_lost(meta, own);
+    if (own->heartbeat_ms > meta->written_ms && own->heartbeat_ms < HEARTBEAT_MAX_MS)
+        meta->written_ms = own->heartbeat_ms;
     meta->begins |= found->lost;
     if (!found->lost)
         meta->begun_ms = own->begun_ms;
@@ -220,7 +223,8 @@ static void on_beat(const struct redis_reply *reply, void *arg)
     on_wrote(reply, arg);
 }
 
-/* The wall clock may be set back, a heartbeat may not. */
+/* The wall clock may be set back, a heartbeat may not: nor below one that was written after the
+ * state's last mark by a process that died, or an old copy would pass for what came after it. */
 static int64_t next_beat_ms(const struct meta *meta)
 {
     int64_t now_ms = clock_wall_ms();

@@ -205,6 +205,27 @@ void sending_forget(struct sending *sending)
         sending->slate->lists[i].outcome = SLATE_UNSENT;
 }
 
+static void tell_list_refused(struct sending *sending, const struct slate_list *list)
+{
+    struct error what;
+    buffer_clear(&sending->key);
+    publisher_key(&sending->key, sending->settings->prefix, list_user(list));
+    error_set(
+        &what, ERR_DATA,
+        "%.*s: what lies there is not ours, or a list of another partition: it stays, and ours "
+        "waits until it is deleted",
+        SLICE_ARG(buffer_slice(&sending->key)));
+    sending->hooks->refused(&what, sending->hooks_arg);
+}
+
+/* With `sent`, so that whoever then looks for owed lists finds these. */
+static void tell_refused(struct sending *sending)
+{
+    for (size_t i = 0; i < sending->slate->to_send; i++)
+        if (sending->slate->lists[i].outcome == SLATE_REFUSED)
+            tell_list_refused(sending, &sending->slate->lists[i]);
+}
+
 static void count_outcomes(struct publisher_figures *figures, const struct slate *slate)
 {
     for (size_t i = 0; i < slate->to_send; i++) {
@@ -225,6 +246,7 @@ void sending_finish(struct sending *sending)
         sending_forget(sending);
     else
         sending->hooks->marked(sending->mark_ms, sending->hooks_arg);
+    tell_refused(sending);
     count_outcomes(&sending->figures, slate);
     sending->slate = NULL;
     sending->sent(slate, sending->arg);

@@ -11,17 +11,19 @@
 #include <string.h>
 
 #define RECORD_MAX 2048
+#define VARIANTS_MAX 4 /* of the generations of a swap */
 #define NAMES_MAX (STREAM_ITEMS_MAX + 8)
 
 struct swap { /* what lists may be made of under it */
     bool durable;
-    uint64_t generations[SERIES_KEYS];
+    uint64_t generations[VARIANTS_MAX][SERIES_KEYS]; /* [variant_count] */
+    uint32_t variant_count;
     uint32_t configs; /* bits: were live while it was the count */
 };
 
 static struct {
     struct swap swaps[SWAPS_MAX];
-    uint32_t swap; /* durable */
+    uint32_t epoch, swap, joined; /* durable; durable; the last that took effect at once */
     int64_t durable[STREAM_PARTITIONS_MAX], items_durable;
     int64_t applied[STREAM_PARTITIONS_MAX]; /* by any process */
     struct {
@@ -40,6 +42,7 @@ void checks_begin(void)
     for (int u = 0; u < STREAM_USERS_MAX; u++)
         checks.stored[u].next_offset = -1;
     checks.swaps[0].durable = true;
+    checks.swaps[0].variant_count = 1;
 }
 
 int64_t checks_durable(int32_t partition)
@@ -47,11 +50,74 @@ int64_t checks_durable(int32_t partition)
     return checks.durable[partition];
 }
 
-void checks_live(uint32_t swap, uint32_t config)
+bool checks_has_epoch(void)
 {
-    sim_check(swap < SWAPS_MAX, "more swaps than the simulator has room for");
-    checks.swaps[swap].configs |= 1u << config;
+    return checks.epoch != 0;
+}
+
+static void read_generations(uint64_t generations[SERIES_KEYS], const struct state_series *series,
+                             size_t count)
+{
+    memset(generations, 0, SERIES_KEYS * sizeof *generations);
+    for (size_t i = 0; i < count; i++)
+        for (int k = 0; k < SERIES_KEYS; k++)
+            if (series[i].key == lists_series[k])
+                generations[k] = series[i].generation;
+}
+
+static void note_generations(uint32_t number, const struct state_series *series, size_t count)
+{
+    uint64_t generations[SERIES_KEYS];
+    sim_check(number < SWAPS_MAX, "more swaps than the simulator has room for");
+    struct swap *swap = &checks.swaps[number];
+    read_generations(generations, series, count);
+    for (uint32_t v = 0; v < swap->variant_count; v++)
+        if (memcmp(swap->generations[v], generations, sizeof generations) == 0)
+            return;
+    sim_check(swap->variant_count < VARIANTS_MAX, "swap %u: too many generations", number);
+    memcpy(swap->generations[swap->variant_count++], generations, sizeof generations);
+}
+
+/* A series that no arm has any more is forgotten without a swap: its arm has none when it is back.
+ */
+static bool has_forgotten(const struct swap *swap, const struct state_meta *meta)
+{
+    uint64_t now[SERIES_KEYS];
+    bool forgotten = false;
+    read_generations(now, meta->series, meta->series_count);
+    for (int k = 0; k < SERIES_KEYS; k++) {
+        bool gone = now[k] == 0 && swap->generations[0][k] != 0;
+        if (!gone && now[k] != swap->generations[0][k])
+            return false;
+        forgotten |= gone;
+    }
+    return forgotten;
+}
+
+void checks_live(const struct state_meta *meta, uint32_t config)
+{
+    sim_check(meta->swap < SWAPS_MAX, "more swaps than the simulator has room for");
+    struct swap *swap = &checks.swaps[meta->swap];
+    swap->configs |= 1u << config;
     checks.holds |= lists_holds_back(config);
+    if (swap->variant_count > 0 && has_forgotten(swap, meta))
+        note_generations(meta->swap, meta->series, meta->series_count);
+}
+
+/* A swap that others in Redis made necessary: there it lies before any list of it. What is
+ * announced goes up with it. */
+static void note_joined(const struct state_meta *meta)
+{
+    note_generations(meta->swap, meta->series, meta->series_count);
+    checks.joined = meta->swap > checks.joined ? meta->swap : checks.joined;
+}
+
+void checks_joined(void)
+{
+    const struct history *history = process_history();
+    note_joined(&history->meta);
+    if (history->swap_announced)
+        note_joined(&history->announced);
 }
 
 /* -- a record against the fold ----------------------------------------------------------------- */
@@ -173,6 +239,8 @@ static void check_swap(struct state_view *view)
     struct slice value;
     struct state_series series[SERIES_MAX];
     uint32_t swap;
+    if (state_view_get(view, STATE_META, SLICE("epoch"), &value, &err) == 1)
+        memcpy(&checks.epoch, value.data, sizeof checks.epoch);
     if (state_view_get(view, STATE_META, SLICE("swap"), &value, &err) != 1)
         return;
     memcpy(&swap, value.data, sizeof swap);
@@ -181,10 +249,7 @@ static void check_swap(struct state_view *view)
         return;
     state_view_get(view, STATE_META, SLICE("series"), &value, &err);
     memcpy(series, value.data, value.length);
-    for (size_t i = 0; i < value.length / sizeof series[0]; i++)
-        for (int k = 0; k < SERIES_KEYS; k++)
-            if (series[i].key == lists_series[k])
-                checks.swaps[swap].generations[k] = series[i].generation;
+    note_generations(swap, series, value.length / sizeof series[0]);
     checks.swaps[swap].durable = true;
     checks.swap = swap;
 }
@@ -384,30 +449,36 @@ void checks_all_durable(void)
 
 /* -- lists ------------------------------------------------------------------------------------- */
 
+/* The newest ever: a list that was late may come after Redis lost a newer one. */
 void checks_stored(int user, const struct version *version)
 {
+    bool is_newer = version->next_offset > checks.stored[user].next_offset ||
+                    (version->next_offset == checks.stored[user].next_offset &&
+                     version->swap > checks.stored[user].swap);
+    if (!is_newer)
+        return;
     checks.stored[user].next_offset = version->next_offset;
     checks.stored[user].swap = version->swap;
 }
 
-static uint64_t generation_of(uint64_t series, uint32_t swap)
+static uint64_t generation_of(uint64_t series, const uint64_t generations[SERIES_KEYS])
 {
     for (int k = 0; k < SERIES_KEYS; k++)
         if (lists_series[k] == series)
-            return checks.swaps[swap].generations[k];
+            return generations[k];
     return 0;
 }
 
 /* From the arm on, but for stream time and cause. */
 static bool says(struct slice json, const struct folded *user, int number, uint32_t config,
-                 uint32_t swap)
+                 const uint64_t *generations)
 {
     char name[8], head[64], tail[256], text[1024];
     struct listed list;
     const struct lists_config *arms = lists_config(config);
     struct slice id = {name, (uint32_t)snprintf(name, sizeof name, "u%d", number)};
     uint32_t arm = arms->count > 1 ? arms_of(&arms->assignment, id) : 0;
-    uint64_t generation = generation_of(arms->arms[arm].series, swap);
+    uint64_t generation = generation_of(arms->arms[arm].series, generations);
     lists_make(&list, user, config, arm, generation);
     snprintf(head, sizeof head, "\"arm\":\"%.*s\",\"gen\":%llu,",
              SLICE_ARG(arms->arms[arm].settings.arm_name), (unsigned long long)generation);
@@ -428,10 +499,12 @@ static bool is_tombstone(struct slice json)
 
 static bool says_any(struct slice json, const struct folded *user, int number, uint32_t swap)
 {
+    const struct swap *of = &checks.swaps[swap];
     for (uint32_t config = 0; config < CONFIGS; config++)
-        if ((checks.swaps[swap].configs >> config & 1) != 0 &&
-            says(json, user, number, config, swap))
-            return true;
+        for (uint32_t v = 0; v < of->variant_count; v++)
+            if ((of->configs >> config & 1) != 0 &&
+                says(json, user, number, config, of->generations[v]))
+                return true;
     return false;
 }
 
@@ -447,8 +520,8 @@ void checks_list(int user, struct slice text, struct slice json)
     sim_check(version.next_offset <= checks.applied[partition],
               "u%d: a list of %lld, and no more than %lld was ever learned", user,
               (long long)version.next_offset, (long long)checks.applied[partition]);
-    sim_check(version.swap <= checks.swap, "u%d: a list of swap %u, which is not durable", user,
-              version.swap);
+    sim_check(version.swap <= checks.swap || version.swap <= checks.joined,
+              "u%d: a list of swap %u, which is not durable", user, version.swap);
     const struct folded *folded = stream_user(user, version.next_offset);
     sim_check(folded->exists, "u%d: a list of somebody of whom nothing is known", user);
     if (folded->forgotten || is_tombstone(json)) {
@@ -488,10 +561,12 @@ static void check_final_list(int user)
     struct version version;
     int32_t partition = stream_partition_of(user);
     const struct folded *folded = stream_user(user, stream.at[partition].count);
-    uint32_t swap = history_meta(process_history())->swap;
+    const struct state_meta *meta = history_meta(process_history());
+    uint64_t generations[SERIES_KEYS];
     bool is_there = redis_list(user, &text, &json);
     if (folded->forgotten || !folded->exists) {
-        sim_check(!is_there || is_tombstone(json), "u%d is forgotten, and Redis has a list", user);
+        sim_check(!is_there || is_tombstone(json) || redis_list_is_of_copy(user),
+                  "u%d is forgotten, and Redis has a list", user);
         return;
     }
     sim_check(is_there && version_parse(&version, text), "u%d: Redis has no list", user);
@@ -502,8 +577,9 @@ static void check_final_list(int user)
     sim_check(version.next_offset >= folded->wanted_offset,
               "u%d: the list in Redis is of %lld, his last event of %lld", user,
               (long long)version.next_offset, (long long)folded->wanted_offset - 1);
-    sim_check(says(json, folded, user, process_config(), swap), "u%d: %.*s is stale at rest", user,
-              SLICE_ARG(json));
+    read_generations(generations, meta->series, meta->series_count);
+    sim_check(says(json, folded, user, process_config(), generations), "u%d: %.*s is stale at rest",
+              user, SLICE_ARG(json));
 }
 
 /* -- sums and pairs, in memory, at rest -------------------------------------------------------- */

@@ -137,7 +137,7 @@ static void pass_time(int arg)
 static void set_wall_clock(int arg)
 {
     (void)arg;
-    if (checks_durable(0) == 0) /* a state's epoch is the time when it first met Redis */
+    if (!checks_has_epoch())
         return;
     sim.wall_offset_ms = ((int64_t)sim_below(3) - 1) * 86400000;
 }
@@ -202,6 +202,9 @@ static void draw_mood(void)
         .redis_cut = trouble(40),
         .redis_away = trouble(20),
         .redis_flush = trouble(20),
+        .redis_copy = trouble(20),
+        .redis_taken = trouble(20),
+        .redis_refuses = trouble(4),
         .letter_fails = trouble(60),
         .group_fails = trouble(60),
         .reload = trouble(20),

@@ -9,10 +9,13 @@
 
 struct block {
     struct block *next, *before;
-    char bytes[];
+    uint64_t alive; /* ALIVE, until it is given back */
+    _Alignas(16) char bytes[];
 };
 
-static struct block all = {&all, &all};
+#define ALIVE UINT64_C(0x5eed5eed5eed5eed)
+
+static struct block all = {.next = &all, .before = &all};
 static size_t count;
 
 static void *link_in(struct block *block)
@@ -22,6 +25,7 @@ static void *link_in(struct block *block)
     block->next = all.next;
     block->before = &all;
     block->next->before = block->before->next = block;
+    block->alive = ALIVE;
     count++;
     return block->bytes;
 }
@@ -29,6 +33,8 @@ static void *link_in(struct block *block)
 static struct block *take_out(void *memory)
 {
     struct block *block = (struct block *)((char *)memory - offsetof(struct block, bytes));
+    sim_check(block->alive == ALIVE, "memory is given back that is not in use");
+    block->alive = 0;
     block->next->before = block->before;
     block->before->next = block->next;
     count--;

@@ -1,18 +1,24 @@
 """Planted bugs: the simulator must find each. A plant is a line of the product that is another.
 
     plants.py make NAME OUT   writes the source with the plant in it
-    plants.py test DIR        runs DIR/sim_plant_NAME of each until it fails; fails where one does not
+    plants.py test DIR        runs DIR/sim_plant_NAME of each until it is found; fails where one is not
+
+A plant is found by a seed that fails for what the plant breaks, by the words of that check (FOUND), while DIR/sim, which
+has no plant, passes the same seed. A process that merely dies finds nothing.
 
 The product's own files are never touched, and have no switches for it. If a line named here is not there any
 more, the test says so: name the line that does its work now.
 """
 
+import concurrent.futures
 import pathlib
+import re
 import subprocess
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-SEEDS = 4000
+SEEDS = 10000
+OTHERWISE_MAX = 20  # seeds that fail for another reason than the one expected
 
 # name: (file, the line as it is, what it becomes)
 PLANTS = {
@@ -81,6 +87,28 @@ PLANTS = {
     ),
     # A heartbeat puts the nonce back that a flush took away.
     "nonce_with_heartbeat": ("publisher/meta.c", "    if (meta->begins) {\n", "    if (meta->begins || meta->begun_ms != 0) {\n"),
+    # The mark goes ahead of the lists that it speaks for.
+    "mark_before_lists": (
+        "publisher/sending.c",
+        "        else if (sending->next < sending->slate->to_send)\n",
+        "        else if (!sending->mark_due && sending->next < sending->slate->to_send)\n",
+    ),
+    # The state does not have the mark behind what it has acknowledged.
+    "mark_not_kept": ("daemon/redis_mark.c", "    history_set_note(history, NOTE, slice_of(text));\n", ""),
+    # Lists count as acknowledged without the mark behind them.
+    "mark_not_awaited": (
+        "publisher/sending.c",
+        "    if (sending->mark_ms == 0)\n        sending_forget(sending);\n    else\n",
+        "    if (sending->mark_ms != 0)\n",
+    ),
+    # An old copy has our nonce, which is all that is looked at.
+    "old_copy_unnoticed": (
+        "publisher/meta.c",
+        "    return !ours || !whole || own->heartbeat_ms < meta->stored_ms;\n",
+        "    return !ours || !whole;\n",
+    ),
+    # Nobody hears that a list was refused, so that it is not tried again.
+    "refused_untold": ("publisher/sending.c", "    tell_refused(sending);\n", ""),
     # Who asks the line to stand still after it stopped is told when he is gone.
     "told_when_gone": (
         "daemon/line.c",
@@ -88,6 +116,34 @@ PLANTS = {
         "",
     ),
 }
+
+
+LISTS = r"Redis has no list|is stale at rest|the list in Redis is of|is owed a list|his record another list"
+
+# What a seed says that finds it.
+FOUND = {
+    "group_before_durable": r"is settled, durable is",
+    "double_apply": r"durable: partition \d+ as of \d+ counts|differs from the log",
+    "stale_after_swap": LISTS,
+    "lost_owed": LISTS,
+    "forgotten_retry": LISTS,
+    "older_acknowledged": r"is acknowledged, Redis never had more than",
+    "lost_letter": r"the dead letter of offset \d+ of partition \d+ is lost",
+    "lost_after_failure": r"durable: u\d+ as of \d+ (is not there|of partition \d+ differs from the log)",
+    "swap_before_durable": r"which is not durable",
+    "learn_while_scoring": r"learned while scoring",
+    "unload_unsaved": r"differs from the log|durable: .* (is not there|counts)",
+    "nonce_with_heartbeat": LISTS,
+    "mark_before_lists": LISTS,
+    "mark_not_kept": LISTS,
+    "mark_not_awaited": LISTS,
+    "old_copy_unnoticed": LISTS,
+    "refused_untold": LISTS,
+    "told_when_gone": r"memory is given back that is not in use|AddressSanitizer: heap-use-after-free",
+}
+
+# Where to begin, of those that only one seed in ten thousands finds. If the simulator took other steps since, search anew.
+FROM = {"mark_not_kept": 26700}
 
 
 def planted(name):
@@ -104,17 +160,46 @@ def make(name, out):
     pathlib.Path(out).write_text(text)
 
 
+def run(directory, program, *arguments):
+    command = [f"{directory}/{program}", *map(str, arguments)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", check=False)
+    return done.returncode == 0, done.stdout
+
+
+def passes(directory, seed):
+    """Whether the simulator without a plant does."""
+    return run(directory, "sim", "--seed", seed)[0]
+
+
 def find(name, directory):
-    """Why the plant was not found, or None."""
+    """What was found, and where; or None, and why not."""
     if planted(name) is None:
-        return f"its line is not in {PLANTS[name][0]} any more"
-    command = [f"{directory}/sim_plant_{name}", "--seeds", str(SEEDS), "--stop"]
-    run = subprocess.run(command, capture_output=True, text=True, check=False)
-    words = run.stdout.strip().splitlines()
-    if run.returncode == 0:
-        return f"not found by {SEEDS} seeds"
-    print(f"{name}: {words[-1]}\n    {words[0][:160]}", flush=True)
-    return None
+        return None, f"its line is not in {PLANTS[name][0]} any more"
+    first, others = FROM.get(name, 1), []
+    last = first + SEEDS - 1
+    while first <= last and len(others) < OTHERWISE_MAX:
+        whole, output = run(
+            directory, f"sim_plant_{name}", "--first", first, "--seeds", last + 1 - first, "--jobs", 1, "--stop"
+        )
+        if whole:
+            break
+        seed = int(re.search(r"seed (\d+) fails", output)[1])
+        found = re.search(f".*({FOUND[name]}).*", output)
+        if found is not None and passes(directory, seed):
+            return f"{found[0][:160]}", None
+        others.append(re.search(r"seed \d+ fails.*", output)[0][:160])
+        first = seed + 1
+    return None, f"not found by {SEEDS} seeds" if not others else f"not found; other than by what it breaks: {others}"
+
+
+def test(directory):
+    """How many were not found."""
+    missed = 0
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        for name, (found, why) in zip(PLANTS, pool.map(lambda name: find(name, directory), PLANTS)):
+            print(f"{name}: {found}" if why is None else f"plant {name}: {why}", flush=True)
+            missed += why is not None
+    return missed
 
 
 def main():
@@ -123,10 +208,7 @@ def main():
     elif sys.argv[1] == "make":
         make(sys.argv[2], sys.argv[3])
     else:
-        missed = {name: why for name in PLANTS if (why := find(name, sys.argv[2])) is not None}
-        for name, why in missed.items():
-            print(f"plant {name}: {why}")
-        sys.exit(1 if missed else 0)
+        sys.exit(1 if test(sys.argv[2]) else 0)
 
 
 if __name__ == "__main__":

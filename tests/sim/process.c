@@ -2,6 +2,7 @@
  * word, and somebody who asks for things at odd times. */
 #include "tests/sim/process.h"
 #include "base/mem.h"
+#include "daemon/redis_mark.h"
 #include "daemon/refill.h"
 #include "daemon/swapper.h"
 #include "tests/sim/lists.h"
@@ -12,7 +13,6 @@
 #include <string.h>
 
 #define NOTE "sim.config"
-#define MARK_NOTE "redis.mark"
 #define ASKED_MAX 64
 
 struct asked { /* somebody waits for a callback, which must come once */
@@ -32,7 +32,7 @@ static struct {
     struct renewal *renewal, *sweep;
     struct refill refill;
     struct swapper *swapper;
-    uv_timer_t sweep_timer, deadline;
+    uv_timer_t sweep_timer, refused_timer, deadline;
     int closing;
     bool holding; /* somebody holds the line */
     struct asked asked[ASKED_MAX];
@@ -116,9 +116,12 @@ static struct meta_place place(void)
 static void redis_met(const struct publisher_group *group, struct meta_place *met, void *arg)
 {
     struct state_others others = {group->epoch, group->alive, group->swap_least, group->taken_over};
+    uint32_t swap = history_meta(process.history)->swap;
     (void)arg;
     if (history_join(process.history, &others))
         renewal_start(process.renewal, CAUSE_ARMS, false);
+    if (history_meta(process.history)->swap != swap)
+        checks_joined();
     *met = place();
 }
 
@@ -149,27 +152,25 @@ static bool redis_filled(void *arg)
     return refill_is_done(&process.refill);
 }
 
+static void retry_refused(uv_timer_t *timer)
+{
+    (void)timer;
+    if (!process.leaving)
+        renewal_start(process.renewal, CAUSE_EVENT, false);
+}
+
 static void redis_refused(const struct error *what, void *arg)
 {
     (void)arg;
-    sim_fail("redis refuses: %s", what->text);
+    sim_trace("publisher: %s", what->text);
+    if (!uv_is_active((uv_handle_t *)&process.refused_timer))
+        uv_timer_start(&process.refused_timer, retry_refused, REFUSED_RETRY_MS, 0);
 }
 
 static void redis_marked(int64_t mark_ms, void *arg)
 {
     (void)arg;
-    char text[24];
-    snprintf(text, sizeof text, "%lld", (long long)mark_ms);
-    history_set_note(process.history, MARK_NOTE, slice_of(text));
-}
-
-static int64_t last_mark_ms(void)
-{
-    struct slice note = history_note(process.history, MARK_NOTE);
-    char text[24] = "";
-    if (note.length < sizeof text)
-        memcpy(text, note.data, note.length);
-    return strtoll(text, NULL, 10);
+    redis_mark_keep(process.history, mark_ms);
 }
 
 static void users_spilled(void *arg)
@@ -295,7 +296,7 @@ static void open_publisher(void)
                                           .changes_max = sim_chance(50) ? 100 : 0,
                                           .nonce = history_meta(process.history)->nonce,
                                           .log = "the simulated log",
-                                          .mark_ms = last_mark_ms(),
+                                          .mark_ms = redis_mark_kept(process.history),
                                           .place = place()};
     publisher_open(&process.publisher, loop_of(), &settings, &hooks, NULL, &err);
 }
@@ -328,6 +329,7 @@ void process_start(void)
     sim_trace("start: configuration %u", process.config);
     uv_timer_init(loop_of(), &process.deadline);
     uv_timer_init(loop_of(), &process.sweep_timer);
+    uv_timer_init(loop_of(), &process.refused_timer);
     open_history();
     open_publisher();
     process.scorers = make_scorers(process.config);
@@ -388,6 +390,7 @@ static void close_parts(void)
 {
     settling_close(line_settling(process.line));
     uv_close((uv_handle_t *)&process.sweep_timer, NULL);
+    uv_close((uv_handle_t *)&process.refused_timer, NULL);
     process.closing = 5;
     swapper_free(process.swapper, part_closed, NULL);
     renewal_free(process.renewal, part_closed, NULL);
@@ -569,6 +572,8 @@ static void crash(int arg)
     (void)arg;
     sim.faults++;
     process_crash();
+    if (sim.mood.redis_copy > 0 && sim_chance(60))
+        redis_restart(); /* they were on one machine */
 }
 
 static void end(int arg)
@@ -609,7 +614,7 @@ void process_choices(struct choices *choices)
 void process_check(void)
 {
     if (process.running && process.history != NULL)
-        checks_live(history_meta(process.history)->swap, process.config);
+        checks_live(history_meta(process.history), process.config);
     if (process.ended && loop_is_empty())
         finish_end();
 }
@@ -623,6 +628,8 @@ const char *process_why_not(void)
         return "users wait for lists";
     if (renewal_running(process.renewal) || renewal_running(process.sweep))
         return "a renewal is under way";
+    if (uv_is_active((const uv_handle_t *)&process.refused_timer))
+        return "Redis is to be asked again for what it refused";
     if (swapper_busy(process.swapper))
         return "a swap is under way";
     if (history_is_dirty(process.history))

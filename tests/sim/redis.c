@@ -1,56 +1,20 @@
-/* Redis and the connection to it, in place of publisher/redis*.c and transport.c. The server does
- * what publisher/fence.h says of its script; commands are done, and answered, in order, but
- * whenever the seed wants. When a connection is lost, what was on its way is done later or never,
- * even after the next connection's first commands. */
-#include "publisher/redis.h"
-#include "base/buffer.h"
+/* The connection to Redis, in place of publisher/redis*.c and transport.c. Commands are done, and
+ * answered, in order, but whenever the seed wants. When a connection is lost, what was on its way
+ * is done later or never, even after the next connection's first commands; never if it was the
+ * server that died. */
 #include "base/mem.h"
-#include "publisher/fence.h"
-#include "tests/sim/sim.h"
+#include "tests/sim/redis_server.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define COMMANDS_MAX 64 /* in flight, and as many of lost connections */
-#define TEXT_MAX 512
-
-struct text {
-    uint32_t length; /* 0: absent */
-    char bytes[TEXT_MAX];
-};
-
-#define FIELDS_MAX 16
-#define FIELD_BYTES 32
-#define VALUE_BYTES 64
-
-struct field { /* of PREFIX meta, which is the one hash there is */
-    char name[FIELD_BYTES], value[VALUE_BYTES];
-};
-
-struct hash {
-    struct field fields[FIELDS_MAX]; /* [count] */
-    size_t count;
-};
-
-enum verb { LOOK, WRITE, LIST, OTHER };
-
-struct command {
-    enum verb verb;
-    int user;         /* of LIST; -1: the popular list */
-    struct hash hash; /* to be written; or what was there, which `items` point to */
-    struct text json;
-    char version[VERSION_TEXT_BYTES];
-    redis_reply_cb replied;
-    void *arg;
-    bool done;
-    struct redis_reply reply, items[2 * FIELDS_MAX];
-};
 
 struct redis { /* the client's end: the process's memory */
     const struct redis_hooks *hooks;
     void *arg;
-    bool up, dropping, closing;
+    bool up, closing;
+    bool orphaned; /* the server that it talked to has died: nothing of it is done later */
     size_t cap;
     void (*closed)(void *arg);
     void *closed_arg;
@@ -58,10 +22,6 @@ struct redis { /* the client's end: the process's memory */
 
 static struct {
     bool away;
-    struct hash meta;
-    struct text lists[STREAM_USERS_MAX];
-    char versions[STREAM_USERS_MAX][VERSION_TEXT_BYTES];
-
     struct redis *client;
     struct command *flight[COMMANDS_MAX]; /* [count], the oldest first; the first `done` are done */
     size_t count, done;
@@ -70,7 +30,7 @@ static struct {
     struct command pool[2 * COMMANDS_MAX];
     struct command *spare[2 * COMMANDS_MAX];
     size_t spare_count;
-} server;
+} wire;
 
 static struct command *take_first(struct command **commands, size_t *count)
 {
@@ -82,183 +42,89 @@ static struct command *take_first(struct command **commands, size_t *count)
 
 static void give_back(struct command *command)
 {
-    server.spare[server.spare_count++] = command;
+    wire.spare[wire.spare_count++] = command;
 }
 
 void redis_begin(void)
 {
-    server.away = false;
-    server.meta.count = 0;
-    server.client = NULL;
-    server.count = server.done = server.late_count = 0;
-    server.spare_count = 0;
+    wire.away = false;
+    server_begin();
+    wire.client = NULL;
+    wire.count = wire.done = wire.late_count = 0;
+    wire.spare_count = 0;
     for (size_t i = 0; i < 2 * COMMANDS_MAX; i++)
-        give_back(&server.pool[i]);
-    for (int u = 0; u < STREAM_USERS_MAX; u++)
-        server.lists[u].length = 0;
-}
-
-bool redis_list(int user, struct slice *version, struct slice *json)
-{
-    *json = (struct slice){server.lists[user].bytes, server.lists[user].length};
-    *version = slice_of(server.versions[user]);
-    return json->length > 0;
+        give_back(&wire.pool[i]);
 }
 
 /* -- the server -------------------------------------------------------------------------------- */
 
-static void answer(struct command *command, const char *text)
-{
-    command->reply = (struct redis_reply){.type = REDIS_TEXT, .text = slice_of(text)};
-}
-
-/* The versions' order is that of their bytes, but for the partition. */
-static const char *fence(const char *old, const char *new)
-{
-    int epoch = memcmp(old, new, 8);
-    if (epoch != 0)
-        return epoch > 0 ? FENCE_OLDER : FENCE_STORED;
-    if (memcmp(old + 9, new + 9, 4) != 0)
-        return FENCE_PARTITION;
-    return memcmp(old + 14, new + 14, 25) > 0 ? FENCE_OLDER : FENCE_STORED;
-}
-
-static void do_list(struct command *command)
-{
-    if (command->user < 0) {
-        answer(command, FENCE_STORED);
-        return;
-    }
-    struct text *list = &server.lists[command->user];
-    struct slice version = slice_of(command->version);
-    struct slice json = {command->json.bytes, command->json.length};
-    checks_list(command->user, version, json);
-    const char *outcome =
-        list->length > 0 ? fence(server.versions[command->user], command->version) : FENCE_STORED;
-    sim_check(strcmp(outcome, FENCE_PARTITION) != 0, "u%d is in another partition", command->user);
-    sim_trace("redis: u%d %s %s", command->user, command->version, outcome);
-    if (strcmp(outcome, FENCE_OLDER) == 0) {
-        snprintf(command->json.bytes, sizeof command->json.bytes, FENCE_OLDER " %s",
-                 server.versions[command->user]);
-        answer(command, command->json.bytes);
-        return;
-    }
-    answer(command, outcome);
-    if (strcmp(outcome, FENCE_STORED) != 0)
-        return;
-    list->length = command->json.length;
-    memcpy(list->bytes, command->json.bytes, list->length);
-    memcpy(server.versions[command->user], command->version, sizeof command->version);
-    struct version parsed;
-    version_parse(&parsed, version);
-    checks_stored(command->user, &parsed);
-}
-
-static void do_look(struct command *command)
-{
-    command->hash = server.meta;
-    for (size_t i = 0; i < server.meta.count; i++) {
-        const struct field *field = &command->hash.fields[i];
-        command->items[2 * i].text = slice_of(field->name);
-        command->items[2 * i + 1].text = slice_of(field->value);
-        command->items[2 * i].type = command->items[2 * i + 1].type = REDIS_TEXT;
-    }
-    command->reply = (struct redis_reply){
-        .type = REDIS_ARRAY_OF, .count = 2 * server.meta.count, .items = command->items};
-}
-
-static void write_field(const struct field *field)
-{
-    size_t i = 0;
-    while (i < server.meta.count && strcmp(server.meta.fields[i].name, field->name) != 0)
-        i++;
-    sim_check(i < FIELDS_MAX, "too many fields in meta");
-    server.meta.fields[i] = *field;
-    server.meta.count += i == server.meta.count;
-}
-
-static void do_write(struct command *command)
-{
-    for (size_t i = 0; i < command->hash.count; i++)
-        write_field(&command->hash.fields[i]);
-    command->reply = (struct redis_reply){.type = REDIS_NUMBER, .number = 0};
-}
-
-static void serve(struct command *command)
-{
-    command->done = true;
-    if (command->verb == LIST)
-        do_list(command);
-    else if (command->verb == LOOK)
-        do_look(command);
-    else if (command->verb == WRITE)
-        do_write(command);
-    else
-        answer(command, "1-1");
-}
-
 static void serve_next(int arg)
 {
     (void)arg;
-    struct command *command = server.flight[server.done++];
-    if (command->verb == LIST && !sim.calm && sim.mood.redis_cut > 0 && sim_chance(1)) {
-        const char *text = sim_chance(50) ? "NOSCRIPT No matching script." : "ERR out of sorts";
-        command->done = true;
-        command->reply = (struct redis_reply){.type = REDIS_FAILED, .text = slice_of(text)};
-        return;
-    }
-    serve(command);
+    server_do(wire.flight[wire.done++]);
 }
 
 static void serve_late(int arg)
 {
     (void)arg;
-    struct command *command = take_first(server.late, &server.late_count);
+    struct command *command = take_first(wire.late, &wire.late_count);
     sim_trace("redis: what was late is done");
-    serve(command);
+    server_do(command);
     give_back(command);
+}
+
+static void drop_late(void)
+{
+    while (wire.late_count > 0)
+        give_back(wire.late[--wire.late_count]);
 }
 
 static void flush(int arg)
 {
     (void)arg;
-    sim_trace("redis: all is gone");
-    server.meta.count = 0;
-    while (server.late_count > 0)
-        give_back(server.late[--server.late_count]);
-    for (int u = 0; u < STREAM_USERS_MAX; u++)
-        server.lists[u].length = 0;
+    if (checks_has_epoch())
+        server_flush();
+}
+
+static void copy(int arg)
+{
+    (void)arg;
+    server_copy();
+}
+
+static void take_key(int arg)
+{
+    (void)arg;
+    server_take_key();
+}
+
+static void make_room(int arg)
+{
+    (void)arg;
+    server_make_room();
 }
 
 /* -- the connection ---------------------------------------------------------------------------- */
 
-static void reply_next(int arg)
-{
-    (void)arg;
-    struct command *command = take_first(server.flight, &server.count);
-    server.done--;
-    command->replied(&command->reply, command->arg);
-    give_back(command);
-}
-
 /* What the server has not done yet it does later, some of it, in order. */
 static void leave_behind(void)
 {
-    size_t left = server.count - server.done;
-    size_t stays = left > 0 && !sim.calm ? sim_below((uint32_t)left + 1) : 0;
-    for (size_t i = 0; i < stays && server.late_count < COMMANDS_MAX; i++) {
-        struct command *late = server.spare[--server.spare_count];
-        *late = *server.flight[server.done + i];
-        server.late[server.late_count++] = late;
+    size_t left = wire.count - wire.done;
+    bool dies = sim.calm || (wire.client != NULL && wire.client->orphaned);
+    size_t stays = left > 0 && !dies ? sim_below((uint32_t)left + 1) : 0;
+    for (size_t i = 0; i < stays && wire.late_count < COMMANDS_MAX; i++) {
+        struct command *late = wire.spare[--wire.spare_count];
+        *late = *wire.flight[wire.done + i];
+        wire.late[wire.late_count++] = late;
     }
 }
 
 static void fail_all(void)
 {
     leave_behind();
-    server.done = 0;
-    for (size_t failing = server.count; failing > 0; failing--) {
-        struct command *command = take_first(server.flight, &server.count);
+    wire.done = 0;
+    for (size_t failing = wire.count; failing > 0; failing--) {
+        struct command *command = take_first(wire.flight, &wire.count);
         command->replied(NULL, command->arg);
         give_back(command);
     }
@@ -267,21 +133,35 @@ static void fail_all(void)
 static void cut(int arg)
 {
     (void)arg;
-    struct redis *redis = server.client;
+    struct redis *redis = wire.client;
     struct error why = {.code = ERR_DOWN, .text = "the simulated connection is lost"};
-    sim_trace("redis: connection lost with %zu commands in flight, %zu done", server.count,
-              server.done);
-    redis->up = redis->dropping = false;
+    sim_trace("redis: connection lost with %zu commands in flight, %zu done", wire.count,
+              wire.done);
+    redis->up = false;
     fail_all();
+    redis->orphaned = false;
     redis->hooks->down(&why, redis->arg);
+}
+
+static void reply_next(int arg)
+{
+    (void)arg;
+    if (wire.flight[0]->away) {
+        cut(0);
+        return;
+    }
+    struct command *command = take_first(wire.flight, &wire.count);
+    wire.done--;
+    command->replied(&command->reply, command->arg);
+    give_back(command);
 }
 
 static void connect_now(int arg)
 {
     (void)arg;
-    struct redis *redis = server.client;
+    struct redis *redis = wire.client;
     struct error why = {.code = ERR_DOWN, .text = "the simulated Redis is away"};
-    if (server.away) {
+    if (wire.away) {
         redis->hooks->down(&why, redis->arg);
         return;
     }
@@ -292,32 +172,56 @@ static void connect_now(int arg)
 static void go_away(int arg)
 {
     (void)arg;
-    server.away = !server.away;
-    sim_trace("redis: %s", server.away ? "away" : "back");
-    if (server.away && server.client != NULL && server.client->up && !server.client->closing)
+    wire.away = !wire.away;
+    sim_trace("redis: %s", wire.away ? "away" : "back");
+    if (wire.away && wire.client != NULL && wire.client->up && !wire.client->closing)
         cut(0);
+}
+
+void redis_restart(void)
+{
+    struct redis *redis = wire.client;
+    if (!checks_has_epoch() || !server_restore())
+        return;
+    drop_late();
+    if (redis == NULL)
+        return;
+    redis->orphaned = true;
+    if (redis->up && !redis->closing)
+        cut(0);
+}
+
+static void restart(int arg)
+{
+    (void)arg;
+    redis_restart();
 }
 
 static void close_now(int arg)
 {
     (void)arg;
-    struct redis *redis = server.client;
+    struct redis *redis = wire.client;
     void (*closed)(void *arg) = redis->closed;
     void *closed_arg = redis->closed_arg;
     redis->up = false;
     fail_all();
-    server.client = NULL;
+    wire.client = NULL;
     free(redis);
     closed(closed_arg);
 }
 
 void redis_choices(struct choices *choices)
 {
-    struct redis *redis = server.client;
-    choices_add(choices, server.late_count > 0 ? sim.mood.redis : 0, "redis late", serve_late, 0);
+    struct redis *redis = wire.client;
+    choices_add(choices, wire.late_count > 0 ? sim.mood.redis : 0, "redis late", serve_late, 0);
     if (!sim.calm) {
         choices_add(choices, sim.mood.redis_flush, "redis flush", flush, 0);
-        choices_add(choices, sim.mood.redis_away * (server.away ? 8 : 1), "redis away", go_away, 0);
+        choices_add(choices, sim.mood.redis_away * (wire.away ? 8 : 1), "redis away", go_away, 0);
+        choices_add(choices, sim.mood.redis_copy * 2, "redis copy", copy, 0);
+        choices_add(choices, sim.mood.redis_copy, "redis restart", restart, 0);
+        choices_add(choices, sim.mood.redis_taken, "redis key taken", take_key, 0);
+        choices_add(choices, server_is_taken() ? sim.mood.redis_taken : 0, "redis keys free",
+                    make_room, 0);
     }
     if (redis == NULL)
         return;
@@ -325,35 +229,31 @@ void redis_choices(struct choices *choices)
         choices_add(choices, sim.mood.loop, "redis close", close_now, 0);
         return;
     }
-    if (redis->dropping || (redis->up && !sim.calm))
-        choices_add(choices, redis->dropping ? sim.mood.redis : sim.mood.redis_cut, "redis cut",
-                    cut, 0);
-    choices_add(choices, !redis->up && !redis->dropping ? sim.mood.redis : 0, "redis connect",
-                connect_now, 0);
-    choices_add(choices, server.done < server.count ? sim.mood.redis : 0, "redis serve", serve_next,
+    choices_add(choices, redis->up && !sim.calm ? sim.mood.redis_cut : 0, "redis cut", cut, 0);
+    choices_add(choices, !redis->up ? sim.mood.redis : 0, "redis connect", connect_now, 0);
+    choices_add(choices, wire.done < wire.count ? sim.mood.redis : 0, "redis serve", serve_next, 0);
+    choices_add(choices, redis->up && wire.done > 0 ? sim.mood.redis : 0, "redis reply", reply_next,
                 0);
-    choices_add(choices, redis->up && server.done > 0 ? sim.mood.redis : 0, "redis reply",
-                reply_next, 0);
 }
 
 void redis_crash(void)
 {
     leave_behind();
-    while (server.count > 0)
-        give_back(server.flight[--server.count]);
-    server.client = NULL;
-    server.done = 0;
+    while (wire.count > 0)
+        give_back(wire.flight[--wire.count]);
+    wire.client = NULL;
+    wire.done = 0;
 }
 
 void redis_settle_down(void)
 {
-    server.away = false;
+    wire.away = false;
+    server_make_room();
 }
 
 bool redis_is_quiet(void)
 {
-    return server.count == 0 && server.late_count == 0 && server.client != NULL &&
-           server.client->up;
+    return wire.count == 0 && wire.late_count == 0 && wire.client != NULL && wire.client->up;
 }
 
 /* -- publisher/redis.h ------------------------------------------------------------------------- */
@@ -368,7 +268,7 @@ int redis_open(struct redis **opened, uv_loop_t *loop, const struct redis_settin
     (void)err;
     struct redis *redis = mem_zalloc(sizeof *redis);
     *redis = (struct redis){.hooks = hooks, .arg = arg, .cap = caps[sim_below(4)]};
-    server.client = *opened = redis;
+    wire.client = *opened = redis;
     return 0;
 }
 
@@ -385,7 +285,7 @@ const char *redis_script_sha(const struct redis *redis)
 
 size_t redis_room(const struct redis *redis)
 {
-    return redis->up ? redis->cap - server.count : 0;
+    return redis->up ? redis->cap - wire.count : 0;
 }
 
 static void keep_text(struct text *text, struct slice from)
@@ -430,9 +330,9 @@ int redis_command(struct redis *redis, const struct slice *words, size_t count,
 {
     if (redis_room(redis) == 0)
         return ERR_DOWN;
-    struct command *command = server.spare[--server.spare_count];
-    server.flight[server.count++] = command;
-    command->verb = OTHER;
+    struct command *command = wire.spare[--wire.spare_count];
+    wire.flight[wire.count++] = command;
+    command->verb = CHANGE;
     command->done = false;
     command->replied = replied;
     command->arg = arg;
@@ -448,7 +348,8 @@ int redis_command(struct redis *redis, const struct slice *words, size_t count,
 void redis_drop(struct redis *redis, const struct error *why)
 {
     (void)why;
-    redis->dropping = redis->up;
+    if (redis->up && !redis->closing)
+        cut(0);
 }
 
 void redis_close(struct redis *redis, void (*closed)(void *arg), void *arg)

@@ -52,9 +52,10 @@ struct mood {
     /* How eagerly ordinary things happen, and time passes. */
     uint32_t loop, worker, disk, kafka, redis, time;
     /* Faults: 0 never. */
-    uint32_t crash, end, disk_fails, rebalance, redis_cut, redis_away, redis_flush, letter_fails,
-        reload, generation, ask, group_fails, clock;
-    uint32_t faults_max; /* crashes and ends together */
+    uint32_t crash, end, disk_fails, rebalance, redis_cut, redis_away, redis_flush, redis_copy,
+        redis_taken, letter_fails, reload, generation, ask, group_fails, clock;
+    uint32_t redis_refuses; /* of 100 commands */
+    uint32_t faults_max;    /* crashes and ends together */
 };
 
 struct sim {
@@ -122,8 +123,12 @@ struct learned;
 void checks_learned(const struct learned *learned); /* what a batch made of its users */
 void checks_all_durable(void);                      /* nothing learned is only in memory */
 void checks_at_rest(void);
-int64_t checks_durable(int32_t partition);        /* next offset; 0: nothing yet */
-void checks_live(uint32_t swap, uint32_t config); /* lists may be made so from now on */
+int64_t checks_durable(int32_t partition); /* next offset; 0: nothing yet */
+bool checks_has_epoch(void); /* durably. It is the time when the state first met Redis, which must
+                              * not go back before, nor Redis keep lists without their epoch */
+struct state_meta;
+void checks_live(const struct state_meta *meta, uint32_t config); /* lists may be made so */
+void checks_joined(void); /* a swap takes effect at once, durable or not */
 void checks_list(int user, struct slice version, struct slice json);
 struct version;
 void checks_stored(int user, const struct version *version);
@@ -140,11 +145,14 @@ bool kafka_was_delivered(bool items, int32_t partition, int64_t offset);
 /* ---- redis.c */
 void redis_begin(void);
 void redis_choices(struct choices *choices);
-void redis_crash(void);
+void redis_crash(void);   /* of the process: its connection is gone */
+void redis_restart(void); /* of the server, with an older copy of its data if it has one */
 void redis_settle_down(void);
 bool redis_is_quiet(void);
 /* What is at the user's key: false if nothing. */
 bool redis_list(int user, struct slice *version, struct slice *json);
+/* It was put there by a copy that is older than the last that was written there. */
+bool redis_list_is_of_copy(int user);
 
 /* ---- scorer.c: the generations on the disk, and what the arms do. */
 void scorer_begin(void);

@@ -342,6 +342,8 @@ static void test_publisher_refuses_keys_that_are_not_its_own(void **state)
     assert_int_equal(client->lists[2].outcome, SLATE_STORED);
     assert_answer(&client->server, "GET rec:u0", "mine");
     assert_int_equal(publisher_figures(client->publisher)->refused, 2);
+    assert_int_equal(client->refused, 2);
+    assert_non_null(strstr(client->what.text, "rec:u1: what lies there is not ours"));
 }
 
 static void test_publisher_refuses_a_list_of_another_partition(void **state)
@@ -352,6 +354,7 @@ static void test_publisher_refuses_a_list_of_another_partition(void **state)
     client->lists[0].version.partition = 1;
     send_slate(client);
     assert_int_equal(client->lists[0].outcome, SLATE_REFUSED);
+    assert_non_null(strstr(client->what.text, "rec:u0: what lies there"));
     assert_answer(&client->server, "GET rec:u0", STORED_U0);
 }
 
@@ -833,6 +836,17 @@ static void test_publisher_notices_that_redis_went_back_in_time(void **state)
     wait_for(&client->loop, &client->losses, 2);
 }
 
+/* By a process that died before the state kept it, while the clock was ahead. */
+static void test_publisher_marks_go_on_from_what_lies_in_redis(void **state)
+{
+    struct client *client = *state;
+    open_and_wait(client);
+    tell(&client->server, "HSET rec:meta " STATE_HEARTBEAT " 99000000000000");
+    reopen(client);
+    send_one(client, 5, SLATE_STORED);
+    assert_true(client->mark_ms > INT64_C(99000000000000));
+}
+
 static void test_publisher_writes_the_generation_with_a_heartbeat(void **state)
 {
     struct client *client = *state;
@@ -1204,6 +1218,7 @@ int main(void)
         TEST(test_publisher_yields_to_a_living_state_of_another_log),
         TEST(test_publisher_notices_a_flush),
         TEST(test_publisher_notices_that_redis_went_back_in_time),
+        TEST(test_publisher_marks_go_on_from_what_lies_in_redis),
         TEST(test_publisher_writes_the_generation_with_a_heartbeat),
         TEST(test_publisher_beats_while_a_slate_takes_all_the_room),
         TEST(test_publisher_takes_back_what_was_acknowledged_before_a_loss),
