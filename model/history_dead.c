@@ -64,10 +64,10 @@ void dead_add(struct history *history, const struct event *event, enum dead_reas
 
 /* -- a forgotten user -------------------------------------------------------------------------- */
 
+/* One that was delivered has no key any more. */
 static bool is_of_key(const struct dead_entry *entry, struct slice key)
 {
-    return !entry->items && !entry->delivered && entry->key.data != NULL &&
-           slice_equal(entry->key, key);
+    return !entry->items && entry->key.data != NULL && slice_equal(entry->key, key);
 }
 
 /* A letter that fails is sent again, after others: so the tombstone waits until none of its key is

@@ -1,5 +1,5 @@
-/* What the files of the state share. Only state.c knows LMDB: to the others a transaction is
- * state_apply. */
+/* What the files of the state share. Those that include state_lmdb.h know LMDB: to the others a
+ * transaction is state_apply. */
 #ifndef FRESHET_MODEL_STATE_INTERNAL_H
 #define FRESHET_MODEL_STATE_INTERNAL_H
 

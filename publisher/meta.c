@@ -166,10 +166,8 @@ static void judge_own(struct meta *meta, const struct own_fields *own, struct me
     if (own->heartbeat_ms > meta->written_ms && own->heartbeat_ms < HEARTBEAT_MAX_MS)
         meta->written_ms = own->heartbeat_ms;
     meta->begins |= found->lost;
-    if (found->lost || own->begun_ms == meta->begun_ms)
-        return;
-    meta->begun_ms = own->begun_ms;
-    meta->filled = true;
+    if (!found->lost)
+        meta->begun_ms = own->begun_ms;
 }
 
 static void on_looked(const struct redis_reply *reply, void *arg)

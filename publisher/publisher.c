@@ -96,7 +96,7 @@ static void write_ours(struct publisher *publisher)
     if (publisher->closing) /* by a hook */
         return;
     FAILPOINT("publish.beat");
-    if (!publisher->meta.begins && !publisher->meta.filled)
+    if (!publisher->meta.filled)
         publisher->meta.filled = publisher->hooks->filled(publisher->arg);
     /* There is room: this is the callback of a reply that has just left its place. */
     publisher->beating =

@@ -58,10 +58,8 @@ static bool begins(struct slice text, const char *word)
 
 static enum slate_outcome outcome_of(const struct redis_reply *reply)
 {
-    if (reply == NULL)
+    if (reply == NULL || reply->type == REDIS_FAILED)
         return SLATE_UNSENT;
-    if (reply->type == REDIS_FAILED)
-        return begins(reply->text, "WRONGTYPE") ? SLATE_REFUSED : SLATE_UNSENT;
     if (slice_equal(reply->text, SLICE(FENCE_STORED)))
         return SLATE_STORED;
     if (begins(reply->text, FENCE_OLDER))

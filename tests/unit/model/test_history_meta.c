@@ -368,6 +368,30 @@ static void test_an_announced_swap_stays_above_one_taken_over(void **at)
     assert_int_equal(history_owed_swap(place->history, 0), 5);
 }
 
+static void test_an_announced_swap_of_arms_still_owes_every_list_after_a_takeover(void **at)
+{
+    struct place *place = *at;
+    open_history(place);
+    join(place, (struct state_others){0});
+    history_announce_arms_swap(place->history);
+    join(place, (struct state_others){.swap_least = 5, .taken_over = true});
+    commit(place); /* with which it has happened */
+    reopen(place, 0);
+    assert_int_equal(history_meta(place->history)->swap, 6);
+    assert_int_equal(history_owed_swap(place->history, 0), 6);
+}
+
+static void test_a_greater_epoch_outlives_a_swap_that_was_announced_before(void **at)
+{
+    struct place *place = *at;
+    open_history(place);
+    join(place, (struct state_others){.epoch = 7, .alive = true});
+    history_announce_swap(place->history, KEY, 1, 1);
+    assert_true(join(place, (struct state_others){.epoch = 9}));
+    history_take_swap(place->history);
+    assert_int_equal(history_meta(place->history)->epoch, 9);
+}
+
 #define TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
@@ -378,6 +402,8 @@ int main(void)
         TEST(test_a_greater_epoch_is_taken_over_and_owes_every_list),
         TEST(test_who_takes_over_has_the_greatest_swap_and_owes_every_list),
         TEST(test_an_announced_swap_stays_above_one_taken_over),
+        TEST(test_an_announced_swap_of_arms_still_owes_every_list_after_a_takeover),
+        TEST(test_a_greater_epoch_outlives_a_swap_that_was_announced_before),
         TEST(test_the_base_series_is_always_there_and_others_begin_when_set),
         TEST(test_a_swap_of_one_series_owes_lists_to_its_users_alone),
         TEST(test_a_swap_of_arms_owes_lists_to_everybody),

@@ -1,45 +1,9 @@
 /* Another state in the place of one: whole or not at all, wherever it is interrupted. */
-#include "base/file.h"
 #include "model/place.h"
 #include "model/state.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
-
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/stat.h>
-#include <unistd.h>
+#include "tests/unit/own_dir.h"
 
 #define MAP_BYTES (16 << 20)
-
-static char dir[64];
-
-static int set_up(void **at)
-{
-    (void)at;
-    snprintf(dir, sizeof dir, "%s/freshet-place-XXXXXX", P_tmpdir);
-    return mkdtemp(dir) != NULL ? 0 : -1;
-}
-
-static int tear_down(void **at)
-{
-    struct error err;
-    (void)at;
-    return file_remove_tree(dir, &err);
-}
-
-static const char *in_dir(const char *name)
-{
-    static char paths[4][256];
-    static int next;
-    char *path = paths[next++ % 4];
-    snprintf(path, 256, "%s/%s", dir, name);
-    return path;
-}
 
 /* A state in `where` that says `word`. */
 static void make_state(const char *where, const char *word)
@@ -73,13 +37,6 @@ static void expect_state(const char *word)
     assert_false(file_exists(in_dir("incoming")));
 }
 
-static void make_generation(const char *name, const char *text)
-{
-    struct error err = {0};
-    if (file_write(in_dir(name), slice_of(text), &err) != 0)
-        fail_msg("%s", err.text);
-}
-
 static void test_what_is_finished_takes_the_place_with_its_generations(void **at)
 {
     struct place *place;
@@ -87,13 +44,15 @@ static void test_what_is_finished_takes_the_place_with_its_generations(void **at
     (void)at;
     make_state(dir, "old");
     mkdir(in_dir("generations"), 0700);
-    make_generation("generations/00000007.gen", "old");
+    write_text("generations/00000007.gen", "old");
     assert_int_equal(place_begin(&place, dir, &err), 0);
     make_state(place_aside(place), "new");
     mkdir(in_dir("aside/generations"), 0700);
-    make_generation("aside/generations/00000001.gen", "new");
+    write_text("aside/generations/00000001.gen", "new");
+    assert_true(file_exists(in_dir("lock.mdb")));
     assert_int_equal(place_finish(place, &err), 0);
     place_end(place);
+    assert_false(file_exists(in_dir("lock.mdb"))); /* the readers' table of the old file */
     expect_state("new");
     assert_true(file_exists(in_dir("generations/00000001.gen")));
     assert_false(file_exists(in_dir("generations/00000007.gen")));
@@ -111,7 +70,7 @@ static void test_what_is_given_up_or_interrupted_aside_changes_nothing(void **at
     assert_false(file_exists(in_dir("aside")));
     expect_state("old");
     mkdir(in_dir("aside"), 0700); /* left by one who was killed */
-    make_generation("aside/data.mdb", "half of it");
+    write_text("aside/data.mdb", "half of it");
     expect_state("old");
     assert_int_equal(place_begin(&place, dir, &err), 0);
     assert_false(file_exists(in_dir("aside/data.mdb")));
@@ -127,7 +86,7 @@ static void test_a_move_that_was_interrupted_is_completed_by_the_next_writer(voi
         mkdir(in_dir("generations"), 0700);
         make_state(in_dir("incoming"), "new");
         mkdir(in_dir("incoming/generations"), 0700);
-        make_generation("incoming/generations/00000001.gen", "new");
+        write_text("incoming/generations/00000001.gen", "new");
         struct error err = {0};
         if (steps > 0)
             assert_int_equal(file_remove_tree(in_dir("generations"), &err), 0);
@@ -137,9 +96,23 @@ static void test_a_move_that_was_interrupted_is_completed_by_the_next_writer(voi
             assert_int_equal(rename(in_dir("incoming/data.mdb"), in_dir("data.mdb")), 0);
         expect_state("new");
         assert_true(file_exists(in_dir("generations/00000001.gen")));
-        assert_int_equal(file_remove_tree(dir, &err), 0);
-        assert_int_equal(mkdir(dir, 0700), 0);
+        empty_dir();
     }
+}
+
+static void test_a_move_that_was_interrupted_is_completed_before_another_is_made(void **at)
+{
+    struct place *place;
+    struct error err = {0};
+    (void)at;
+    make_state(dir, "old");
+    make_state(in_dir("incoming"), "interrupted");
+    assert_int_equal(place_begin(&place, dir, &err), 0);
+    make_state(place_aside(place), "new");
+    if (place_finish(place, &err) != 0)
+        fail_msg("%s", err.text);
+    place_end(place);
+    expect_state("new");
 }
 
 static void test_a_directory_in_use_is_refused(void **at)
@@ -153,7 +126,7 @@ static void test_a_directory_in_use_is_refused(void **at)
     place_end(place);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, make_dir, drop_dir)
 
 int main(void)
 {
@@ -161,6 +134,7 @@ int main(void)
         TEST(test_what_is_finished_takes_the_place_with_its_generations),
         TEST(test_what_is_given_up_or_interrupted_aside_changes_nothing),
         TEST(test_a_move_that_was_interrupted_is_completed_by_the_next_writer),
+        TEST(test_a_move_that_was_interrupted_is_completed_before_another_is_made),
         TEST(test_a_directory_in_use_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

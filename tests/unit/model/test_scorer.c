@@ -1,15 +1,4 @@
-#include "base/mem.h"
-#include "model/blas.h"
-#include "model/scorer.h"
-
-#include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-#include <cmocka.h>
+#include "scorer_base.h"
 
 #define SEED 99u
 #define RANK 8
@@ -18,8 +7,6 @@
 #define N 20
 #define USERS 40 /* more than a block */
 #define EVENTS 700
-#define START_MS 1700000000000
-#define HOUR_MS 3600000
 
 enum { VIEW, BUY, GLANCE, DISLIKE, TYPES };
 static const char *const type_names[TYPES] = {"view", "buy", "glance", "dislike"};
@@ -31,65 +18,18 @@ static const struct type_weight types[TYPES] = {
 };
 static const bool type_counts[TYPES] = {true, true, true, false};
 
-/* A history in a directory of its own, a scorer on it, and the slate that was scored last. */
-struct world {
-    uint64_t random;
-    char dir[64];
-    uv_loop_t loop;
-    struct history *history;
-    struct scorer *scorer;
-    struct scorer_settings settings;
-    struct batch batch;
-    int64_t next_offset, items_offset;
-    int64_t now_ms;
-    struct slate slate;
-};
-
-static uint32_t draw(struct world *world, uint32_t below)
-{
-    world->random = world->random * 6364136223846793005u + 1442695040888963407u; /* Knuth's LCG */
-    return (uint32_t)(world->random >> 33) % below;
-}
-
-static float draw_real(struct world *world)
-{
-    return (float)draw(world, 1u << 24) / (1 << 23) - 1;
-}
-
 /* -- the world --------------------------------------------------------------------------------- */
-
-static void open_history(struct world *world)
-{
-    struct history_settings settings = {
-        .state = {.dir = world->dir, .map_bytes = 64 << 20},
-        .topic = SLICE("events"),
-        .items_topic = SLICE("items"),
-        .limits = {.history_max = 30, .seen_max = 100, .dedup_window = 10},
-        .neighbours_max = 12, /* so few that some are dropped */
-        .hot_bytes = 64 << 20,
-        .dead_pending_max = 10,
-        .type_count = TYPES,
-        .types = type_names,
-        .type_counts = type_counts,
-    };
-    struct error err = {0};
-    int32_t partitions[] = {0, 1};
-    int status = history_open(&world->history, &world->loop, &settings, scorer_release_cache, &err);
-    if (status != 0)
-        fail_msg("%s", err.text);
-    assert_int_equal(history_assign(world->history, partitions, 2, &err), 0);
-}
 
 static struct world *world_new(enum update update)
 {
-    struct world *world = mem_zalloc(sizeof *world);
-    world->random = SEED;
-    world->now_ms = START_MS;
-    snprintf(world->dir, sizeof world->dir, "/tmp/freshet-scorer-XXXXXX");
-    assert_non_null(mkdtemp(world->dir));
-    uv_loop_init(&world->loop);
-    open_history(world);
-    batch_init(&world->batch);
+    static const struct world_rules rules = {
+        .limits = {.history_max = 30, .seen_max = 100, .dedup_window = 10},
+        .neighbours_max = 12, /* so few that some are dropped */
+        .types = type_names,
+        .type_counts = type_counts,
+        .type_count = TYPES,
+    };
+    struct world *world = world_begin(SEED, &rules);
     world->settings = (struct scorer_settings){.finishing = {.n = N},
                                                .update = update,
                                                .sgd_rate = 0.1,
@@ -101,39 +41,14 @@ static struct world *world_new(enum update update)
     return world;
 }
 
-static void clear_slate(struct world *world)
-{
-    for (size_t i = 0; i < world->slate.count; i++)
-        if (world->slate.lists[i].user != NULL)
-            history_unpin(world->history, world->slate.lists[i].user);
-    slate_clear(&world->slate);
-}
-
-static void world_free(struct world *world)
-{
-    clear_slate(world);
-    slate_deinit(&world->slate);
-    scorer_free(world->scorer);
-    history_close(world->history);
-    batch_deinit(&world->batch);
-    uv_run(&world->loop, UV_RUN_DEFAULT);
-    assert_int_equal(uv_loop_close(&world->loop), 0);
-    char command[128];
-    snprintf(command, sizeof command, "rm -r '%s'", world->dir);
-    assert_int_equal(system(command), 0);
-    free(world);
-}
-
 static int setup(void **state)
 {
-    blas_init();
     *state = world_new(UPDATE_ALS);
     return 0;
 }
 
 static int setup_sgd(void **state)
 {
-    blas_init();
     *state = world_new(UPDATE_SGD);
     return 0;
 }
@@ -144,49 +59,24 @@ static int teardown(void **state)
     return 0;
 }
 
-/* "u7", "e12"; items have three digits, so that the generation's are in byte order. */
-static struct slice text(struct world *world, const char *prefix, int digits, uint32_t number)
-{
-    char *bytes = batch_alloc(&world->batch, 24);
-    int length = snprintf(bytes, 24, "%s%0*u", prefix, digits, number);
-    return (struct slice){bytes, (uint32_t)length};
-}
-
-/* Puts an interaction into the batch; users with even numbers are in partition 0. */
+/* Puts an interaction into the batch. */
 static struct event *add_event_at(struct world *world, uint32_t user, uint32_t item, int type,
                                   int64_t ts_ms)
 {
-    struct event *event = batch_add(&world->batch);
-    event->kind = EVENT_INTERACTION;
-    event->type = (uint16_t)type;
-    event->partition = (int32_t)(user % 2);
-    event->offset = world->next_offset++;
-    event->ts_ms = event->record_ts_ms = ts_ms;
-    event->value = 1;
-    event->pos = -1;
-    event->user = text(world, "u", 1, user);
-    event->item = text(world, "i", 3, item);
+    struct event *event = add_event(world, user, item, type, ts_ms, 1);
     event->id = text(world, "e", 1, (uint32_t)event->offset);
     return event;
 }
 
-static void add_event(struct world *world, uint32_t user, uint32_t item, int type)
+static void add_next(struct world *world, uint32_t user, uint32_t item, int type)
 {
     world->now_ms += 1000 + draw(world, 1000000);
     add_event_at(world, user, item, type, world->now_ms);
 }
 
-static void learn(struct world *world)
-{
-    struct learned learned;
-    history_learn(world->history, &world->batch, NULL, NULL, &learned);
-    scorer_learned(world->scorer, &learned);
-    batch_clear(&world->batch);
-}
-
 static void act(struct world *world, uint32_t user, uint32_t item, int type)
 {
-    add_event(world, user, item, type);
+    add_next(world, user, item, type);
     learn(world);
 }
 
@@ -195,43 +85,15 @@ static void add_some_life(struct world *world)
 {
     for (int i = 0; i < EVENTS; i++) {
         uint32_t likely = draw(world, 150);
-        add_event(world, draw(world, USERS), draw(world, likely + 1), draw(world, 4) ? VIEW : BUY);
+        add_next(world, draw(world, USERS), draw(world, likely + 1), draw(world, 4) ? VIEW : BUY);
     }
-}
-
-static void describe(struct world *world, uint32_t item, const struct item_record *record)
-{
-    struct event *event = batch_add(&world->batch);
-    event->kind = EVENT_ITEM;
-    event->from_items = true;
-    event->offset = world->items_offset++;
-    event->item = text(world, "i", 3, item);
-    event->record = record;
-    learn(world);
 }
 
 static struct generation *make_generation(struct world *world, struct score_weights weights)
 {
-    struct generation *generation = mem_zalloc(sizeof *generation);
-    *generation = (struct generation){
-        .number = 7,
-        .hyper = {OBJECTIVE_IALS, RANK, .w0 = 0.2, .lambda = 0.5, .alpha = 2, LAMBDA_NONE},
-        .weights = weights,
-        .items = ROWS,
-        .stride = STRIDE,
-        .ids = mem_array(NULL, ROWS, sizeof(struct slice)),
-        .Y = mem_try(ROWS * STRIDE, sizeof(float)),
-        .bytes = mem_alloc(ROWS * 5),
-    };
-    for (uint32_t row = 0; row < ROWS; row++) {
-        char *id = (char *)generation->bytes + row * 5;
-        snprintf(id, 5, "i%03u", row);
-        generation->ids[row] = (struct slice){id, 4};
-        for (int k = 0; k < RANK; k++)
-            generation->Y[row * STRIDE + (uint32_t)k] = draw_real(world);
-    }
-    assert_int_equal(generation_prepare(generation, NULL), 0);
-    return generation;
+    const struct hyperparameters hyper = {OBJECTIVE_IALS, RANK,       .w0 = 0.2,
+                                          .lambda = 0.5,  .alpha = 2, LAMBDA_NONE};
+    return draw_generation(world, ROWS, STRIDE, hyper, weights);
 }
 
 static const struct score_weights both = {
@@ -243,15 +105,6 @@ static const struct score_weights all_three = {.taste = 0.7,
                                                .together = 3,
                                                .together_of = {0.7, PAIRS_DAY, true}};
 static const struct score_weights taste_only = {.taste = 1, .trend_half_life = 3, .rho = 1};
-
-static struct user *find_user(struct world *world, uint32_t number)
-{
-    char id[24];
-    snprintf(id, sizeof id, "u%u", number);
-    struct user *user = history_user(world->history, (int32_t)(number % 2), slice_of(id), NULL);
-    assert_non_null(user);
-    return user;
-}
 
 static const struct slate_list *score(struct world *world, uint32_t user)
 {
@@ -674,7 +527,7 @@ static void test_scorer_lists_an_item_newer_than_the_generation(void **state)
     learn(world);
     scorer_install(world->scorer, make_generation(world, both));
     for (uint32_t i = 0; i < 300; i++)
-        add_event(world, 2 + i % 20, 500, VIEW);
+        add_next(world, 2 + i % 20, 500, VIEW);
     learn(world);
     assert_true(has_item(score(world, 1), 500));
 }
@@ -762,9 +615,9 @@ static void test_scorer_uses_the_factors_of_an_id_from_when_it_is_seen(void **st
 static void test_scorer_notes_version_cause_and_age(void **state)
 {
     struct world *world = *state;
-    act(world, 2, 10, VIEW); /* offset 0 */
-    act(world, 1, 10, VIEW); /* offset 1 */
-    act(world, 4, 10, VIEW); /* offset 2 */
+    act(world, 2, 10, VIEW); /* offset 0 of partition 0 */
+    act(world, 1, 10, VIEW); /* of partition 1 */
+    act(world, 4, 10, VIEW); /* offset 1 of partition 0 */
     history_announce_swap(world->history, 0, 7, 7);
     history_take_swap(world->history);
     struct user *user = find_user(world, 2);
@@ -773,7 +626,7 @@ static void test_scorer_notes_version_cause_and_age(void **state)
     const struct slate_list *list = score(world, 2);
     assert_int_equal(list->version.epoch, history_meta(world->history)->epoch);
     assert_int_equal(list->version.partition, 0);
-    assert_int_equal(list->version.next_offset, 3);
+    assert_int_equal(list->version.next_offset, 2);
     assert_int_equal(list->version.swap, 1);
     assert_int_equal(list->cause, CAUSE_GENERATION);
     assert_int_equal(list->oldest_event_ms, 12345);
@@ -841,7 +694,7 @@ static void test_scorer_makes_a_forgotten_user_a_tombstone(void **state)
     history_pin(world->history, user);
     struct event *event = batch_add(&world->batch);
     event->kind = EVENT_FORGET_USER;
-    event->offset = world->next_offset++;
+    event->offset = world->next_offset[0]++;
     event->user = SLICE("u2");
     learn(world);
     scorer_add(world->scorer, &world->slate, user);
@@ -965,7 +818,7 @@ static void test_sgd_starts_over_when_an_event_is_retracted(void **state)
     struct event *event = batch_add(&world->batch);
     event->kind = EVENT_RETRACT;
     event->partition = 1;
-    event->offset = world->next_offset++;
+    event->offset = world->next_offset[1]++;
     event->user = SLICE("u1");
     event->ref = SLICE("e4");
     learn(world);

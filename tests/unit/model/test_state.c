@@ -10,10 +10,13 @@
 #include <lmdb.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #define MAP_BYTES (16 << 20)
+#define PAGE_BYTES 4096
+#define COMMITS 50
 
 struct place {
     char dir[64];
@@ -300,6 +303,81 @@ static void test_another_process_reads_while_one_writes(void **at)
     state_close(state);
 }
 
+static void test_a_new_state_that_was_never_finished_is_made_again(void **at)
+{
+    struct place *place = *at;
+    char path[128];
+    snprintf(path, sizeof path, "%s/new.mdb", place->dir);
+    FILE *half = fopen(path, "w");
+    fputs("half of a page", half);
+    fclose(half);
+    state_close(open_writer(place));
+    assert_int_not_equal(access(path, F_OK), 0);
+}
+
+/* LMDB writes there through memory: a full disk would be a signal, not an error. */
+static void test_the_table_of_readers_has_its_place_on_the_disk(void **at)
+{
+    struct place *place = *at;
+    struct stat about;
+    char path[128];
+    struct state *state = open_writer(place);
+    snprintf(path, sizeof path, "%s/lock.mdb", place->dir);
+    assert_int_equal(stat(path, &about), 0);
+    assert_true(about.st_blocks * 512 >= about.st_size);
+    state_close(state);
+}
+
+/* A process that has the state open to read: with a view it dies at once and closes nothing; else
+ * it stays until `stays` is closed. */
+static pid_t start_reader(struct place *place, bool with_view, int stays[2])
+{
+    int ready[2];
+    char byte = 1;
+    assert_int_equal(pipe(ready), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        struct state *state;
+        struct state_view *view;
+        bool reads = state_open_reader(&state, &place->settings, NULL) == 0 &&
+                     (!with_view || state_view_open(&view, state, NULL) == 0);
+        close(stays[1]);
+        if (reads && write(ready[1], &byte, 1) == 1 && !with_view && read(stays[0], &byte, 1) < 0)
+            _exit(1);
+        _exit(reads ? 0 : 1);
+    }
+    close(ready[1]);
+    assert_int_equal(read(ready[0], &byte, 1), 1);
+    close(ready[0]);
+    return child;
+}
+
+static void wait_reader(pid_t child)
+{
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+}
+
+static void test_what_a_killed_reader_saw_pins_no_pages(void **at)
+{
+    struct place *place = *at;
+    int stays[2];
+    assert_int_equal(pipe(stays), 0);
+    state_close(open_writer(place));
+    pid_t living = start_reader(place, false, stays); /* so the table of readers is kept */
+    wait_reader(start_reader(place, true, stays));
+    struct state *state = open_writer(place);
+    uint64_t before = state_bytes(state);
+    for (int i = 0; i < COMMITS; i++) /* each writes some pages anew, of those that are free */
+        put(state, STATE_ITEMS, "key", SLICE("value"));
+    assert_true(state_bytes(state) < before + COMMITS * PAGE_BYTES);
+    state_close(state);
+    close(stays[0]);
+    close(stays[1]);
+    wait_reader(living);
+}
+
 static void test_a_reader_of_an_empty_directory_is_told_there_is_no_state(void **at)
 {
     struct place *place = *at;
@@ -445,6 +523,9 @@ int main(void)
         TEST(test_a_key_is_parsed_back_into_its_parts),
         TEST(test_a_second_writer_is_refused_with_the_process_that_has_it),
         TEST(test_another_process_reads_while_one_writes),
+        TEST(test_a_new_state_that_was_never_finished_is_made_again),
+        TEST(test_the_table_of_readers_has_its_place_on_the_disk),
+        TEST(test_what_a_killed_reader_saw_pins_no_pages),
         TEST(test_a_reader_of_an_empty_directory_is_told_there_is_no_state),
         TEST(test_a_directory_that_cannot_be_made_is_a_matter_of_settings),
         TEST(test_a_newer_format_is_refused_with_the_way_out),

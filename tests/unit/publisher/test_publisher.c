@@ -10,7 +10,9 @@
 #define LISTS_MAX 2000
 
 struct client {
-    bool refills; /* and is not done with it */
+    bool refills;         /* and is not done with it */
+    bool claims;          /* the next time that it meets others */
+    struct client *other; /* on this one's loop, or NULL */
     struct server server;
     uv_loop_t loop;
     struct publisher *publisher;
@@ -68,6 +70,9 @@ static void on_met(const struct publisher_group *group, struct meta_place *place
     if (group->swap_least > place->swap)
         place->swap = group->swap_least;
     client->place = *place;
+    if (client->claims)
+        publisher_claim(client->publisher);
+    client->claims = false;
 }
 
 static bool on_filled(void *arg)
@@ -170,9 +175,20 @@ static void close_publisher(struct client *client)
     client->publisher = NULL;
 }
 
+static void close_other(struct client *client)
+{
+    struct client *other = client->other;
+    publisher_close(other->publisher, on_closed, other);
+    wait_for(&client->loop, &other->closed, 1);
+    client->other = NULL;
+    free(other);
+}
+
 static int tear_down(void **state)
 {
     struct client *client = *state;
+    if (client->other != NULL) /* the test has failed */
+        close_other(client);
     if (client->publisher != NULL)
         close_publisher(client);
     server_stop(&client->server);
@@ -415,6 +431,7 @@ static void test_publisher_hands_a_slate_back_of_which_nothing_is_to_send(void *
         client->lists[i].outcome = SLATE_HELD;
     send_slate(client);
     assert_outcomes(client, SLATE_HELD);
+    assert_int_equal(client->mark_ms, 0); /* behind nothing there is no mark */
     assert_int_equal(ask_number(&client->server, "EXISTS rec:u0"), 0);
 }
 
@@ -593,11 +610,45 @@ static void test_publisher_takes_a_refill_that_was_not_done_for_lost(void **stat
     assert_int_equal(client->losses, 1);
 }
 
+/* Two, as the first may have been under way. */
+static void wait_for_looks(uv_loop_t *loop, const struct client *client)
+{
+    int before = client->mets;
+    wait_for(loop, &client->mets, before + 2);
+}
+
+static void test_publisher_takes_a_second_refill_that_was_not_done_for_lost(void **state)
+{
+    struct client *client = *state;
+    open_and_wait(client);
+    wait_for_looks(&client->loop, client); /* the first one is done, and Redis knows */
+    client->refills = true;
+    tell(&client->server, "FLUSHALL");
+    wait_for(&client->loop, &client->losses, 2);
+    wait_for_looks(&client->loop, client);
+    reopen(client);
+    assert_int_equal(client->losses, 1);
+}
+
+#define OTHER_NONCE "fedcba9876543210"
+
+static struct client *open_other(struct client *client, uint32_t epoch, const char *log)
+{
+    struct client *other = client->other = calloc(1, sizeof *other);
+    other->settings = client->settings;
+    other->settings.nonce = OTHER_NONCE;
+    other->settings.log = log;
+    other->settings.place.epoch = epoch;
+    assert_int_equal(
+        publisher_open(&other->publisher, &client->loop, &other->settings, &hooks, other, NULL), 0);
+    return other;
+}
+
 static void test_publisher_takes_another_states_redis_for_lost(void **state)
 {
     struct client *client = *state;
     open_and_wait(client);
-    client->settings.nonce = "fedcba9876543210";
+    client->settings.nonce = OTHER_NONCE;
     reopen(client);
     assert_int_equal(client->losses, 1);
 }
@@ -615,42 +666,15 @@ static void test_publisher_lives_with_another_state_in_one_prefix(void **state)
 {
     struct client *client = *state;
     open_and_wait(client);
-    struct client *other = calloc(1, sizeof *other);
-    other->settings = client->settings;
-    other->settings.nonce = "fedcba9876543210";
-    assert_int_equal(
-        publisher_open(&other->publisher, &client->loop, &other->settings, &hooks, other, NULL), 0);
+    struct client *other = open_other(client, 1, "one log");
     wait_for(&client->loop, &other->losses, 1);
     /* Neither is lost once more in the time of a heartbeat of both. */
     assert_false(reaches_within(&client->loop, &client->losses, 2, PUBLISHER_HEARTBEAT_MS + 500));
     assert_int_equal(other->losses, 1);
-    publisher_close(other->publisher, on_closed, other);
-    wait_for(&client->loop, &other->closed, 1);
-    free(other);
+    close_other(client);
 }
 
 /* ---- others under the prefix ---- */
-
-#define OTHER_NONCE "fedcba9876543210"
-
-static struct client *open_other(struct client *client, uint32_t epoch, const char *log)
-{
-    struct client *other = calloc(1, sizeof *other);
-    other->settings = client->settings;
-    other->settings.nonce = OTHER_NONCE;
-    other->settings.log = log;
-    other->settings.place.epoch = epoch;
-    assert_int_equal(
-        publisher_open(&other->publisher, &client->loop, &other->settings, &hooks, other, NULL), 0);
-    return other;
-}
-
-static void close_other(struct client *client, struct client *other)
-{
-    publisher_close(other->publisher, on_closed, other);
-    wait_for(&client->loop, &other->closed, 1);
-    free(other);
-}
 
 static void test_publisher_without_an_epoch_joins_those_that_are_alive(void **state)
 {
@@ -662,7 +686,31 @@ static void test_publisher_without_an_epoch_joins_those_that_are_alive(void **st
     assert_int_equal(other->downs, 1); /* while it watched, and said so */
     assert_non_null(strstr(other->why.text, "rec:meta"));
     assert_int_equal(other->place.epoch, 7);
-    close_other(client, other);
+    close_other(client);
+}
+
+static void test_publisher_does_not_count_those_as_alive_whose_fields_are_gone(void **state)
+{
+    struct client *client = *state;
+    open_and_wait(client);
+    open_other(client, 1, "one log");
+    for (int looks = 0; looks < 2 && !client->group.alive; looks++)
+        wait_for_looks(&client->loop, client);
+    assert_true(client->group.alive);
+    close_other(client);
+    tell(&client->server, "HDEL rec:meta heartbeat:fedcba98");
+    wait_for_looks(&client->loop, client);
+    assert_false(client->group.alive);
+}
+
+static void test_publisher_does_not_count_those_as_alive_whose_heartbeat_stands(void **state)
+{
+    struct client *client = *state;
+    tell(&client->server, "HSET rec:meta heartbeat:fedcba98 5 log:fedcba98 x");
+    client->settings.log = "x";
+    open_and_wait(client);
+    assert_int_equal(client->mets, 1);
+    assert_false(client->group.alive);
 }
 
 static void test_publisher_without_an_epoch_does_not_join_the_dead(void **state)
@@ -675,7 +723,7 @@ static void test_publisher_without_an_epoch_does_not_join_the_dead(void **state)
     wait_for(&client->loop, &other->ups, 1);
     assert_int_equal(other->place.epoch, 8);
     assert_answer(&client->server, "HGET rec:meta epoch", "8");
-    close_other(client, other);
+    close_other(client);
 }
 
 static void test_publisher_hears_of_a_greater_epoch_with_a_heartbeat(void **state)
@@ -688,7 +736,17 @@ static void test_publisher_hears_of_a_greater_epoch_with_a_heartbeat(void **stat
     while (client->group.epoch != 9)
         wait_for(&client->loop, &client->mets, client->mets + 1);
     assert_int_equal(client->place.epoch, 9);
-    close_other(client, other);
+    close_other(client);
+}
+
+static void test_publisher_never_lowers_the_swap_of_all(void **state)
+{
+    struct client *client = *state;
+    tell(&client->server, "HSET rec:meta swap 9 claimed fedcba98");
+    client->settings.place.swap = 4;
+    open_and_wait(client);
+    assert_answer(&client->server, "HGET rec:meta swap", "9");
+    assert_answer(&client->server, "HGET rec:meta claimed", "fedcba98");
 }
 
 static void test_publisher_claims_a_swap_above_the_others(void **state)
@@ -699,6 +757,7 @@ static void test_publisher_claims_a_swap_above_the_others(void **state)
     assert_answer(&client->server, "HGET rec:meta swap", "4");
     struct client *other = open_other(client, 1, "one log");
     wait_for(&client->loop, &other->ups, 1);
+    assert_int_equal(other->downs, 0); /* it has an epoch, so it need not watch whether we live */
     publisher_claim(other->publisher);
     assert_false(publisher_is_up(other->publisher));
     wait_for(&client->loop, &other->ups, 2);
@@ -710,7 +769,13 @@ static void test_publisher_claims_a_swap_above_the_others(void **state)
     wait_for(&client->loop, &other->ups, 3);
     assert_false(other->group.taken_over);
     assert_answer(&client->server, "HGET rec:meta swap", "5");
-    close_other(client, other);
+    publisher_claim(client->publisher);
+    wait_for(&client->loop, &client->ups, 2);
+    assert_true(client->group.taken_over);
+    wait_for_looks(&client->loop, other);
+    assert_int_equal(other->place.swap, 5); /* it has claimed nothing since */
+    assert_answer(&client->server, "HGET rec:meta swap", "6");
+    close_other(client);
 }
 
 static void test_publisher_sends_nothing_before_its_place_is_known(void **state)
@@ -727,6 +792,16 @@ static void test_publisher_sends_nothing_before_its_place_is_known(void **state)
     assert_outcomes(client, SLATE_STORED);
 }
 
+static void
+test_publisher_that_claims_while_it_connects_is_up_once_it_has_looked_again(void **state)
+{
+    struct client *client = *state;
+    client->claims = true;
+    open_publisher(client);
+    wait_for(&client->loop, &client->ups, 1);
+    assert_int_equal(client->mets, 2);
+}
+
 static void test_publisher_yields_to_a_living_state_of_another_log(void **state)
 {
     struct client *client = *state;
@@ -739,7 +814,7 @@ static void test_publisher_yields_to_a_living_state_of_another_log(void **state)
     assert_answer(&client->server, "HGET rec:meta epoch", "1");
     close_publisher(client);
     wait_for(&client->loop, &other->ups, 1);
-    close_other(client, other);
+    close_other(client);
 }
 
 static void test_publisher_notices_a_flush(void **state)
@@ -898,7 +973,54 @@ static void test_publisher_says_what_the_user_may_not_do(void **state)
     assert_non_null(strstr(client->why.text, "NOPERM"));
 }
 
+static void test_publisher_says_what_its_script_may_not_do(void **state)
+{
+    struct client *client = *state;
+    open_and_wait(client);
+    tell(&client->server, "ACL SETUSER default -exists");
+    freeReplyObject(
+        ask(&client->server, "SET rec:u0 %s", "")); /* it asks EXISTS of what is empty */
+    fill(client, 1, 5);
+    send_slate(client);
+    assert_outcomes(client, SLATE_UNSENT);
+    wait_for(&client->loop, &client->downs, 1);
+    assert_non_null(strstr(client->why.text, "writing a list: "));
+    if (strstr(client->why.text, "it runs GETRANGE, EXISTS and SET") == NULL)
+        fail_msg("%s", client->why.text);
+}
+
+/* What cannot be looked at is not there, for all we know: nothing says that the lists are lost. */
+static void test_publisher_is_not_up_where_it_may_not_look(void **state)
+{
+    struct client *client = *state;
+    open_and_wait(client);
+    tell(&client->server, "ACL SETUSER default -hgetall");
+    wait_for(&client->loop, &client->downs, 1);
+    assert_non_null(strstr(client->why.text, "rec:meta: NOPERM"));
+    wait_for(&client->loop, &client->downs, 2);
+    assert_int_equal(client->ups, 1);
+    assert_int_equal(client->losses, 1); /* at the beginning */
+}
+
 /* ---- a server in trouble ---- */
+
+static void test_publisher_is_down_at_once_when_a_mark_is_refused(void **state)
+{
+    struct client *client = *state;
+    open_and_wait(client);
+    int mets = client->mets;
+    tell(&client->server, "ACL SETUSER default -hset");
+    fill(client, 1, 5);
+    send_slate(client);
+    assert_outcomes(client, SLATE_UNSENT); /* in Redis, but nothing says that it stays */
+    wait_for(&client->loop, &client->downs, 1);
+    assert_non_null(strstr(client->why.text, "rec:meta: NOPERM"));
+    assert_int_equal(client->mets, mets); /* no heartbeat was needed to find out */
+    tell(&client->server, "ACL SETUSER default +hset");
+    wait_for(&client->loop, &client->ups, 2);
+    send_slate(client);
+    assert_outcomes(client, SLATE_STORED);
+}
 
 static void test_publisher_keeps_lists_unsent_when_the_server_is_killed(void **state)
 {
@@ -914,6 +1036,22 @@ static void test_publisher_keeps_lists_unsent_when_the_server_is_killed(void **s
     wait_for(&client->loop, &client->downs, 1);
     assert_int_equal(client->sents, 1);
     assert_int_equal(publisher_figures(client->publisher)->unsent, LISTS_MAX);
+}
+
+static void test_publisher_gives_up_the_change_of_a_list_that_was_not_answered(void **state)
+{
+    struct client *client = *state;
+    client->settings.redis.in_flight_max = 1; /* the change waits for the list's answer */
+    open_and_wait(client);
+    server_freeze(&client->server);
+    fill(client, 1, 5);
+    client->lists[0].changed = true;
+    publisher_send(client->publisher, &client->slate, on_sent, client);
+    uv_run(&client->loop, UV_RUN_NOWAIT); /* the list is under way */
+    assert_int_equal(publisher_figures(client->publisher)->sent, 1);
+    server_kill(&client->server);
+    wait_for(&client->loop, &client->sents, 1);
+    assert_outcomes(client, SLATE_UNSENT);
 }
 
 static void test_publisher_gets_an_error_when_the_server_is_killed(void **state)
@@ -1064,14 +1202,19 @@ int main(void)
         TEST(test_publisher_finds_its_lists_lost_in_an_empty_redis),
         TEST(test_publisher_finds_its_lists_again_after_a_restart),
         TEST(test_publisher_takes_a_refill_that_was_not_done_for_lost),
+        TEST(test_publisher_takes_a_second_refill_that_was_not_done_for_lost),
         TEST(test_publisher_takes_another_states_redis_for_lost),
         TEST(test_publisher_takes_another_nonce_of_the_same_name_for_lost),
         TEST(test_publisher_lives_with_another_state_in_one_prefix),
         TEST(test_publisher_without_an_epoch_joins_those_that_are_alive),
+        TEST(test_publisher_does_not_count_those_as_alive_whose_heartbeat_stands),
+        TEST(test_publisher_does_not_count_those_as_alive_whose_fields_are_gone),
         TEST(test_publisher_without_an_epoch_does_not_join_the_dead),
         TEST(test_publisher_hears_of_a_greater_epoch_with_a_heartbeat),
+        TEST(test_publisher_never_lowers_the_swap_of_all),
         TEST(test_publisher_claims_a_swap_above_the_others),
         TEST(test_publisher_sends_nothing_before_its_place_is_known),
+        TEST(test_publisher_that_claims_while_it_connects_is_up_once_it_has_looked_again),
         TEST(test_publisher_yields_to_a_living_state_of_another_log),
         TEST(test_publisher_notices_a_flush),
         TEST(test_publisher_notices_that_redis_went_back_in_time),
@@ -1085,7 +1228,11 @@ int main(void)
         TEST(test_publisher_says_that_the_password_is_wrong_but_not_which),
         TEST(test_publisher_is_not_up_where_a_password_is_missing),
         TEST(test_publisher_says_what_the_user_may_not_do),
+        TEST(test_publisher_says_what_its_script_may_not_do),
+        TEST(test_publisher_is_not_up_where_it_may_not_look),
+        TEST(test_publisher_is_down_at_once_when_a_mark_is_refused),
         TEST(test_publisher_keeps_lists_unsent_when_the_server_is_killed),
+        TEST(test_publisher_gives_up_the_change_of_a_list_that_was_not_answered),
         TEST(test_publisher_gets_an_error_when_the_server_is_killed),
         TEST(test_publisher_owes_all_to_a_server_that_comes_back_empty),
         TEST(test_publisher_gives_up_on_a_server_that_hangs),
@@ -1096,5 +1243,6 @@ int main(void)
         TEST(test_publisher_close_hands_back_what_has_not_begun),
         TEST(test_publisher_closes_before_it_was_up),
     };
+    signal(SIGPIPE, SIG_IGN); /* as daemon_run does */
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -283,6 +283,19 @@ static void test_another_authority_is_refused_and_named(void **state)
     drop_pair(pair);
 }
 
+static void test_without_a_file_the_systems_authorities_are_believed(void **state)
+{
+    struct pair *pair = make_pair("DNS:" HOST, -DAY_S, DAY_S, TLS1_3_VERSION);
+    struct error err;
+    setenv("SSL_CERT_FILE", pair->ca_file, 1); /* where OpenSSL looks for them */
+    tls_free(pair->tls);
+    pair->settings.ca_file = "";
+    assert_int_equal(tls_new(&pair->tls, &pair->settings, HOST, &err), 0);
+    unsetenv("SSL_CERT_FILE");
+    assert_int_equal(shake_hands(pair, &err), 1);
+    drop_pair(pair);
+}
+
 static void test_an_address_is_verified_as_one(void **state)
 {
     struct pair *pair = make_pair("IP:127.0.0.1", -DAY_S, DAY_S, TLS1_3_VERSION);
@@ -390,6 +403,7 @@ int main(void)
         cmocka_unit_test(test_old_versions_are_refused),
         cmocka_unit_test(test_certificates_that_do_not_hold_are_refused),
         cmocka_unit_test(test_another_authority_is_refused_and_named),
+        cmocka_unit_test(test_without_a_file_the_systems_authorities_are_believed),
         cmocka_unit_test(test_an_address_is_verified_as_one),
         cmocka_unit_test(test_new_keys_go_by_unseen),
         cmocka_unit_test(test_renegotiation_is_declined),
