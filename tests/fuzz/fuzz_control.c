@@ -137,6 +137,11 @@ struct user *history_user(struct history *history, int32_t partition, struct sli
     return history_find_user(history, id, err);
 }
 
+bool history_is_assigned(const struct history *history, int32_t partition)
+{
+    return partition == 0;
+}
+
 int64_t history_next_offset(const struct history *history, bool items, int32_t partition)
 {
     return INT64_MIN;
