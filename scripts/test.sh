@@ -63,7 +63,7 @@ check "install" tests/check_install.sh build
 check "commands" tests/check_commands.sh build/freshet
 check "build: ASan and UBSan" build asan
 say "tests under ASan and UBSan"
-count_tests build-asan -j "$(jobs_count)" -LE end-to-end
+count_tests build-asan -j "$((2 * $(jobs_count)))" -LE end-to-end # the longest wait more than they work
 say "end to end, with Apache Kafka and Redis"
 count_tests build-asan -j 1 -L end-to-end
 check "build: TSan" build tsan

@@ -155,7 +155,8 @@ uint32_t history_dead_of(const struct history *history, struct slice key)
 
 size_t history_partitions(const struct history *history, int32_t *partitions, size_t max)
 {
-    partitions[0] = 0;
+    if (max > 0)
+        partitions[0] = 0;
     return 1;
 }
 

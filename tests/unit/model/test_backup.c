@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/hash.h"
+#include "generation_sample.h"
 #include "history_fixture.h"
 #include "model/backup.h"
 #include "model/generation.h"
@@ -25,21 +26,16 @@ static const char *in(const struct place *place, const char *name)
     return path;
 }
 
-static void write_text(const char *path, const char *text)
-{
-    struct error err = {0};
-    if (file_write(path, slice_of(text), &err) != 0)
-        fail_msg("%s", err.text);
-}
-
-/* The files of generations are not looked into. */
-static void add_generation(const struct place *place, uint64_t key, uint64_t number,
-                           const char *text)
+static void add_generation(const struct place *place, uint64_t key, uint64_t number)
 {
     char path[256];
+    struct error err = {0};
+    struct generation *generation = sample_generation(number);
     generation_make_dir(place->dir, key, NULL);
     generation_path(path, sizeof path, place->dir, key, number);
-    write_text(path, text);
+    if (generation_write(generation, path, &err) != 0)
+        fail_msg("%s", err.text);
+    generation_free(generation);
 }
 
 /* A state of two series and one partition, closed. */
@@ -61,9 +57,9 @@ static int set_up_state(void **at)
     history_set_generation(place->history, OTHER, 5, 5, 0);
     commit(place);
     close_history(place);
-    add_generation(place, 0, 1, "the first");
-    add_generation(place, 0, 2, "the second");
-    add_generation(place, OTHER, 5, "another's");
+    add_generation(place, 0, 1);
+    add_generation(place, 0, 2);
+    add_generation(place, OTHER, 5);
     snprintf(backup_dir, sizeof backup_dir, "%s-backup", place->dir);
     return 0;
 }
@@ -146,15 +142,14 @@ static void on_moved(const char *stage, uint64_t bytes, uint64_t of, void *arg)
     *moved = (struct moved){bytes, of, moved->calls + 1};
 }
 
-static void assert_says(const char *path, const char *text)
+static void assert_is_generation(const char *path, uint64_t number)
 {
     struct error err = {0};
-    char *read;
-    size_t length;
-    if (file_read(&read, &length, path, 100, &err) != 0)
+    struct generation *generation;
+    if (generation_read(&generation, path, &err) != 0)
         fail_msg("%s", err.text);
-    assert_true(slice_equal((struct slice){read, (uint32_t)length}, slice_of(text)));
-    free(read);
+    assert_int_equal(generation->number, number);
+    generation_free(generation);
 }
 
 static void test_what_is_copied_out_is_the_same_state_with_its_generations(void **at)
@@ -169,9 +164,9 @@ static void test_what_is_copied_out_is_the_same_state_with_its_generations(void 
         fail_msg("%s", err.text);
     assert_true(moved.calls > 1 && moved.bytes == moved.of && moved.of == backup_bytes(read));
     backup_free(read);
-    assert_says(in(place, "-aside/generations/00000001.gen"), "the first");
-    assert_says(in(place, "-aside/generations/00000002.gen"), "the second");
-    assert_says(in(place, "-aside/generations/0000000000000abc/00000005.gen"), "another's");
+    assert_is_generation(in(place, "-aside/generations/00000001.gen"), 1);
+    assert_is_generation(in(place, "-aside/generations/00000002.gen"), 2);
+    assert_is_generation(in(place, "-aside/generations/0000000000000abc/00000005.gen"), 5);
 
     char *want = dump(place), aside[128];
     snprintf(aside, sizeof aside, "%s-aside", place->dir);
@@ -215,6 +210,39 @@ static void refuse_to_make(struct place *place, int status, const char *word)
         fail_msg("%s", err.text);
 }
 
+static void change_byte(const char *path, long where, int by)
+{
+    FILE *file = fopen(path, "r+b");
+    fseek(file, where, where < 0 ? SEEK_END : SEEK_SET);
+    int byte = fgetc(file);
+    fseek(file, -1, SEEK_CUR);
+    fputc(byte ^ by, file);
+    fclose(file);
+}
+
+static void test_a_damaged_generation_is_left_out_and_named(void **at)
+{
+    struct place *place = *at;
+    struct backup *made;
+    struct error err = {0};
+    change_byte(in(place, "/generations/00000001.gen"), -1, 1);
+    assert_int_equal(try_backup(place, &made, &err), 0);
+    assert_int_equal(made->left_out_count, 1);
+    assert_non_null(strstr(made->left_out[0], "00000001.gen"));
+    backup_free(made);
+    assert_false(file_exists(in(place, "-backup/generations/00000001.gen")));
+    assert_true(file_exists(in(place, "-backup/generations/00000002.gen")));
+}
+
+static void test_a_backup_of_a_damaged_live_generation_is_none(void **at)
+{
+    struct place *place = *at;
+    change_byte(in(place, "/generations/00000002.gen"), -1, 1);
+    refuse_to_make(place, ERR_DATA, "00000002.gen");
+    assert_false(file_exists(backup_dir));
+    assert_false(file_exists(in(place, "-backup.partial")));
+}
+
 static void test_what_is_there_already_is_never_written_to(void **at)
 {
     struct place *place = *at;
@@ -254,16 +282,6 @@ static void expect_damaged(const char *name)
     assert_true(status == ERR_DATA || status == ERR_IO);
     if (strstr(err.text, name) == NULL)
         fail_msg("%s", err.text);
-}
-
-static void change_byte(const char *path, long where, int by)
-{
-    FILE *file = fopen(path, "r+b");
-    fseek(file, where, where < 0 ? SEEK_END : SEEK_SET);
-    int byte = fgetc(file);
-    fseek(file, -1, SEEK_CUR);
-    fputc(byte ^ by, file);
-    fclose(file);
 }
 
 static void test_a_file_that_is_not_what_the_manifest_says_is_refused(void **at)
@@ -424,6 +442,8 @@ int main(void)
         TEST(test_a_state_that_never_trained_has_a_backup_and_an_empty_place_for_generations),
         TEST(test_what_is_there_already_is_never_written_to),
         TEST(test_a_backup_without_the_live_generation_is_none),
+        TEST(test_a_damaged_generation_is_left_out_and_named),
+        TEST(test_a_backup_of_a_damaged_live_generation_is_none),
         TEST(test_a_directory_without_a_state_has_no_backup),
         TEST(test_a_file_that_is_not_what_the_manifest_says_is_refused),
         TEST(test_a_manifest_cut_short_or_changed_anywhere_is_refused),

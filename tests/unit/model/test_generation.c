@@ -2,6 +2,7 @@
 #include "model/generation.h"
 #include "base/hash.h"
 #include "base/mem.h"
+#include "generation_sample.h"
 #include "model/als.h"
 
 #include <math.h>
@@ -57,50 +58,9 @@ static int teardown(void **state)
     return 0;
 }
 
-/* Three items of rank 5. */
-static struct generation *sample(void)
-{
-    static const char text[] = "i1i10i9";
-    struct generation *g = mem_zalloc(sizeof *g);
-    g->number = 7;
-    g->hyper = (struct hyperparameters){OBJECTIVE_HU, 5, 1, 0.02, 40, LAMBDA_NONE};
-    g->weights = (struct score_weights){1, 0.05, 3, 0.5, 2.5, {0.7, PAIRS_EVER, true}};
-    g->figures = (struct generation_figures){.users = 10,
-                                             .items = 3,
-                                             .interactions = 99,
-                                             .tail_events = 12,
-                                             .loss = 5.5,
-                                             .seconds = 1.25,
-                                             .ndcg20 = 0.08,
-                                             .ndcg20_se = 0.003,
-                                             .ndcg20_live = NAN,
-                                             .ndcg20_recent = 0.02,
-                                             .ndcg20_taste = 0.05,
-                                             .ndcg20_together = 0.06};
-    g->gate = GATE_PASSED;
-    g->seed = UINT64_MAX - 5;
-    g->iterations = 15;
-    g->cutoff_count = 2;
-    g->cutoffs = mem_array(NULL, 2, sizeof *g->cutoffs);
-    g->cutoffs[0] = (struct generation_cutoff){0, 123456789012};
-    g->cutoffs[1] = (struct generation_cutoff){3, 0};
-    g->items = 3;
-    g->stride = als_stride(5);
-    g->bytes = mem_strdup(text);
-    g->ids = mem_array(NULL, 3, sizeof *g->ids);
-    g->ids[0] = (struct slice){g->bytes, 2};
-    g->ids[1] = (struct slice){(char *)g->bytes + 2, 3};
-    g->ids[2] = (struct slice){(char *)g->bytes + 5, 2};
-    g->Y = mem_try(3 * g->stride, sizeof *g->Y);
-    for (size_t item = 0; item < 3; item++)
-        for (size_t k = 0; k < 5; k++)
-            g->Y[item * g->stride + k] = (float)(item + 1) / (float)(k + 3);
-    return g;
-}
-
 static void write_sample(const struct fixture *f)
 {
-    struct generation *g = sample();
+    struct generation *g = sample_generation(7);
     assert_int_equal(generation_write(g, f->path, NULL), 0);
     generation_free(g);
 }
@@ -167,7 +127,7 @@ static uint64_t header_u64(const struct fixture *f, size_t at)
 static void test_a_generation_comes_back_as_it_was(void **state)
 {
     struct fixture *f = *state;
-    struct generation *g = sample(), *back;
+    struct generation *g = sample_generation(7), *back;
     struct error err = {0};
     assert_int_equal(generation_write(g, f->path, &err), 0);
     assert_int_equal(generation_read(&back, f->path, &err), 0);
@@ -197,7 +157,7 @@ static void test_a_generation_is_not_written_through_a_symbolic_link(void **stat
     char aside[160];
     snprintf(aside, sizeof aside, "%s.tmp", f->path);
     assert_int_equal(symlink("/dev/null", aside), 0);
-    struct generation *g = sample();
+    struct generation *g = sample_generation(7);
     struct error err = {0};
     assert_int_equal(generation_write(g, f->path, &err), ERR_IO);
     assert_int_equal(unlink(aside), 0);
@@ -235,7 +195,7 @@ static void test_the_time_it_took_is_not_in_the_file(void **state)
 static void test_a_generation_without_items_is_one(void **state)
 {
     struct fixture *f = *state;
-    struct generation *g = sample();
+    struct generation *g = sample_generation(7);
     g->items = 0;
     assert_int_equal(generation_write(g, f->path, NULL), 0);
     assert_null(refusal(f->path));
@@ -443,7 +403,7 @@ static void test_a_manifest_without_figures_is_taken(void **state)
 static void test_a_generation_with_nan_is_not_written(void **state)
 {
     struct fixture *f = *state;
-    struct generation *g = sample();
+    struct generation *g = sample_generation(7);
     g->Y[2] = NAN;
     assert_int_equal(generation_write(g, f->path, NULL), ERR_DATA);
     assert_int_equal(access(f->path, F_OK), -1);
@@ -454,7 +414,7 @@ static void test_a_failed_write_leaves_the_old_file(void **state)
 {
     struct fixture *f = *state;
     write_sample(f);
-    struct generation *g = sample();
+    struct generation *g = sample_generation(7);
     g->ids[2] = g->ids[0];
     assert_int_equal(generation_write(g, f->path, NULL), ERR_DATA);
     assert_null(refusal(f->path));
@@ -469,14 +429,14 @@ static void test_a_missing_file_is_named(void **state)
 
 static void test_a_directory_that_is_not_there_is_an_error_of_input_and_output(void **state)
 {
-    struct generation *g = sample();
+    struct generation *g = sample_generation(7);
     assert_int_equal(generation_write(g, "/nonexistent/generations/1.gen", NULL), ERR_IO);
     generation_free(g);
 }
 
 static void test_rotation_keeps_products_and_makes_the_gram_matrix_diagonal(void **state)
 {
-    struct generation *g = sample();
+    struct generation *g = sample_generation(7);
     float before[9], after[9];
     double G[25] = {0};
     for (int turn = 0; turn < 2; turn++) {
