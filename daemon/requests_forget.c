@@ -59,12 +59,20 @@ static void fail(struct receipt *receipt, const struct error *err)
     free(receipt);
 }
 
+/* Anybody may have written to the key. */
 static void got_list(struct slice json, const struct error *err, void *arg)
 {
-    if (err != NULL)
+    struct error bad = {0};
+    struct json *list = NULL;
+    if (err != NULL) {
         fail(arg, err);
-    else
+    } else if (json.data != NULL && (list = json_parse(json, &bad)) == NULL) {
+        error_wrap(&bad, "what lies in Redis in place of a list");
+        fail(arg, &bad);
+    } else {
         answer(arg, json);
+    }
+    json_free(list);
 }
 
 /* What is said is on the disk: a receipt for what a crash could undo would be none. */

@@ -86,8 +86,25 @@ static bool is_filled(void *arg)
     return true;
 }
 
+static void on_refused(const struct error *what, void *arg)
+{
+    MUST(what->text[0] != '\0');
+}
+
+static void on_marked(int64_t mark_ms, void *arg)
+{
+    MUST(mark_ms > 0);
+}
+
 static const struct publisher_hooks hooks = {
-    .met = on_met, .up = on_up, .down = on_down, .lost = on_up, .filled = is_filled};
+    .met = on_met,
+    .up = on_up,
+    .down = on_down,
+    .lost = on_up,
+    .filled = is_filled,
+    .refused = on_refused,
+    .marked = on_marked,
+};
 
 static void on_sent(struct slate *slate, void *arg)
 {
