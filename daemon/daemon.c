@@ -167,10 +167,8 @@ static void close_parts(struct daemon *daemon)
 {
     if (daemon->line != NULL)
         settling_close(line_settling(daemon->line));
+    daemon->leaving = true;
     uv_timer_start(&daemon->deadline, abandon, LEAVE_MS, 0);
-    uv_close((uv_handle_t *)&daemon->sigterm, NULL);
-    uv_close((uv_handle_t *)&daemon->sigint, NULL);
-    uv_close((uv_handle_t *)&daemon->sighup, NULL);
     uv_close((uv_handle_t *)&daemon->sweep_timer, NULL);
     uv_close((uv_handle_t *)&daemon->refused_timer, NULL);
     daemon->closing = 12; /* the eleven below, and one for having gone through them */
@@ -247,6 +245,8 @@ static void drain_late(uv_timer_t *timer)
 static void ask_to_end(uv_signal_t *signal, int number)
 {
     struct daemon *daemon = signal->data;
+    if (daemon->leaving)
+        return;
     if (daemon->draining) {
         leave(daemon);
         return;
@@ -361,12 +361,22 @@ static void init_handles(struct daemon *daemon)
     daemon->sigterm.data = daemon->sigint.data = daemon->sighup.data = daemon;
 }
 
+static void close_signals(struct daemon *daemon)
+{
+    uv_close((uv_handle_t *)&daemon->sigterm, NULL);
+    uv_close((uv_handle_t *)&daemon->sigint, NULL);
+    uv_close((uv_handle_t *)&daemon->sighup, NULL);
+}
+
 static void watch(struct daemon *daemon)
 {
     signal(SIGPIPE, SIG_IGN);
     uv_signal_start(&daemon->sigterm, ask_to_end, SIGTERM);
     uv_signal_start(&daemon->sigint, ask_to_end, SIGINT);
     uv_signal_start(&daemon->sighup, ask_to_reload, SIGHUP);
+    uv_unref((uv_handle_t *)&daemon->sigterm); /* they watch until all else is closed */
+    uv_unref((uv_handle_t *)&daemon->sigint);
+    uv_unref((uv_handle_t *)&daemon->sighup);
 
     pulse_start(&daemon->pulse);
     uint64_t sweep_ms = (uint64_t)daemon->settings->lists.sweep_ms;
@@ -432,7 +442,8 @@ int daemon_run(const struct settings *settings, const char *config, struct error
     settings_free(daemon.next);
     ids_deinit(&daemon.arm_names);
     history_close(daemon.history);
-    uv_run(&daemon.loop, UV_RUN_DEFAULT); /* the state's own handles */
+    close_signals(&daemon);
+    uv_run(&daemon.loop, UV_RUN_DEFAULT); /* the state's own handles, too */
     uv_loop_close(&daemon.loop);
     *err = daemon.failure;
     if (err->code == 0)

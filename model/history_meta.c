@@ -147,7 +147,8 @@ int history_bind(struct history *history, const char *cluster_id, int partition_
         return error_set(err, ERR_SETTINGS,
                          "the state in %s was made with %d partitions of %s, now there are %d, and "
                          "users are on others than before: put the records into a new topic by key "
-                         "(docs/OPERATING.md), and begin anew with that and `freshet reset`",
+                         "(docs/OPERATING.md), and begin anew with that, another consumer.group "
+                         "and `freshet reset`",
                          dir, meta->partition_count, history->topic, partition_count);
     return 0;
 }

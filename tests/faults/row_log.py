@@ -192,6 +192,19 @@ def other_count_while_away(world, seed):
     into_a_new_topic(world, freshet, load)
 
 
+def other_topic_same_group(world, seed):
+    """The group knows consumer.instance, and gives it what it had of the old topic."""
+    freshet, load = begin(world, seed)
+    freshet.terminate()
+    old = freshet.settings
+    freshet.kafka.create_topic(freshet.topic + "-of-4", 4)
+    freshet.write(harness.merged(old, {"consumer": {"topic": freshet.topic + "-of-4"}}))
+    freshet.ask("reset", "--yes")
+    start_refused(freshet, "partitions of topic", "take another consumer.group")
+    freshet.write(old)
+    into_a_new_topic(world, freshet, load)
+
+
 def other_count_while_it_runs(world, seed):
     freshet, load = begin(world, seed)
     more_partitions(freshet)
@@ -209,12 +222,13 @@ def into_a_new_topic(world, freshet, load):
     """The way out: the records go into a new topic by key, and a state begins anew with it."""
     records = freshet.kafka.consume(freshet.topic)
     freshet.topic += "-of-5"
+    freshet.group += "-of-5"
     freshet.partitions = 5
     freshet.kafka.create_topic(freshet.topic, 5)
     freshet.kafka.create_topic(freshet.topic + ".dead", 1)
     copy(freshet.kafka, freshet.topic, records)
     freshet.write(harness.merged(freshet.settings, {
-        "consumer": {"topic": freshet.topic, "create_partitions": 5},
+        "consumer": {"topic": freshet.topic, "group": freshet.group, "create_partitions": 5},
     }))
     begin_anew(freshet)
     check_what_is_left(world, freshet, load)
@@ -258,6 +272,7 @@ CASES = [
     Case(4, "topic-anew-while-away", anew_while_away, short=True),
     Case(4, "topic-anew-while-it-runs", anew_while_it_runs),
     Case(4, "other-partition-count-while-away", other_count_while_away),
+    Case(4, "other-topic-same-group", other_topic_same_group),
     Case(4, "other-partition-count-while-it-runs", other_count_while_it_runs),
     Case(4, "other-cluster", other_cluster),
 ]

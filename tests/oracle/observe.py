@@ -132,6 +132,17 @@ def list_key(user):
     return RESERVED + user if user in OWN_KEYS or user.startswith(RESERVED) else user
 
 
+def _publish(freshets, ends, deadline_s):
+    """All lists are of the generations of now, and none came between; every instance's status."""
+    while True:
+        before = [freshet.status()["generation"]["swaps"] for freshet in freshets]
+        for freshet in freshets:
+            freshet.ask("publish", "--all")
+        statuses = drain(freshets, ends, deadline_s)
+        if [status["generation"]["swaps"] for status in statuses] == before:
+            return statuses
+
+
 def observe(freshets, ledger, log, kafka, redis, *, stop=True, deadline_s=DRAIN_S):
     """Drains, publishes all, and with `stop` ends the instances by SIGTERM; then looks."""
     first = freshets[0]
@@ -142,10 +153,8 @@ def observe(freshets, ledger, log, kafka, redis, *, stop=True, deadline_s=DRAIN_
         end = kafka.log_ends(ledger.item_topic, 1)[0]
         all_ends[ledger.item_topic, 0] = end
         _wait_items(freshets, ledger.item_topic, end, deadline_s)
-    for freshet in freshets:
-        freshet.ask("publish", "--all")
-    statuses = drain(freshets, ends, deadline_s)
     letters = _letters(kafka, ledger.topic + ".dead", log.bad_count, LETTERS_S)
+    statuses = _publish(freshets, ends, deadline_s)  # and nothing is waited for after it
     exits = _stop(freshets) if stop else [0] * len(freshets)
     instances = []
     for freshet, status, exit_status in zip(freshets, statuses, exits):
