@@ -157,7 +157,9 @@ static void print_redis(const struct receipt *r)
         printf("Redis        no list\n");
     else if (json_get_bool(list, "forgotten", false))
         printf("Redis        a tombstone with the user's id (version %.*s), gone within "
-               "lists.expiry = %" PRId64 " days\n",
+               "lists.expiry = %" PRId64
+               " days; a\n             copy of Redis from before, put back, "
+               "brings the list back for as long: forget again then\n",
                SLICE_ARG(json_get_string(list, "v", SLICE("?"))), days);
     else
         printf("Redis        a list of %zu items (version %.*s)\n",
