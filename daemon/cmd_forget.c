@@ -72,11 +72,17 @@ static int ask(struct receipt *r, struct error *err)
     return status;
 }
 
+/* Nothing, or a tombstone that Redis has, too. */
+static bool is_erased(const struct json *record)
+{
+    return record == NULL || json_get_bool(record, "told", false);
+}
+
 static bool is_done(const struct receipt *r)
 {
     return json_get_bool(r->answer, "assigned", false) &&
            json_get_int(r->answer, "next_offset", INT64_MIN) > r->forgotten_at &&
-           json_get(r->answer, "record") == NULL &&
+           is_erased(json_get(r->answer, "record")) &&
            json_get_int(r->answer, "dead_letters", 0) == 0 &&
            json_get_bool(json_get(r->answer, "redis"), "forgotten", false);
 }
@@ -131,8 +137,15 @@ static int send_event(struct receipt *r, struct error *err)
 static void print_state(const struct receipt *r)
 {
     const struct json *record = json_get(r->answer, "record");
+    int64_t days = r->settings->lists.expiry_ms / 86400000;
     if (record == NULL)
         printf("state        nothing is kept of the user (durable)\n");
+    else if (is_erased(record))
+        printf(
+            "state        nothing is kept of the user but a tombstone with the id (durable), for "
+            "lists.expiry =\n             %" PRId64 " days: a Redis put back to an older copy "
+            "is told again\n",
+            days);
     else
         printf("state        %s%" PRId64 " interactions, %" PRId64 " items seen, %" PRId64
                " shown, %" PRId64 " event ids, a list of %" PRId64 "\n",
@@ -157,9 +170,7 @@ static void print_redis(const struct receipt *r)
         printf("Redis        no list\n");
     else if (json_get_bool(list, "forgotten", false))
         printf("Redis        a tombstone with the user's id (version %.*s), gone within "
-               "lists.expiry = %" PRId64
-               " days; a\n             copy of Redis from before, put back, "
-               "brings the list back for as long: forget again then\n",
+               "lists.expiry = %" PRId64 " days\n",
                SLICE_ARG(json_get_string(list, "v", SLICE("?"))), days);
     else
         printf("Redis        a list of %zu items (version %.*s)\n",

@@ -21,6 +21,7 @@ static void write_record(struct json_writer *w, const struct user_record *record
 {
     json_begin_object(w, "record");
     json_bool(w, "forgotten", record->forgotten);
+    json_bool(w, "told", record->forgotten && record->wanted_offset <= record->acked_offset);
     json_int(w, "interactions", record->interaction_count);
     json_int(w, "seen", record->seen_count);
     json_int(w, "shown", record->shown_count);

@@ -44,6 +44,7 @@ void settings_history(const struct settings *settings, struct history_settings *
                    .impressions_max = (uint32_t)settings->impression.max},
         .neighbours_max = (uint32_t)settings->history.neighbours,
         .max_age_ms = settings->events.max_age_ms,
+        .tombstone_ms = settings->lists.expiry_ms,
         .hot_bytes = settings->state.hot_bytes,
         .dead_pending_max = (uint32_t)settings->consumer.dead_pending_max,
         .type_count = settings->events.type_count,

@@ -53,6 +53,8 @@ struct history_settings {
     int64_t max_age_ms;          /* 0: nothing is late */
     int64_t hot_bytes;           /* users kept in memory, about */
     uint32_t dead_pending_max;
+    int64_t tombstone_ms; /* stream time that a forgotten user's record outlives the tombstone in
+                             Redis: a Redis put back to an older copy lacks that; 0: none */
     uint32_t type_count; /* of the settings' event types */
     const char *const *types;
     const bool *type_counts; /* whether an event of the type counts in the item sums */
@@ -161,7 +163,8 @@ void history_unpin(struct history *history, struct user *user);
 size_t history_hot_users(const struct history *history, struct user **users, size_t max);
 
 /* Redis has this list (or a newer one): remember it, unless it is older than what was acknowledged
- * before. A forgotten user's record goes, once it is the tombstone that Redis has. `changed`: it is
+ * before. A forgotten user's record goes, once it is the tombstone that Redis has and
+ * tombstone_ms have passed. `changed`: it is
  * another list than the one acknowledged before (see user_record.changed_events). */
 void history_acknowledge(struct history *history, struct user *user, const struct version *version,
                          const uint32_t *items, uint32_t count, bool changed);

@@ -77,7 +77,7 @@ static void take_user(struct history *history, struct state_commit *commit, stru
     struct slice key = {bytes, (uint32_t)state_key_user(bytes, topic, user->partition, user->id)};
     user->dirty = false;
     user->committing = true;
-    if (user_is_erased(user->record)) {
+    if (history_has_erased(history, user)) {
         state_commit_delete(commit, STATE_USERS, key);
         return;
     }

@@ -272,6 +272,9 @@ struct user *users_add(struct history *history, int32_t partition, struct slice 
 void users_replace(struct history *history, struct user *user, const struct user_record *record);
 void users_mark(struct history *history, struct user *user);
 void users_settle(struct history *history, struct user *user); /* may leave memory, if it may */
+
+/* Forgotten, Redis knows, and no older copy of it can have his list any more. */
+bool history_has_erased(const struct history *history, const struct user *user);
 void users_evict(struct history *history);
 void users_deinit(struct history *history);
 

@@ -161,14 +161,16 @@ static int learn_forget(struct learning *learning, struct partition *partition,
 {
     struct history *history = learning->history;
     struct user *user;
+    int64_t stream_ts_ms = partition->record.stream_ts_ms,
+            at_ms = event->ts_ms > stream_ts_ms ? event->ts_ms : stream_ts_ms;
     int status = users_get(history, partition->number, event->user, &user, &learning->err);
     if (status < 0)
         return status;
     if (user == NULL) {
-        user = users_add(history, partition->number, event->user, user_forget());
+        user = users_add(history, partition->number, event->user, user_forget(at_ms));
     } else {
         trials_forget(&partition->trials, &user->record->trial);
-        users_replace(history, user, user_forget());
+        users_replace(history, user, user_forget(at_ms));
     }
     if (user->cache != NULL)
         history->release_cache(user->cache);

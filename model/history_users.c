@@ -287,6 +287,15 @@ void users_replace(struct history *history, struct user *user, const struct user
     users_mark(history, user);
 }
 
+bool history_has_erased(const struct history *history, const struct user *user)
+{
+    int64_t keep_ms = history->settings.tombstone_ms;
+    const struct partition *partition = partition_find(&history->partitions, user->partition);
+    int64_t stream_ts_ms = partition != NULL ? partition->record.stream_ts_ms : INT64_MIN;
+    int64_t before_ms = stream_ts_ms > INT64_MIN + keep_ms ? stream_ts_ms - keep_ms : INT64_MIN;
+    return user_is_erased(user->record, keep_ms > 0 ? before_ms : INT64_MAX);
+}
+
 /* -- for the pipeline -------------------------------------------------------------------------- */
 
 struct user *history_user(struct history *history, int32_t partition, struct slice id,
@@ -301,7 +310,7 @@ struct user *history_user(struct history *history, int32_t partition, struct sli
     struct user *user;
     int found = users_get(history, partition, id, &user, err);
     history_rest(history);
-    return found == 1 && !user_is_erased(user->record) ? user : NULL;
+    return found == 1 && !history_has_erased(history, user) ? user : NULL;
 }
 
 struct user *history_find_user(struct history *history, struct slice id, struct error *err)

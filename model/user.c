@@ -151,17 +151,19 @@ bool user_is_owed(const struct user_record *record, uint32_t swap)
     return record->wanted_offset > record->acked_offset || record->acked_swap < swap;
 }
 
-bool user_is_erased(const struct user_record *record)
+bool user_is_erased(const struct user_record *record, int64_t before_ms)
 {
-    return record->forgotten && record->wanted_offset <= record->acked_offset;
+    return record->forgotten && record->wanted_offset <= record->acked_offset &&
+           record->last_ts_ms <= before_ms;
 }
 
 /* -- versions ---------------------------------------------------------------------------------- */
 
-const struct user_record *user_forget(void)
+const struct user_record *user_forget(int64_t at_ms)
 {
     struct user_record head = user_nobody;
     head.forgotten = 1;
+    head.last_ts_ms = at_ms;
     return user_record_new(&head);
 }
 

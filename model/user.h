@@ -49,9 +49,9 @@ struct shown_item {
 struct user_record {
     uint32_t bytes; /* of the whole record */
     uint16_t format;
-    uint16_t forgotten; /* 1: erased; kept until Redis has the tombstone */
+    uint16_t forgotten; /* 1: erased, but for the tombstone */
     uint32_t interaction_count, seen_count, dedup_count, list_count;
-    int64_t last_ts_ms;                  /* largest event time applied */
+    int64_t last_ts_ms;                  /* largest event time applied; when he was forgotten */
     uint64_t events;                     /* applied, ever */
     int64_t wanted_offset, acked_offset; /* versions of lists: see struct version */
     uint32_t wanted_swap, acked_swap;    /* acked_offset -1: no list was ever acknowledged */
@@ -108,7 +108,8 @@ const struct user_record *user_impress(const struct user_record *old, uint32_t i
  * the item's seen types unless another kept interaction has it, and an item without types is
  * un-seen. The id stays in the dedup window. */
 const struct user_record *user_retract(const struct user_record *old, uint64_t ref_hash);
-const struct user_record *user_forget(void);
+/* `at_ms` is kept as last_ts_ms. */
+const struct user_record *user_forget(int64_t at_ms);
 /* `changed`: the list is not the one acknowledged before. */
 const struct user_record *user_acknowledge(const struct user_record *old, int64_t offset,
                                            uint32_t swap, const uint32_t *items, uint32_t count,
@@ -125,7 +126,7 @@ const struct user_record *user_without_since(const struct user_record *record, i
 /* wanted > acknowledged, or the acknowledged list is of an earlier swap than `swap`. */
 bool user_is_owed(const struct user_record *record, uint32_t swap);
 
-/* Forgotten, and Redis has the tombstone: nothing is left to keep it for. */
-bool user_is_erased(const struct user_record *record);
+/* Forgotten at or before that time, and Redis has the tombstone: nothing is left to keep it for. */
+bool user_is_erased(const struct user_record *record, int64_t before_ms);
 
 #endif

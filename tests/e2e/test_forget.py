@@ -41,10 +41,14 @@ class ForgetTest(EndToEnd):
         self.assert_remains(freshet, user, receipt, sums)
         self.assert_backup_forgets_again(freshet, user, backup)
 
+    def assert_is_tombstone(self, kept):
+        self.assertTrue(kept["forgotten"])
+        self.assertFalse(any(kept[key] for key in ("events", "interactions", "seen", "shown", "list")))
+
     def assert_gone(self, freshet, user, receipt):
         dump = freshet.dump()
-        self.assertNotIn(user, dump.users)
-        self.assertIn("nothing is kept of the user (durable)", receipt)
+        self.assert_is_tombstone(dump.users[user])
+        self.assertIn("nothing is kept of the user but a tombstone with the id (durable)", receipt)
         tombstone = json.loads(self.redis.command("GET", freshet.prefix + user))
         self.assertEqual((tombstone["forgotten"], tombstone["items"]), (True, []))
         self.assertIn(tombstone["v"], receipt)
@@ -81,7 +85,7 @@ class ForgetTest(EndToEnd):
         self.assertIn(user, freshet.dump().users)
         freshet.start()
         freshet.wait(lambda s: not s["catching_up"] and s["owed"] == 0 and s["queued"] == 0, "caught up")
-        self.assertNotIn(user, freshet.dump().users)
+        self.assert_is_tombstone(freshet.dump().users[user])
         self.assertIn("nothing is kept", freshet.ask("receipt", user))
         self.assertIsNone(self.dead_letters(freshet, user)[-1])
         shutil.rmtree(backup)
@@ -114,7 +118,7 @@ class OtherInstanceTest(EndToEnd):
             self.assertIn("is another instance's: ask that one", done.stderr)
         self.assertIn("is obeyed when the daemon comes to it", done.stderr)
         receipt = other.ask("forget", user)
-        self.assertIn("nothing is kept of the user (durable)", receipt)
+        self.assertIn("nothing is kept of the user but a tombstone", receipt)
         self.assertIn("a state that had partition", receipt)
         self.assertIn(user, first.dump().users, "as the receipt says")
 

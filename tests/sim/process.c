@@ -269,6 +269,7 @@ static void open_history(void)
         .neighbours_max = stream.neighbours,
         .impressions_want_lists = stream.impressions_want_lists,
         .max_age_ms = stream.max_age_ms,
+        .tombstone_ms = stream.tombstone_ms,
         .hot_bytes = sim_chance(50) ? 2000 : 1 << 20,
         .dead_pending_max = stream.dead_pending_max,
         .type_count = STREAM_TYPES,

@@ -296,6 +296,7 @@ static void draw_limits(void)
     stream.neighbours = sim_chance(70) ? sim_between(1, 8) : 0;
     stream.impressions_want_lists = sim_chance(50);
     stream.max_age_ms = sim_chance(50) ? sim_between(1, 20000) : 0;
+    stream.tombstone_ms = stream.max_age_ms > 0 ? INT64_MAX / 4 : 0; /* for ever, or no time */
 }
 
 void stream_begin(void)

@@ -78,7 +78,7 @@ struct stream {
     struct user_limits limits;
     uint32_t dead_pending_max, neighbours;
     bool impressions_want_lists;
-    int64_t max_age_ms;
+    int64_t max_age_ms, tombstone_ms;
     struct stream_partition at[STREAM_PARTITIONS_MAX];
     struct record item_records[STREAM_RECORDS_MAX];
     int item_record_count;

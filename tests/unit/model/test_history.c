@@ -221,6 +221,35 @@ static void test_a_forgotten_user_goes_from_the_state_once_acknowledged(void **a
     free(text);
 }
 
+static void test_a_tombstone_is_kept_as_long_as_redis_may_have_the_list(void **at)
+{
+    struct place *place = *at;
+    place->settings.tombstone_ms = 1000;
+    open_history(place);
+    assign(place, 1);
+    click(place, 0, "u1", "i1", 5000);
+    forget(place, 1, "u1");
+    learn(place);
+    acknowledge(place, user_of(place, "u1"), 2, NULL, 0);
+    commit(place);
+    int64_t forgotten_ms = user_of(place, "u1")->record->last_ts_ms;
+    close_history(place); /* over a restart, too */
+    open_history(place);
+    assign(place, 1);
+    assert_int_equal(user_of(place, "u1")->record->forgotten, 1);
+    click(place, 2, "u2", "i1", forgotten_ms + 999);
+    learn(place);
+    acknowledge(place, user_of(place, "u1"), 3, NULL, 0); /* a sweep */
+    assert_non_null(user_of(place, "u1"));
+    click(place, 3, "u2", "i1", forgotten_ms + 1000);
+    learn(place);
+    assert_null(user_of(place, "u1"));
+    commit(place);
+    char *text = dump(place);
+    assert_null(strstr(text, "{\"user\":\"u1\""));
+    free(text);
+}
+
 static void test_a_list_from_before_the_forgetting_does_not_end_it(void **at)
 {
     struct place *place = *at;
@@ -347,25 +376,25 @@ static void learn_who_is_owed(struct place *place)
 static void test_owed_users_come_most_recently_active_first(void **at)
 {
     learn_who_is_owed(*at);
-    expect_owed(*at, false, INT64_MIN, 0, "new away old gone ");
+    expect_owed(*at, false, INT64_MIN, 0, "gone new away old ");
 }
 
 static void test_the_forgotten_are_owed_however_long_ago(void **at)
 {
     learn_who_is_owed(*at);
-    expect_owed(*at, false, 6000, 0, "new away gone ");
+    expect_owed(*at, false, 6000, 0, "gone new away ");
 }
 
 static void test_a_swap_makes_everybody_owed(void **at)
 {
     learn_who_is_owed(*at);
-    expect_owed(*at, false, INT64_MIN, 1, "new away sent old gone ");
+    expect_owed(*at, false, INT64_MIN, 1, "gone new away sent old ");
 }
 
 static void test_all_means_everybody_with_a_record(void **at)
 {
     learn_who_is_owed(*at);
-    expect_owed(*at, true, 6000, 0, "new away sent old gone ");
+    expect_owed(*at, true, 6000, 0, "gone new away sent old ");
 }
 
 static void test_users_of_revoked_partitions_are_owed_nothing(void **at)
@@ -374,7 +403,7 @@ static void test_users_of_revoked_partitions_are_owed_nothing(void **at)
     int32_t one = 1;
     learn_who_is_owed(place);
     history_revoke(place->history, &one, 1);
-    expect_owed(place, false, INT64_MIN, 0, "new old gone ");
+    expect_owed(place, false, INT64_MIN, 0, "gone new old ");
 }
 
 /* -- the dump ---------------------------------------------------------------------------------- */
@@ -389,7 +418,7 @@ static const char expected_dump[] =
     "\"wanted\":{\"offset\":2,\"swap\":0},\"acked\":{\"offset\":2,\"swap\":0},"
     "\"changed_events\":2,\"list\":[\"i2\",\"i1\"],\"trial\":{\"id\":\"00000000000000c0\","
     "\"begun\":0,\"events\":2,\"hits10\":0,\"hits20\":0,\"rr\":0}}\n"
-    "{\"user\":\"u2\",\"partition\":0,\"events\":0,\"last_ts\":0,\"forgotten\":true,"
+    "{\"user\":\"u2\",\"partition\":0,\"events\":0,\"last_ts\":600000,\"forgotten\":true,"
     "\"interactions\":[],\"seen\":[],\"shown\":[],\"wanted\":{\"offset\":4,\"swap\":0},"
     "\"acked\":{\"offset\":-1,\"swap\":0},\"changed_events\":0,\"list\":[],\"trial\":null}\n"
     "{\"sums\":\"i1\",\"partition\":0,\"ts\":600000,\"count\":1,\"decayed\":"
@@ -480,6 +509,7 @@ int main(void)
         TEST(test_a_retraction_that_hits_wants_a_list_and_one_that_misses_does_not),
         TEST(test_a_user_nobody_knows_can_be_forgotten),
         TEST(test_a_forgotten_user_goes_from_the_state_once_acknowledged),
+        TEST(test_a_tombstone_is_kept_as_long_as_redis_may_have_the_list),
         TEST(test_a_list_from_before_the_forgetting_does_not_end_it),
         TEST(test_forgetting_releases_what_the_scorer_cached),
         TEST(test_an_event_that_came_since_leaves_the_user_owed),

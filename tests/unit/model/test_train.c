@@ -351,7 +351,7 @@ static void test_the_forgotten_are_left_out(void **state)
     meet_many(f, 1000);
     uint64_t erased = f->users[3]->interaction_count;
     user_record_unref(f->users[3]);
-    f->users[3] = user_forget();
+    f->users[3] = user_forget(0);
     save(f, 0);
     struct generation *g = train(f);
     assert_int_equal(g->figures.interactions, 1000 - erased);

@@ -354,22 +354,24 @@ static void test_a_swap_makes_every_list_owed(void **state)
 
 static void test_a_forgotten_user_keeps_nothing_but_that_a_tombstone_is_wanted(void **state)
 {
-    const struct user_record *record = step(NULL, user_forget());
+    const struct user_record *record = step(NULL, user_forget(500));
     record = user_want(record, 8, 0);
     assert_int_equal(record->bytes, sizeof *record);
     assert_int_equal(record->forgotten, 1);
     assert_true(user_is_owed(record, 0));
-    assert_false(user_is_erased(record));
+    assert_false(user_is_erased(record, 500));
     record = step(record, user_acknowledge(record, 8, 0, NULL, 0, true));
-    assert_true(user_is_erased(record));
+    assert_false(user_is_erased(record, 499));
+    assert_true(user_is_erased(record, 500));
     user_record_unref(record);
 }
 
 static void test_a_forgotten_user_who_comes_back_begins_anew(void **state)
 {
-    const struct user_record *record = apply(step(NULL, user_forget()), 10, 0, 5, 1, 71);
+    const struct user_record *record = apply(step(NULL, user_forget(500)), 10, 0, 5, 1, 71);
     assert_int_equal(record->forgotten, 0);
     assert_int_equal(record->events, 1);
+    assert_int_equal(record->last_ts_ms, 10);
     assert_int_equal(record->acked_offset, -1);
     user_record_unref(record);
 }
