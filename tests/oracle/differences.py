@@ -170,18 +170,9 @@ def _keys_differences(what, want, have):
     return wrong + [f"{what} {key}: should not be in the dump" for key in list(have - want)[:20]]
 
 
-def _is_tombstone(user):
-    """Of a forgotten user, whom Redis was told of: nothing of him, and no event since."""
-    kept = any(user[key] for key in ("events", "interactions", "seen", "shown"))
-    return user["forgotten"] and not kept and user["acked"]["offset"] >= user["wanted"]["offset"]
-
-
 def users_differences(dump, state):
-    there = {
-        name for name, user in dump.users.items()
-        if name not in state.forgotten or not _is_tombstone(user)
-    }
-    wrong = _keys_differences("user", state.users.keys(), there)
+    wrong = _keys_differences("user", state.users.keys(), dump.users.keys())
+    wrong += [f"user {name}: nobody forgot him" for name in dump.tombstones.keys() - state.forgotten]
     for name in state.users.keys() & dump.users.keys():
         wrong += _user_differences(name, state.users[name], dump.users[name])
     return wrong

@@ -15,6 +15,7 @@ class Dump:
     partitions: dict  # (topic, partition) -> line
     state: dict
     trials: dict = dataclasses.field(default_factory=dict)  # (partition, name) -> line
+    tombstones: dict = dataclasses.field(default_factory=dict)  # of the forgotten whom Redis was told of
 
     @property
     def now(self):
@@ -23,12 +24,19 @@ class Dump:
         return max((ts for ts in times if ts is not None), default=0)
 
 
+def _is_tombstone(user):
+    """Of a forgotten user, whom Redis was told of: nothing of him, and no event since."""
+    kept = any(user[key] for key in ("events", "interactions", "seen", "shown", "list"))
+    return user["forgotten"] and not kept and user["acked"]["offset"] >= user["wanted"]["offset"]
+
+
 def read_dump(text):
     dump = Dump({}, {}, {}, {}, {}, {})
     for line in map(json.loads, text.splitlines()):
         if "user" in line:
-            assert line["user"] not in dump.users, f"twice in the dump: {line['user']}"
-            dump.users[line["user"]] = line
+            users = dump.tombstones if _is_tombstone(line) else dump.users
+            assert line["user"] not in users, f"twice in the dump: {line['user']}"
+            users[line["user"]] = line
         elif "sums" in line:
             dump.sums[line["partition"], line["sums"]] = line
         elif "pairs" in line:
