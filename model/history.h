@@ -55,7 +55,7 @@ struct history_settings {
     uint32_t dead_pending_max;
     int64_t tombstone_ms; /* stream time that a forgotten user's record outlives the tombstone in
                              Redis: a Redis put back to an older copy lacks that; 0: none */
-    uint32_t type_count; /* of the settings' event types */
+    uint32_t type_count;  /* of the settings' event types */
     const char *const *types;
     const bool *type_counts; /* whether an event of the type counts in the item sums */
 };
