@@ -180,5 +180,5 @@ CASES = [
     Case(10, "sigterm-at-any-moment", at_any_moment),
     Case(10, "sigterm-with-all-down", with_all_down),
     Case(10, "sigterm-with-a-stuck-disk", with_a_stuck_disk, short=True),
-    Case(10, "sighup", hang_ups, short=True),
+    Case(10, "sighup", hang_ups),
 ]
