@@ -70,7 +70,7 @@ int64_t clock_cpu_ns(void)
     return 0;
 }
 
-static void say(const char *format, va_list args)
+__attribute__((format(printf, 1, 0))) static void say(const char *format, va_list args)
 {
     printf("%6" PRIu64 " %8.3f   ", sim.step, (double)sim.now_ns * 1e-9);
     vprintf(format, args);
