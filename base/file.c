@@ -28,7 +28,7 @@ static ssize_t read_some(int fd, char *bytes, size_t room)
     return got;
 }
 
-static int write_all(int fd, const char *bytes, size_t left)
+int file_write_all(int fd, const char *bytes, size_t left)
 {
     while (left > 0) {
         ssize_t written = write(fd, bytes, left);
@@ -73,7 +73,7 @@ static int pump(int from, const char *from_path, int to, const char *to_path, st
     while (status == 0 && (got = read_some(from, portion, PORTION_BYTES)) > 0) {
         hash_stream_add(hash, portion, (size_t)got);
         sum->bytes += (uint64_t)got;
-        if (to >= 0 && write_all(to, portion, (size_t)got) != 0)
+        if (to >= 0 && file_write_all(to, portion, (size_t)got) != 0)
             status = fail(to_path, err);
         if (moved != NULL)
             moved((uint64_t)got, arg);
@@ -115,7 +115,7 @@ int file_write(const char *path, struct slice bytes, struct error *err)
     int fd = create(path);
     if (fd < 0)
         return fail(path, err);
-    int status = write_all(fd, bytes.data, bytes.length) == 0 ? 0 : fail(path, err);
+    int status = file_write_all(fd, bytes.data, bytes.length) == 0 ? 0 : fail(path, err);
     return finish(fd, path, status, err);
 }
 

@@ -29,6 +29,9 @@ int file_copy(const char *from, const char *to, struct file_sum *sum, file_moved
 /* A new file of these bytes; mode 0600. */
 int file_write(const char *path, struct slice bytes, struct error *err);
 
+/* For who has one open: 0, or -1 and errno. */
+int file_write_all(int fd, const char *bytes, size_t count);
+
 /* All of it, for small files: the caller frees; ERR_DATA if it has more than `bytes_max`. */
 int file_read(char **text, size_t *length, const char *path, size_t bytes_max, struct error *err);
 

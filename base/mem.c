@@ -1,6 +1,5 @@
 #include "base/mem.h"
 
-#include <malloc.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -54,9 +53,4 @@ void *mem_try(size_t count, size_t bytes)
     if (memory != NULL)
         memset(memory, 0, total);
     return memory;
-}
-
-void mem_give_back(void)
-{
-    malloc_trim(0);
 }

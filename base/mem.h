@@ -19,8 +19,4 @@ char *mem_strndup(const char *text, size_t length);
 /* `count` elements on a 64-byte boundary, zeroed; NULL if the system refuses. */
 void *mem_try(size_t count, size_t bytes);
 
-/* Pages that are free within the heap go back to the system, which malloc alone does only at the
- * heap's end: for after something large is gone. Takes as long as looking through what is free. */
-void mem_give_back(void);
-
 #endif

@@ -124,11 +124,30 @@ static int check_partition_count(struct assigning *assigning, struct error *err)
                      consumer->settings.topic, count, consumer->partition_count);
 }
 
+/* A member with a name that is back before its session has ended is given what it had, whatever it
+ * asks for now; the partitions that it lacks would be nobody's. */
+static int check_topic(const struct consumer *consumer,
+                       const rd_kafka_topic_partition_list_t *partitions, struct error *err)
+{
+    const struct consumer_settings *settings = &consumer->settings;
+    for (int i = 0; i < partitions->cnt; i++)
+        if (strcmp(partitions->elems[i].topic, settings->topic) != 0)
+            return error_set(err, ERR_SETTINGS,
+                             "kafka: group %s still gives consumer.instance \"%s\" partitions of "
+                             "topic %s, which reads %s now: take another consumer.group with "
+                             "another topic",
+                             settings->group, settings->instance, partitions->elems[i].topic,
+                             settings->topic);
+    return 0;
+}
+
 static int add_events(struct assigning *assigning,
                       const rd_kafka_topic_partition_list_t *partitions, struct error *err)
 {
     struct consumer *consumer = assigning->consumer;
-    int failed = check_partition_count(assigning, err);
+    int failed = check_topic(consumer, partitions, err);
+    if (!failed)
+        failed = check_partition_count(assigning, err);
     reset_positions(&consumer->events, consumer->partition_count);
     for (int i = 0; i < partitions->cnt && !failed; i++)
         if (partitions->elems[i].partition < consumer->partition_count)
@@ -184,29 +203,6 @@ static void begin_fetching(struct consumer *consumer, rd_kafka_topic_partition_l
         rd_kafka_resume_partitions(consumer->client, list); /* a pause outlives its assignment */
 }
 
-/* A member with a name that is back before its session has ended is given what it had, whatever it
- * asks for now; the partitions that it lacks would be nobody's. */
-static const char *another_topic(const struct consumer *consumer,
-                                 const rd_kafka_topic_partition_list_t *partitions)
-{
-    for (int i = 0; i < partitions->cnt; i++)
-        if (strcmp(partitions->elems[i].topic, consumer->settings.topic) != 0)
-            return partitions->elems[i].topic;
-    return NULL;
-}
-
-static void fail_other_topic(struct consumer *consumer, const char *topic)
-{
-    struct error err;
-    error_set(&err, ERR_SETTINGS,
-              "kafka: group %s still gives consumer.instance \"%s\" partitions of topic %s, which "
-              "reads %s now: take another consumer.group with another topic",
-              consumer->settings.group, consumer->settings.instance, topic,
-              consumer->settings.topic);
-    rd_kafka_assign(consumer->client, NULL);
-    notices_fail(consumer, &err);
-}
-
 static void assign(struct consumer *consumer, const rd_kafka_topic_partition_list_t *partitions)
 {
     struct error err;
@@ -244,15 +240,10 @@ static void on_rebalance(rd_kafka_t *client, rd_kafka_resp_err_t what,
 {
     struct consumer *consumer = opaque;
     bool assigns = what == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
-    const char *topic = another_topic(consumer, partitions);
     if (consumer->closing.begun || consumer->notices.failed || (assigns && consumer->paused))
         rd_kafka_assign(client, NULL); /* who is leaving takes nothing over */
-    else if (assigns && topic != NULL)
-        fail_other_topic(consumer, topic);
     else if (assigns)
         assign(consumer, partitions);
-    else if (topic != NULL)
-        rd_kafka_assign(client, NULL);
     else
         unassign(consumer, partitions);
 }

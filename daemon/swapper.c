@@ -139,7 +139,6 @@ static void install(struct swapper *swapper)
         publisher_set_generation(swapper->parts.publisher, swapper->number);
     hand_over(swapper);
     swapper->candidate = NULL;
-    mem_give_back(); /* of the generation before */
 }
 
 static void apply_arms(struct swapper *swapper)

@@ -1,6 +1,7 @@
 /* Generations to and from the bytes of a file. */
 #include "base/buffer.h"
 #include "base/failpoint.h"
+#include "base/file.h"
 #include "base/hash.h"
 #include "base/mem.h"
 #include "consumer/event.h"
@@ -107,20 +108,6 @@ static char *image_of(const struct generation *generation, size_t *bytes, struct
     return image;
 }
 
-static int write_all(int fd, const char *bytes, size_t left)
-{
-    while (left > 0) {
-        ssize_t written = write(fd, bytes, left);
-        if (written < 0 && errno == EINTR)
-            continue;
-        if (written < 0)
-            return -1;
-        bytes += written;
-        left -= (size_t)written;
-    }
-    return 0;
-}
-
 /* As a full disk says it. */
 static int no_space(void)
 {
@@ -130,11 +117,11 @@ static int no_space(void)
 
 static int write_and_sync(int fd, const char *bytes, size_t count)
 {
-    if (write_all(fd, bytes, count / 2) != 0)
+    if (file_write_all(fd, bytes, count / 2) != 0)
         return -1;
     if (FAILPOINT_FAILS("train.write"))
         return no_space();
-    if (write_all(fd, bytes + count / 2, count - count / 2) != 0)
+    if (file_write_all(fd, bytes + count / 2, count - count / 2) != 0)
         return -1;
     return FAILPOINT_FAILS("train.sync") ? no_space() : fsync(fd);
 }
@@ -145,12 +132,7 @@ static int sync_directory(const char *path)
     char dir[4096];
     const char *slash = strrchr(path, '/');
     snprintf(dir, sizeof dir, "%.*s", slash ? (int)(slash - path) + 1 : 1, slash ? path : ".");
-    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0)
-        return -1;
-    int failed = fsync(fd);
-    close(fd);
-    return failed;
+    return file_sync_dir(dir, NULL) == 0 ? 0 : -1;
 }
 
 static int move_into_place(const char *aside, const char *path)

@@ -289,6 +289,8 @@ void users_replace(struct history *history, struct user *user, const struct user
 
 bool history_has_erased(const struct history *history, const struct user *user)
 {
+    if (!user->record->forgotten)
+        return false;
     int64_t keep_ms = history->settings.tombstone_ms;
     const struct partition *partition = partition_find(&history->partitions, user->partition);
     int64_t stream_ts_ms = partition != NULL ? partition->record.stream_ts_ms : INT64_MIN;

@@ -80,8 +80,8 @@ static void on_wrote(void *arg)
 }
 
 /* `lost` is told before the nonce is written: should we die in between, it is told again, as it is
- * if we die before all is published. What was
- * acknowledged in the slate under way may have been gone before we looked. */
+ * if we die before all is published. What was acknowledged in the slate under way may have been
+ * gone before we looked. */
 static void tell_lost(struct publisher *publisher)
 {
     FAILPOINT("publish.lost");
