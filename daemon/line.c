@@ -159,16 +159,21 @@ static void look_whether_caught_up(struct line *line)
 
 /* -- score ------------------------------------------------------------------------------------- */
 
+/* Who comes to be queued again begins anew; unpinned last, since that may end him. */
+static void end_waiting(struct line *line, struct user *user)
+{
+    user->queued = user->insist = false;
+    user->oldest_event_ms = user->oldest_ts_ms = 0;
+    history_unpin(line->history, user);
+}
+
 static void add_user(struct line *line, struct slate *slate, struct user *user)
 {
     size_t first = slate->count;
     scorers_add(line->scorers, slate, user); /* pins it for each list */
     for (size_t i = first; i < slate->count; i++)
         slate->lists[i].insist = user->insist;
-    history_unpin(line->history, user); /* and the pin of who waits goes */
-    user->queued = user->insist = false;
-    user->oldest_event_ms = user->oldest_ts_ms = 0; /* answered by this list, or put back if it is
-                                                       not sent */
+    end_waiting(line, user); /* his times are put back if the list is not sent */
 }
 
 static bool popular_is_due(const struct line *line)
@@ -183,9 +188,8 @@ static bool is_of_another(struct line *line, struct user *user)
 {
     if (history_is_assigned(line->history, user->partition))
         return false;
-    user->queued = false;
     waiting_resolve(line->waiting, user->cause);
-    history_unpin(line->history, user);
+    end_waiting(line, user);
     return true;
 }
 

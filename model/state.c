@@ -26,7 +26,7 @@ int state_refuse(const struct state *state, int status, const char *what, struct
 {
     if (status == MDB_MAP_FULL)
         return error_set(err, ERR_IO,
-                         "the state in %s is full at state.map_bytes = %lld: raise it and restart",
+                         "the state in %s is full at state.map = %lld: raise it and restart",
                          state->dir, (long long)state->map_bytes);
     if (status == MDB_INVALID || status == MDB_CORRUPTED)
         return error_set(err, ERR_IO,

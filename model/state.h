@@ -26,7 +26,7 @@
  * transaction; a newer one is refused with the name of the way out. Format 2 has co-occurrence,
  * which begins empty in a state of format 1. Format 3 has trials, which begin empty, and longer
  * records of users and partitions, which are converted as they are read. A full map is ERR_IO and
- * names state.map_bytes; nothing is lost by it. After any failed write the next commit may work,
+ * names state.map; nothing is lost by it. After any failed write the next commit may work,
  * without a restart: only views that are being read can put that off. LMDB:
  * http://www.lmdb.tech/doc/.
  *

@@ -196,7 +196,7 @@ def map_full(world, seed):
     freshet = world.freshet(settings={"state": {"map": "1MiB"}}).start()
     load = world.load(freshet, seed, EVENTS, RATE)
     wait_failing(freshet)
-    assert freshet.log_has(f"the state in {freshet.state_dir} is full at state.map")
+    assert freshet.log_has(f"the state in {freshet.state_dir} is full at state.map =")
     freshet.terminate(LEAVES_S)
     freshet.write(harness.merged(freshet.settings, {"state": {"map": "256MiB"}}))
     freshet.start()

@@ -379,7 +379,7 @@ static void test_what_a_failed_commit_held_is_in_the_next_one(void **at)
             continue;
         failures++;
         assert_int_equal(outcome.err.code, ERR_IO);
-        assert_non_null(strstr(outcome.err.text, "state.map_bytes"));
+        assert_non_null(strstr(outcome.err.text, "state.map = "));
         assert_int_equal(outcome.count, 0);
         assert_true(history_is_dirty(place->history));
     }
