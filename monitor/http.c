@@ -3,6 +3,7 @@
 #include "base/json.h"
 #include "base/mem.h"
 
+#include <errno.h>
 #include <microhttpd.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,6 +34,7 @@ struct exchange {
 
 struct http {
     uv_loop_t *loop;
+    uv_poll_t door;   /* on the listening socket */
     uv_poll_t poll;   /* on libmicrohttpd's epoll descriptor */
     uv_timer_t timer; /* its timeouts, and our tick */
     struct MHD_Daemon *daemon;
@@ -43,8 +45,10 @@ struct http {
     bool local;
     int request_ms;
     struct client *clients;
-    unsigned gone; /* clients that have left, ever; wraps */
-    int handles;   /* not yet closed */
+    int count;   /* of them */
+    int listens; /* the listening socket */
+    int handles; /* not yet closed */
+    bool woken;  /* somebody, since libmicrohttpd's last round */
     bool closing;
     void (*closed)(void *arg);
     void *closed_arg;
@@ -201,6 +205,7 @@ static void wake(struct exchange *exchange)
     exchange->client->asleep = false;
     exchange->client->since_ms = (int64_t)uv_now(http->loop);
     MHD_resume_connection(exchange->client->connection);
+    http->woken = true;
     if (!http->closing)
         uv_timer_start(&http->timer, due, 0, 0);
 }
@@ -372,6 +377,7 @@ static void add_client(struct http *http, struct MHD_Connection *connection, voi
     if (client->next != NULL)
         client->next->self = &client->next;
     http->clients = client;
+    http->count++;
     *context = client;
 }
 
@@ -381,7 +387,7 @@ static void remove_client(struct http *http, struct client *client)
     if (client->next != NULL)
         client->next->self = client->self;
     free(client);
-    http->gone++;
+    http->count--;
 }
 
 static void noticed(void *arg, struct MHD_Connection *connection, void **context,
@@ -423,19 +429,38 @@ static void hang_up(const struct http *http)
             shutdown(descriptor(c), SHUT_RDWR);
 }
 
-/* One round for all that is ready. A client that left may have made room for one in the backlog,
- * whom libmicrohttpd looks at in its next round only. */
+static void come_in(uv_poll_t *door, int status, int events);
+
+static bool door_is_shut(const struct http *http)
+{
+    return !uv_is_active((const uv_handle_t *)&http->door);
+}
+
+/* With too many clients, or no descriptor for one more, the rest wait in the backlog until somebody
+ * leaves or a tick has passed. */
+static void set_door(struct http *http, bool open)
+{
+    if (!open || http->count >= HTTP_CLIENTS_MAX)
+        uv_poll_stop(&http->door);
+    else if (door_is_shut(http))
+        uv_poll_start(&http->door, UV_READABLE, come_in);
+}
+
+/* One round for all that is ready. */
 static void turn(struct http *http)
 {
-    unsigned gone = http->gone;
+    int before = http->count;
     MHD_UNSIGNED_LONG_LONG ms;
+    http->woken = false;
     MHD_run(http->daemon);
     hang_up(http);
-    if (gone != http->gone)
+    if (http->count < before || http->count == HTTP_CLIENTS_MAX)
+        set_door(http, true);
+    if (http->woken)
         ms = 0;
     else if (MHD_get_timeout(http->daemon, &ms) != MHD_YES || ms > TICK_MS)
         ms = TICK_MS;
-    if (http->clients != NULL || ms == 0)
+    if (http->clients != NULL || ms == 0 || door_is_shut(http))
         uv_timer_start(&http->timer, due, ms, 0);
     else
         uv_timer_stop(&http->timer);
@@ -443,7 +468,27 @@ static void turn(struct http *http)
 
 static void due(uv_timer_t *timer)
 {
-    turn(timer->data);
+    struct http *http = timer->data;
+    set_door(http, true);
+    turn(http);
+}
+
+/* libmicrohttpd closes those it does not want. */
+static void come_in(uv_poll_t *door, int status, int events)
+{
+    struct http *http = door->data;
+    struct sockaddr_storage from;
+    int fd = 0;
+    for (int i = 0; fd >= 0 && i < HTTP_CLIENTS_MAX && http->count < HTTP_CLIENTS_MAX; i++) {
+        socklen_t length = sizeof from;
+        fd =
+            accept4(http->listens, (struct sockaddr *)&from, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd >= 0)
+            MHD_add_connection(http->daemon, fd, (struct sockaddr *)&from, length);
+        else
+            set_door(http, errno == EAGAIN || errno == ECONNABORTED || errno == EINTR);
+    }
+    turn(http);
 }
 
 static void ready(uv_poll_t *poll, int status, int events)
@@ -453,27 +498,29 @@ static void ready(uv_poll_t *poll, int status, int events)
 
 /* -- opening and closing ----------------------------------------------------------------------- */
 
-static struct MHD_Daemon *start_daemon(struct http *http, int fd, bool v6, int idle_s)
+static struct MHD_Daemon *start_daemon(struct http *http, int idle_s)
 {
-    unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | (v6 ? MHD_USE_IPv6 : 0);
-    return MHD_start_daemon(flags, 0, NULL, NULL, accessed, http, MHD_OPTION_LISTEN_SOCKET, fd,
-                            MHD_OPTION_CONNECTION_LIMIT, (unsigned)HTTP_CLIENTS_MAX,
-                            MHD_OPTION_PER_IP_CONNECTION_LIMIT, (unsigned)HTTP_CLIENTS_ADDRESS_MAX,
-                            MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HTTP_MEMORY_MAX,
-                            MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)idle_s,
-                            MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_UNESCAPE_CALLBACK,
-                            leave_escaped, NULL, MHD_OPTION_NOTIFY_COMPLETED, completed, http,
+    unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_NO_LISTEN_SOCKET;
+    return MHD_start_daemon(flags, 0, NULL, NULL, accessed, http, MHD_OPTION_CONNECTION_LIMIT,
+                            (unsigned)HTTP_CLIENTS_MAX, MHD_OPTION_PER_IP_CONNECTION_LIMIT,
+                            (unsigned)HTTP_CLIENTS_ADDRESS_MAX, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+                            (size_t)HTTP_MEMORY_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
+                            (unsigned)idle_s, MHD_OPTION_STRICT_FOR_CLIENT, 1,
+                            MHD_OPTION_UNESCAPE_CALLBACK, leave_escaped, NULL,
+                            MHD_OPTION_NOTIFY_COMPLETED, completed, http,
                             MHD_OPTION_NOTIFY_CONNECTION, noticed, http, MHD_OPTION_END);
 }
 
 static void start_handles(struct http *http)
 {
     int fd = MHD_get_daemon_info(http->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
+    uv_poll_init(http->loop, &http->door, http->listens);
     uv_poll_init(http->loop, &http->poll, fd);
     uv_timer_init(http->loop, &http->timer);
-    http->poll.data = http->timer.data = http;
-    http->handles = 2;
+    http->door.data = http->poll.data = http->timer.data = http;
+    http->handles = 3;
     uv_poll_start(&http->poll, UV_READABLE, ready);
+    set_door(http, true);
 }
 
 int http_open(struct http **http, uv_loop_t *loop, const struct http_settings *settings,
@@ -491,11 +538,10 @@ int http_open(struct http **http, uv_loop_t *loop, const struct http_settings *s
     if (fd < 0)
         return err->code;
     struct http *h = mem_zalloc(sizeof *h);
-    *h = (struct http){.loop = loop, .handler = handler, .arg = arg, .local = local};
+    *h = (struct http){.loop = loop, .handler = handler, .arg = arg, .listens = fd, .local = local};
     h->request_ms = settings->request_ms > 0 ? settings->request_ms : HTTP_REQUEST_MS;
     http_address_write(&address, h->address);
-    h->daemon = start_daemon(h, fd, address.storage.ss_family == AF_INET6,
-                             settings->idle_s > 0 ? settings->idle_s : HTTP_IDLE_S);
+    h->daemon = start_daemon(h, settings->idle_s > 0 ? settings->idle_s : HTTP_IDLE_S);
     if (h->daemon == NULL) {
         close(fd);
         free(h);
@@ -524,6 +570,7 @@ static void handle_closed(uv_handle_t *handle)
         return;
     wake_all(http);
     MHD_stop_daemon(http->daemon);
+    close(http->listens);
     void (*closed)(void *arg) = http->closed;
     void *arg = http->closed_arg;
     free(http->token);
@@ -536,6 +583,7 @@ void http_close(struct http *http, void (*closed)(void *arg), void *arg)
     http->closing = true;
     http->closed = closed;
     http->closed_arg = arg;
+    uv_close((uv_handle_t *)&http->door, handle_closed);
     uv_close((uv_handle_t *)&http->poll, handle_closed);
     uv_close((uv_handle_t *)&http->timer, handle_closed);
 }

@@ -21,8 +21,10 @@ check() {
     fi
 }
 
+# Builds a preset, or only a target of it: build PRESET [TARGET].
 build() {
-    cmake --preset "$1" >/dev/null && cmake --build --preset "$1" -j "$(jobs_count)" | tail -n 30
+    cmake --preset "$1" >/dev/null &&
+        cmake --build --preset "$1" -j "$(jobs_count)" --target "${2:-all}" | tail -n 30
     return "${PIPESTATUS[0]}"
 }
 
@@ -65,8 +67,8 @@ check "build: ASan and UBSan" build asan
 say "tests under ASan and UBSan"
 count_tests build-asan -j "$((2 * $(jobs_count)))" -LE end-to-end # the longest wait more than they work
 say "end to end, with Apache Kafka and Redis"
-count_tests build-asan -j 1 -L end-to-end
-check "build: TSan" build tsan
+count_tests build-asan -j 2 -L end-to-end # they wait for timers and for Kafka more than they work
+check "build: TSan" build tsan threaded
 say "threads under TSan"
 count_tests build-tsan -j "$(jobs_count)" -L threads
 

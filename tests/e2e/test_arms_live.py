@@ -11,6 +11,7 @@ from arms import REPLAYED, TRAINED, ArmsTest
 from harness import EVENTS_FILE, main, merged, oracle
 
 WIDE = {"arms": {"control": {"control": True}, "wide": {"share": 0.5, "lists": {"n": 7}}}}
+PIECE = 4000  # events replayed before one looks
 FEW = 8  # events at once: nearly each has a list of its own
 # An arm whose lists are of no use to anybody.
 USELESS = {"share": 0.5, "lists": {"n": 1}}
@@ -86,6 +87,17 @@ class Guards(ArmsTest):
         self.assertRegex(row["why"], why)
         self.assertEqual(freshet.arm("control")["share"], 1)
 
+    def replay_until_stopped(self, freshet):
+        """How many events are evidence enough depends on how soon lists follow them."""
+        events = recorded(10 * PIECE)
+        for i in range(PIECE, len(events), PIECE):
+            first, last = events[i - PIECE][0] if i > PIECE else 0, events[i][0]
+            freshet.ask("replay", EVENTS_FILE, "--from", first, "--to", last)
+            freshet.wait_drained(sum(event[0] < last for event in events))
+            if "arm bad is stopped" in freshet.logged():
+                return
+        self.fail("all this was not evidence enough: " + json.dumps(freshet.overview()["arms"]))
+
     def test_an_arm_that_is_worse_is_stopped_by_itself(self):
         bad = merged(USELESS, {"guard": {"hit20_drop": 0.1}})
         freshet = self.freshet("worse", merged(TRAINED, {
@@ -93,8 +105,7 @@ class Guards(ArmsTest):
             "consumer": {"batch_events": FEW},
             "arms": {"control": {"control": True}, "bad": bad, "good": {"share": 0.1}},
         })).start()
-        self.replay(freshet, 12_000)
-        freshet.wait_logged("arm bad is stopped")
+        self.replay_until_stopped(freshet)
         self.assertEqual(freshet.arm("good")["state"], "running")
         freshet.quiet()
         freshet.reload(without=["good"])

@@ -267,8 +267,12 @@ class DaemonTest(EndToEnd):
         self.send({"user": user, "type": "forget_user"})
         kept = json.loads(self.redis.command("GET", self.daemon.prefix + user))
         self.assertEqual((kept["forgotten"], kept["items"]), (True, []))
-        self.assertNotIn(user, self.daemon.dump().users)
-        self.assertNotIn(user, self.daemon.ask("dump", "--all"))
+        left = self.daemon.dump().tombstones[user]
+        self.assertTrue(left["forgotten"])
+        self.assertEqual((left["events"], left["changed_events"], left["trial"]), (0, 0, None))
+        for key in ("interactions", "seen", "shown", "list"):
+            self.assertEqual(left[key], [], key)
+        self.assertEqual(self.daemon.ask("dump", "--all").count(f'"{user}"'), 1)
 
     def test_dump_of_one_user_is_one_line(self):
         user = self.some_user(9)

@@ -14,6 +14,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -31,6 +32,8 @@ struct server {
     uv_loop_t loop;
     struct http *http;
     uv_async_t done;
+    uv_prepare_t turning;
+    int turns;                 /* of the loop */
     struct http_request *kept; /* answered when the next one comes, or after the server */
     char *big;
     int port;
@@ -109,7 +112,14 @@ static void handle(struct http_request *request, void *arg)
 static void closed(void *arg)
 {
     struct server *server = arg;
+    uv_close((uv_handle_t *)&server->turning, NULL);
     uv_close((uv_handle_t *)&server->done, NULL);
+}
+
+static void count_turn(uv_prepare_t *turning)
+{
+    struct server *server = turning->data;
+    __atomic_add_fetch(&server->turns, 1, __ATOMIC_RELAXED);
 }
 
 static void end(uv_async_t *async)
@@ -118,21 +128,23 @@ static void end(uv_async_t *async)
     http_close(server->http, closed, server);
 }
 
-static void start_with(struct server *server, struct http_settings settings)
+static void start_with(struct server *server, struct http_settings settings, http_handler handler)
 {
     struct error err = {0};
     *server = (struct server){.big = mem_zalloc(BIG_BYTES)};
     uv_loop_init(&server->loop);
-    server->done.data = server;
+    server->done.data = server->turning.data = server;
+    uv_prepare_init(&server->loop, &server->turning);
+    uv_prepare_start(&server->turning, count_turn);
     uv_async_init(&server->loop, &server->done, end);
-    if (http_open(&server->http, &server->loop, &settings, handle, server, &err) != 0)
+    if (http_open(&server->http, &server->loop, &settings, handler, server, &err) != 0)
         fail_msg("%s", err.text);
     server->port = http_port(server->http);
 }
 
 static void start(struct server *server)
 {
-    start_with(server, (struct http_settings){.listen = "127.0.0.1:0", .token = TOKEN});
+    start_with(server, (struct http_settings){.listen = "127.0.0.1:0", .token = TOKEN}, handle);
 }
 
 static void stop(struct server *server)
@@ -241,7 +253,7 @@ static void run(struct server *server, struct asking *askings, size_t count)
 static void with_server(struct http_settings settings, void (*act)(struct server *server))
 {
     struct server server;
-    start_with(&server, settings);
+    start_with(&server, settings, handle);
     run_script(&(struct script){.server = &server, .act = act});
     stop(&server);
 }
@@ -700,6 +712,40 @@ static void test_a_crowd_is_turned_away_and_the_next_one_served(void **state)
     with_server((struct http_settings){.listen = "127.0.0.1:0", .token = ""}, crowd);
 }
 
+static rlim_t limit_descriptors(rlim_t count)
+{
+    struct rlimit limit;
+    getrlimit(RLIMIT_NOFILE, &limit);
+    rlim_t before = limit.rlim_cur;
+    limit.rlim_cur = count;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    return before;
+}
+
+static void come_when_no_descriptor_is_left(struct server *server)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_port = htons((uint16_t)server->port),
+                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct pollfd client = {.fd = socket(AF_INET, SOCK_STREAM, 0), .events = POLLIN};
+    rlim_t before = limit_descriptors(3);
+    int turns = __atomic_load_n(&server->turns, __ATOMIC_RELAXED);
+    assert_int_equal(connect(client.fd, (struct sockaddr *)&address, sizeof address), 0);
+    send_all(client.fd, GET("/echo"), sizeof GET("/echo") - 1);
+    assert_int_equal(poll(&client, 1, 500), 0); /* nobody answers */
+    assert_in_range(__atomic_load_n(&server->turns, __ATOMIC_RELAXED) - turns, 1, 10);
+    limit_descriptors(before);
+    char *reply = read_all(client.fd);
+    expect_status(reply, 200);
+    free(reply);
+}
+
+static void test_without_descriptors_the_loop_rests_and_clients_wait(void **state)
+{
+    with_server((struct http_settings){.listen = "127.0.0.1:0", .token = ""},
+                come_when_no_descriptor_is_left);
+}
+
 /* -- random bytes ------------------------------------------------------------------------------ */
 
 static uint32_t random_state;
@@ -800,18 +846,12 @@ static void handle_at_once(struct http_request *request, void *arg)
 
 static void test_random_bytes_crash_nothing(void **state)
 {
-    struct server server = {.big = NULL};
-    struct error err = {0};
+    struct server server;
     const char *given = getenv("FRESHET_SEED");
     random_state = given != NULL ? (uint32_t)strtoul(given, NULL, 10) : (uint32_t)now_ms();
     print_message("FRESHET_SEED=%u\n", random_state);
-    uv_loop_init(&server.loop);
-    server.done.data = &server;
-    uv_async_init(&server.loop, &server.done, end);
-    struct http_settings settings = {.listen = "127.0.0.1:0", .token = TOKEN};
-    assert_int_equal(
-        http_open(&server.http, &server.loop, &settings, handle_at_once, &server, &err), 0);
-    server.port = http_port(server.http);
+    start_with(&server, (struct http_settings){.listen = "127.0.0.1:0", .token = TOKEN},
+               handle_at_once);
     run_script(&(struct script){.server = &server, .act = talk_nonsense});
     stop(&server);
 }
@@ -922,6 +962,7 @@ int main(void)
         cmocka_unit_test(test_a_client_that_takes_too_long_is_dropped),
         cmocka_unit_test(test_a_client_that_does_not_read_holds_nobody_up),
         cmocka_unit_test(test_a_crowd_is_turned_away_and_the_next_one_served),
+        cmocka_unit_test(test_without_descriptors_the_loop_rests_and_clients_wait),
         cmocka_unit_test(test_random_bytes_crash_nothing),
         cmocka_unit_test(test_addresses_are_taken_apart),
         cmocka_unit_test(test_an_address_in_use_is_refused_by_its_name),
