@@ -3,9 +3,8 @@
 
 from harness import EndToEnd, main, oracle
 
-SENT = 16_000
 RATE = 2000
-GONE_AT, BACK_AT = 6000, 10_000
+GONE_AT, GONE_FOR = 6000, 4000  # events
 
 
 class RedisLossTest(EndToEnd):
@@ -13,19 +12,19 @@ class RedisLossTest(EndToEnd):
         freshet = self.freshet("loss", {"train": {"first_events": 3000}})
         freshet.start()
         ledger = self.ledger(freshet, 3)
-        load = self.load(ledger, SENT, RATE)
+        load = self.load(ledger, None, RATE)
         freshet.wait_generation(1)
-        freshet.wait_applied(GONE_AT)
+        gone_at = freshet.wait_applied(GONE_AT)["records"]["total"]
         self.redis.kill()
         down = freshet.wait(
-            lambda s: s["records"]["total"] >= BACK_AT and not s["redis"]["up"],
+            lambda s: s["records"]["total"] >= gone_at + GONE_FOR and not s["redis"]["up"],
             "learning goes on without Redis",
         )
         self.assertGreater(down["owed"], 0, "those who acted meanwhile are owed a list")
         self.assertEqual(freshet.run("status").returncode, 75, "health while Redis is away")
         self.redis.start()
-        load.join()
-        freshet.wait_drained(SENT)
+        load.finish()
+        freshet.wait_drained(load.produced)
         self.assert_everybody_has_a_list(freshet)
         self.assert_nothing_lost(freshet, ledger)
 
