@@ -19,4 +19,9 @@ char *mem_strndup(const char *text, size_t length);
 /* `count` elements on a 64-byte boundary, zeroed; NULL if the system refuses. */
 void *mem_try(size_t count, size_t bytes);
 
+/* Of a process that runs for months, before its first thread: what was needed once goes back to the
+ * system. glibc would else give each thread a heap of its own, and raise the size from which blocks
+ * are the system's to that of the largest ever freed. */
+void mem_give_back(void);
+
 #endif

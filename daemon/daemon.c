@@ -423,6 +423,7 @@ int daemon_run(const struct settings *settings, const char *config, struct error
                             .settings = settings,
                             .began_ns = clock_monotonic_ns(),
                             .began_ms = clock_wall_ms()};
+    mem_give_back();
     blas_init();
     uv_loop_init(&daemon.loop);
     init_handles(&daemon);
