@@ -2,8 +2,8 @@
 #include "base/buffer.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "monitor/http_door.h"
 
-#include <errno.h>
 #include <microhttpd.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,7 +34,7 @@ struct exchange {
 
 struct http {
     uv_loop_t *loop;
-    uv_poll_t door;   /* on the listening socket */
+    struct http_door door;
     uv_poll_t poll;   /* on libmicrohttpd's epoll descriptor */
     uv_timer_t timer; /* its timeouts, and our tick */
     struct MHD_Daemon *daemon;
@@ -46,8 +46,7 @@ struct http {
     int request_ms;
     struct client *clients;
     int count;   /* of them */
-    int listens; /* the listening socket */
-    int handles; /* not yet closed */
+    int handles; /* not yet closed; the door is one */
     bool woken;  /* somebody, since libmicrohttpd's last round */
     bool closing;
     void (*closed)(void *arg);
@@ -429,23 +428,6 @@ static void hang_up(const struct http *http)
             shutdown(descriptor(c), SHUT_RDWR);
 }
 
-static void come_in(uv_poll_t *door, int status, int events);
-
-static bool door_is_shut(const struct http *http)
-{
-    return !uv_is_active((const uv_handle_t *)&http->door);
-}
-
-/* With too many clients, or no descriptor for one more, the rest wait in the backlog until somebody
- * leaves or a tick has passed. */
-static void set_door(struct http *http, bool open)
-{
-    if (!open || http->count >= HTTP_CLIENTS_MAX)
-        uv_poll_stop(&http->door);
-    else if (door_is_shut(http))
-        uv_poll_start(&http->door, UV_READABLE, come_in);
-}
-
 /* One round for all that is ready. */
 static void turn(struct http *http)
 {
@@ -454,13 +436,13 @@ static void turn(struct http *http)
     http->woken = false;
     MHD_run(http->daemon);
     hang_up(http);
-    if (http->count < before || http->count == HTTP_CLIENTS_MAX)
-        set_door(http, true);
+    if (http->count < before)
+        http_door_open(&http->door);
     if (http->woken)
         ms = 0;
     else if (MHD_get_timeout(http->daemon, &ms) != MHD_YES || ms > TICK_MS)
         ms = TICK_MS;
-    if (http->clients != NULL || ms == 0 || door_is_shut(http))
+    if (http->clients != NULL || ms == 0)
         uv_timer_start(&http->timer, due, ms, 0);
     else
         uv_timer_stop(&http->timer);
@@ -468,27 +450,15 @@ static void turn(struct http *http)
 
 static void due(uv_timer_t *timer)
 {
-    struct http *http = timer->data;
-    set_door(http, true);
-    turn(http);
+    turn(timer->data);
 }
 
-/* libmicrohttpd closes those it does not want. */
-static void come_in(uv_poll_t *door, int status, int events)
+/* libmicrohttpd closes those it does not want, and tells its epoll descriptor of the others. */
+static bool come_in(int fd, const struct sockaddr *from, socklen_t length, void *arg)
 {
-    struct http *http = door->data;
-    struct sockaddr_storage from;
-    int fd = 0;
-    for (int i = 0; fd >= 0 && i < HTTP_CLIENTS_MAX && http->count < HTTP_CLIENTS_MAX; i++) {
-        socklen_t length = sizeof from;
-        fd =
-            accept4(http->listens, (struct sockaddr *)&from, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
-        if (fd >= 0)
-            MHD_add_connection(http->daemon, fd, (struct sockaddr *)&from, length);
-        else
-            set_door(http, errno == EAGAIN || errno == ECONNABORTED || errno == EINTR);
-    }
-    turn(http);
+    struct http *http = arg;
+    MHD_add_connection(http->daemon, fd, from, length);
+    return http->count < HTTP_CLIENTS_MAX;
 }
 
 static void ready(uv_poll_t *poll, int status, int events)
@@ -511,16 +481,15 @@ static struct MHD_Daemon *start_daemon(struct http *http, int idle_s)
                             MHD_OPTION_NOTIFY_CONNECTION, noticed, http, MHD_OPTION_END);
 }
 
-static void start_handles(struct http *http)
+static void start_handles(struct http *http, int listens)
 {
     int fd = MHD_get_daemon_info(http->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
-    uv_poll_init(http->loop, &http->door, http->listens);
     uv_poll_init(http->loop, &http->poll, fd);
     uv_timer_init(http->loop, &http->timer);
-    http->door.data = http->poll.data = http->timer.data = http;
+    http->poll.data = http->timer.data = http;
     http->handles = 3;
     uv_poll_start(&http->poll, UV_READABLE, ready);
-    set_door(http, true);
+    http_door_init(&http->door, http->loop, listens, come_in, http);
 }
 
 int http_open(struct http **http, uv_loop_t *loop, const struct http_settings *settings,
@@ -538,7 +507,7 @@ int http_open(struct http **http, uv_loop_t *loop, const struct http_settings *s
     if (fd < 0)
         return err->code;
     struct http *h = mem_zalloc(sizeof *h);
-    *h = (struct http){.loop = loop, .handler = handler, .arg = arg, .listens = fd, .local = local};
+    *h = (struct http){.loop = loop, .handler = handler, .arg = arg, .local = local};
     h->request_ms = settings->request_ms > 0 ? settings->request_ms : HTTP_REQUEST_MS;
     http_address_write(&address, h->address);
     h->daemon = start_daemon(h, settings->idle_s > 0 ? settings->idle_s : HTTP_IDLE_S);
@@ -548,7 +517,7 @@ int http_open(struct http **http, uv_loop_t *loop, const struct http_settings *s
         return error_set(err, ERR_IO, "%s: the HTTP server does not start", settings->listen);
     }
     h->token = mem_strdup(settings->token);
-    start_handles(h);
+    start_handles(h, fd);
     *http = h;
     return 0;
 }
@@ -563,19 +532,23 @@ static void wake_all(struct http *http)
     }
 }
 
-static void handle_closed(uv_handle_t *handle)
+static void part_closed(void *arg)
 {
-    struct http *http = handle->data;
+    struct http *http = arg;
     if (--http->handles > 0)
         return;
     wake_all(http);
     MHD_stop_daemon(http->daemon);
-    close(http->listens);
     void (*closed)(void *arg) = http->closed;
-    void *arg = http->closed_arg;
+    void *closed_arg = http->closed_arg;
     free(http->token);
     free(http);
-    closed(arg);
+    closed(closed_arg);
+}
+
+static void handle_closed(uv_handle_t *handle)
+{
+    part_closed(handle->data);
 }
 
 void http_close(struct http *http, void (*closed)(void *arg), void *arg)
@@ -583,7 +556,7 @@ void http_close(struct http *http, void (*closed)(void *arg), void *arg)
     http->closing = true;
     http->closed = closed;
     http->closed_arg = arg;
-    uv_close((uv_handle_t *)&http->door, handle_closed);
+    http_door_close(&http->door, part_closed);
     uv_close((uv_handle_t *)&http->poll, handle_closed);
     uv_close((uv_handle_t *)&http->timer, handle_closed);
 }
