@@ -133,10 +133,9 @@ def hangs(world, seed):
 
 def is_refused_memory(world, seed):
     # It stands still for a moment where it begins, so that the limit comes in time. Signal 11: also
-    # the stack may not grow.
-    trainer_fails(
-        world, seed, "train.read=stall:1000", ["signal 6", "signal 11", "status 75"], refuse_memory
-    )
+    # the stack may not grow. Status 74: the state could not be mapped.
+    why = ["signal 6", "signal 11", "status 74", "status 75"]
+    trainer_fails(world, seed, "train.read=stall:1000", why, refuse_memory)
 
 
 CASES = [
