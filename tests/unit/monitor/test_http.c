@@ -162,12 +162,19 @@ static int64_t now_ms(void)
     return now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-static int connect_to(int port)
+static struct sockaddr_in loopback(int host, int port)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET,
-                                  .sin_port = htons((uint16_t)port),
-                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    return (struct sockaddr_in){.sin_family = AF_INET,
+                                .sin_port = htons((uint16_t)port),
+                                .sin_addr.s_addr = htonl(INADDR_LOOPBACK - 1 + (uint32_t)host)};
+}
+
+/* From 127.0.0.host. */
+static int connect_from(int host, int port)
+{
+    struct sockaddr_in from = loopback(host, 0), address = loopback(1, port);
     int fd = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&from, sizeof from), 0);
     struct timeval deadline = {REPLY_MS / 1000, 0};
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &deadline, sizeof deadline);
     setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &deadline, sizeof deadline);
@@ -175,6 +182,11 @@ static int connect_to(int port)
         return fd;
     close(fd);
     return -1;
+}
+
+static int connect_to(int port)
+{
+    return connect_from(1, port);
 }
 
 static void send_all(int fd, const char *bytes, size_t length)
@@ -712,6 +724,31 @@ static void test_a_crowd_is_turned_away_and_the_next_one_served(void **state)
     with_server((struct http_settings){.listen = "127.0.0.1:0", .token = ""}, crowd);
 }
 
+/* As many as may come in, and one more, who waits until one has left. */
+static void fill_the_house(struct server *server)
+{
+    int fds[HTTP_CLIENTS_MAX];
+    for (int i = 0; i < HTTP_CLIENTS_MAX; i++) {
+        fds[i] = connect_from(2 + i % 2, server->port);
+        send_all(fds[i], "G", 1);
+    }
+    struct pollfd late = {.fd = connect_to(server->port), .events = POLLIN};
+    send_all(late.fd, GET("/echo"), sizeof GET("/echo") - 1);
+    assert_int_equal(poll(&late, 1, 300), 0);
+    close(fds[HTTP_CLIENTS_MAX / 2]);
+    char *reply = read_all(late.fd);
+    expect_status(reply, 200);
+    free(reply);
+    for (int i = 0; i < HTTP_CLIENTS_MAX; i++)
+        if (i != HTTP_CLIENTS_MAX / 2)
+            close(fds[i]);
+}
+
+static void test_with_a_full_house_the_next_one_waits_until_somebody_leaves(void **state)
+{
+    with_server((struct http_settings){.listen = "127.0.0.1:0", .token = ""}, fill_the_house);
+}
+
 static rlim_t limit_descriptors(rlim_t count)
 {
     struct rlimit limit;
@@ -724,9 +761,7 @@ static rlim_t limit_descriptors(rlim_t count)
 
 static void come_when_no_descriptor_is_left(struct server *server)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET,
-                                  .sin_port = htons((uint16_t)server->port),
-                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in address = loopback(1, server->port);
     struct pollfd client = {.fd = socket(AF_INET, SOCK_STREAM, 0), .events = POLLIN};
     rlim_t before = limit_descriptors(3);
     int turns = __atomic_load_n(&server->turns, __ATOMIC_RELAXED);
@@ -962,6 +997,7 @@ int main(void)
         cmocka_unit_test(test_a_client_that_takes_too_long_is_dropped),
         cmocka_unit_test(test_a_client_that_does_not_read_holds_nobody_up),
         cmocka_unit_test(test_a_crowd_is_turned_away_and_the_next_one_served),
+        cmocka_unit_test(test_with_a_full_house_the_next_one_waits_until_somebody_leaves),
         cmocka_unit_test(test_without_descriptors_the_loop_rests_and_clients_wait),
         cmocka_unit_test(test_random_bytes_crash_nothing),
         cmocka_unit_test(test_addresses_are_taken_apart),
