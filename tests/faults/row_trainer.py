@@ -6,6 +6,7 @@ training: at most twice that. The machine has other things to do than this test,
 of runs are made, and one that shows it is enough: what the trainer cost would cost it in each.
 """
 
+import math
 import pathlib
 import re
 import resource
@@ -61,13 +62,14 @@ def latencies(freshet):
 def quantile_ms(before, after, q):
     """Of what came between two looks, as Prometheus' histogram_quantile has it."""
     came = [(bound, late - early) for (bound, late), (_, early) in zip(after, before)]
-    wanted = q * came[-1][1]
+    lists = came[-1][1]
+    assert lists > 0, "no list came"
     low, below = 0, 0
     for bound, count in came:
-        if count >= wanted:
-            return 1000 * (low + (bound - low) * (wanted - below) / (count - below))
+        if count >= q * lists:
+            assert bound < math.inf, f"{lists - below} of {lists} lists took more than {low} s"
+            return 1000 * (low + (bound - low) * (q * lists - below) / (count - below))
         low, below = bound, count
-    raise AssertionError("no list came")
 
 
 def p99_ms(world, freshet, ledger, settings, failpoints=None, trouble=None):
