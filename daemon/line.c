@@ -68,12 +68,10 @@ void line_when_sent(struct line *line, waiting_sent_cb done, void *arg)
 
 /* -- learn ------------------------------------------------------------------------------------- */
 
-static struct outcome observe(const struct event *event, const struct user_record *before,
-                              uint32_t item, void *arg)
+static struct outcome observe(const struct use *use, void *arg)
 {
     struct line *line = arg;
-    return watch_event(line->watch, event, before, item,
-                       scorers_arm_of(line->scorers, event->user));
+    return watch_event(line->watch, use, scorers_arm_of(line->scorers, use->event->user));
 }
 
 static void dead_letter_done(bool ok, uint64_t token, void *arg)

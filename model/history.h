@@ -109,12 +109,18 @@ void history_revoke(struct history *history, const int32_t *partitions, size_t c
 /* INT64_MIN if nothing is known of it. Works for any partition, assigned or not. */
 int64_t history_next_offset(const struct history *history, bool items, int32_t partition);
 
-/* Called before an interaction is applied, with the user's record as it was (NULL: a new user). Not
- * called for duplicates and late events. What it returns is counted with the event, once: in the
- * user's record and in the partition's sums of that trial, durable with both. */
-typedef struct outcome (*history_observer)(const struct event *event,
-                                           const struct user_record *before, uint32_t item,
-                                           void *arg);
+/* An interaction that is about to be applied. */
+struct use {
+    const struct event *event;
+    const struct user_record *before; /* the user's, as it was; NULL: a new user */
+    uint32_t item;
+    bool is_new; /* the item to the user: see user_has_seen */
+};
+
+/* Called before an interaction is applied. Not called for duplicates and late events. What it
+ * returns is counted with the event, once: in the user's record and in the partition's sums of that
+ * trial, durable with both. */
+typedef struct outcome (*history_observer)(const struct use *use, void *arg);
 
 /* Whether events of this type (the settings' index) count in the item sums. */
 bool history_type_counts(const struct history *history, uint16_t type);

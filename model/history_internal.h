@@ -40,6 +40,9 @@ void user_set_add(struct user_set *set, struct user *user);
 #define PAIRS_COMMIT_BYTES (16 << 20) /* of tables in a commit at most, over all partitions, */
 #define PAIRS_ALL SIZE_MAX
 #define PAIRS_JOURNAL_SHARE 4 /* and a fourth of the journal's */
+/* Of a journal record at most: what one page of LMDB's takes (page 4096, head 16). Values of many
+ * pages need them side by side; a state that is full of holes grows to find such a place. */
+#define JOURNAL_RECORD_BYTES_MAX 4080
 
 struct unsaved_table {
     int64_t since; /* first event that the state's table lacks */
@@ -52,13 +55,14 @@ struct journal_record {  /* in the state */
 };
 
 struct pairs_journal { /* what the state lacks of a partition's co-occurrence */
-    /* Events for the next record, and those in the commit under way, as they will be stored. */
+    /* Records to be, one after the other, and those of the commit under way. */
     struct buffer gathered, committing;
+    size_t open_at;                 /* in `gathered`: the record being filled; its end: none is */
     int64_t last;                   /* offset of the last event of all */
     struct journal_record *records; /* [record_count] oldest first */
     size_t record_count, record_capacity;
     size_t records_leaving; /* the first so many leave with the commit under way */
-    bool record_added;      /* and the last is new with it */
+    size_t records_added;   /* and the last so many are new with it */
     /* [unsaved_count] oldest first; counts only if it says what the table's unsaved_since says. */
     struct unsaved_table *unsaved;
     size_t unsaved_count, unsaved_capacity;

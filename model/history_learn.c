@@ -72,14 +72,15 @@ static void count_item(struct history *history, struct partition *partition, uin
 }
 
 /* The first use of an item goes with what the user used before it. */
-static void count_pairs(struct history *history, struct partition *partition,
-                        const struct user_record *before, const struct event *event, uint32_t item)
+static void count_pairs(struct history *history, struct partition *partition, const struct use *use)
 {
     struct pairs_event counted;
-    if (before == NULL || user_has_seen(before, item))
+    const struct user_record *before = use->before;
+    if (before == NULL || !use->is_new)
         return;
     if (pairs_event_make(&counted, user_interactions(before), before->interaction_count,
-                         history_types_counting(history), item, event->ts_ms, event->offset))
+                         history_types_counting(history), use->item, use->event->ts_ms,
+                         use->event->offset))
         partition_count_pairs(partition, &counted);
 }
 
@@ -97,11 +98,12 @@ static void apply(struct learning *learning, struct partition *partition, struct
     };
     const struct user_record *before =
         user != NULL && !user->record->forgotten ? user->record : NULL;
+    const struct use use = {event, before, item, !user_has_seen(before, item)};
     struct outcome outcome = {0};
     if (learning->observe != NULL)
-        outcome = learning->observe(event, before, item, learning->arg);
+        outcome = learning->observe(&use, learning->arg);
     if (history->type_counts[event->type])
-        count_pairs(history, partition, before, event, item);
+        count_pairs(history, partition, &use);
     struct trial_counts counts = before != NULL ? before->trial : (struct trial_counts){0};
     if (outcome.trial != 0)
         counts = trials_count(&partition->trials, &counts, &outcome, event->offset);

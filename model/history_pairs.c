@@ -2,7 +2,7 @@
  *
  * Tables are large and an event changes up to eleven of them: to write all that changed at each
  * commit would be a hundred times the bytes of the events themselves. So a commit writes the events
- * since the last one, as one record of the *journal*, under the offset of the first; and, of the
+ * since the last one, as records of the *journal*, each under the offset of its first; and, of the
  * tables that the state lacks something of, those that have waited longest. A record leaves in the
  * transaction with which the state has every table that the record's events changed; one that would
  * leave at once is not written. To load is to read the tables and to apply the journal in order: a
@@ -21,17 +21,24 @@
 
 struct record_head {         /* the events follow */
     uint32_t neighbours_max; /* with which they were learned, and must be again */
-    uint32_t reserved;
+    uint32_t bytes;          /* of the record; 0 in states from before a commit could have many */
 };
 
 #define RECORD_BYTES_MIN (sizeof(struct record_head) + offsetof(struct pairs_event, before))
 
+static struct record_head head_of(const char *record)
+{
+    struct record_head head;
+    memcpy(&head, record, sizeof head);
+    return head;
+}
+
 /* Of a record's first event, and so of its key. */
-static int64_t first_offset(struct slice record)
+static int64_t first_offset(const char *record)
 {
     int64_t offset;
     size_t at = sizeof(struct record_head) + offsetof(struct pairs_event, offset);
-    memcpy(&offset, record.data + at, sizeof offset);
+    memcpy(&offset, record + at, sizeof offset);
     return offset;
 }
 
@@ -70,18 +77,34 @@ static void learn(struct partition *partition, const struct pairs_event *event)
         queue_table(partition, event->before[d], event->offset);
 }
 
-void partition_count_pairs(struct partition *partition, const struct pairs_event *event)
+/* Whether the record being filled, if there is one, takes one more event. */
+static bool goes_on(const struct pairs_journal *journal, uint32_t neighbours_max)
 {
-    struct pairs_journal *journal = &partition->journal;
-    if (partition->pairs.neighbours_max == 0)
-        return;
-    learn(partition, event);
-    if (journal->gathered.length == 0) {
-        struct record_head head = {partition->pairs.neighbours_max, 0};
+    size_t bytes = journal->gathered.length - journal->open_at;
+    return bytes > 0 && bytes + sizeof(struct pairs_event) <= JOURNAL_RECORD_BYTES_MAX &&
+           head_of(journal->gathered.data + journal->open_at).neighbours_max == neighbours_max;
+}
+
+static void gather(struct pairs_journal *journal, const struct pairs_event *event,
+                   uint32_t neighbours_max)
+{
+    struct record_head head = {neighbours_max, 0};
+    if (!goes_on(journal, neighbours_max)) {
+        journal->open_at = journal->gathered.length;
         buffer_add(&journal->gathered, &head, sizeof head);
     }
     pairs_event_write(&journal->gathered, event);
-    journal->last = event->offset;
+    head.bytes = (uint32_t)(journal->gathered.length - journal->open_at);
+    memcpy(journal->gathered.data + journal->open_at, &head, sizeof head);
+}
+
+void partition_count_pairs(struct partition *partition, const struct pairs_event *event)
+{
+    if (partition->pairs.neighbours_max == 0)
+        return;
+    learn(partition, event);
+    gather(&partition->journal, event, partition->pairs.neighbours_max);
+    partition->journal.last = event->offset;
 }
 
 /* -- committing -------------------------------------------------------------------------------- */
@@ -155,22 +178,35 @@ static void add_record(struct pairs_journal *journal, int64_t first, int64_t las
     journal->records[journal->record_count++] = (struct journal_record){first, last, bytes};
 }
 
+static void take_record(struct partition *partition, struct slice topic,
+                        struct state_commit *commit, const char *record, int64_t last)
+{
+    char bytes[STATE_KEY_MAX];
+    struct pairs_journal *journal = &partition->journal;
+    struct slice value = {record, head_of(record).bytes};
+    if (last < oldest_wanted(journal))
+        return;
+    int64_t first = first_offset(record);
+    size_t length = state_key_offset(bytes, topic, partition->number, first);
+    state_commit_put_lent(commit, STATE_JOURNAL, (struct slice){bytes, (uint32_t)length}, value);
+    add_record(journal, first, last, value.length);
+    journal->records_added++;
+}
+
+/* Between a record's last event and the next one's first there are none. */
 static void take_gathered(struct partition *partition, struct slice topic,
                           struct state_commit *commit)
 {
-    char bytes[STATE_KEY_MAX];
     struct pairs_journal *journal = &partition->journal;
     struct buffer taken = journal->gathered;
     journal->gathered = journal->committing;
     journal->committing = taken;
-    if (taken.length == 0 || journal->last < oldest_wanted(journal))
-        return;
-    int64_t first = first_offset(buffer_slice(&taken));
-    size_t length = state_key_offset(bytes, topic, partition->number, first);
-    state_commit_put_lent(commit, STATE_JOURNAL, (struct slice){bytes, (uint32_t)length},
-                          buffer_slice(&taken));
-    add_record(journal, first, journal->last, taken.length);
-    journal->record_added = true;
+    journal->open_at = journal->gathered.length;
+    for (size_t at = 0, next; at < taken.length; at = next) {
+        next = at + head_of(taken.data + at).bytes;
+        int64_t last = next < taken.length ? first_offset(taken.data + next) - 1 : journal->last;
+        take_record(partition, topic, commit, taken.data + at, last);
+    }
 }
 
 void take_pairs(struct partition *partition, struct slice topic, struct state_commit *commit,
@@ -202,15 +238,14 @@ static void forget_taken(struct pairs_journal *journal)
             journal->unsaved_count * sizeof *journal->unsaved);
 }
 
-/* The events of the commit and those since, as one record to be. */
+/* The records of the commit and those since. */
 static void gather_again(struct pairs_journal *journal)
 {
     struct buffer all = journal->committing, since = journal->gathered;
-    if (since.length > 0)
-        buffer_add(&all, since.data + sizeof(struct record_head),
-                   since.length - sizeof(struct record_head));
+    buffer_add(&all, since.data, since.length);
     journal->gathered = all;
     journal->committing = since;
+    journal->open_at = all.length;
 }
 
 /* Backwards, so that a table that is there twice gets the earlier time; its later entry then counts
@@ -222,7 +257,7 @@ static void put_back(struct partition *partition)
         const struct unsaved_table *unsaved = &journal->unsaved[i];
         partition->pairs.tables[unsaved->item]->unsaved_since = unsaved->since;
     }
-    journal->record_count -= journal->record_added;
+    journal->record_count -= journal->records_added;
     if (journal->committing.length > 0)
         gather_again(journal);
 }
@@ -238,7 +273,7 @@ void pairs_committed(struct partition *partition, bool ok)
     }
     buffer_clear(&journal->committing);
     journal->unsaved_taken = journal->records_leaving = 0;
-    journal->record_added = false;
+    journal->records_added = 0;
 }
 
 /* -- loading ----------------------------------------------------------------------------------- */
@@ -292,11 +327,10 @@ static int apply_events(struct loading *loading, struct slice bytes)
 {
     struct pairs *pairs = &loading->partition->pairs;
     uint32_t neighbours_max = pairs->neighbours_max;
-    struct record_head head;
+    uint32_t head_bytes = sizeof(struct record_head);
     int status = 0;
-    memcpy(&head, bytes.data, sizeof head);
-    pairs->neighbours_max = head.neighbours_max;
-    bytes = (struct slice){bytes.data + sizeof head, bytes.length - (uint32_t)sizeof head};
+    pairs->neighbours_max = head_of(bytes.data).neighbours_max;
+    bytes = (struct slice){bytes.data + head_bytes, bytes.length - head_bytes};
     while (bytes.length > 0 && status == 0)
         status = apply_event(loading, &bytes);
     pairs->neighbours_max = neighbours_max;
@@ -308,13 +342,13 @@ static int visit_record(struct slice key, struct slice value, void *arg)
     struct loading *loading = arg;
     struct pairs_journal *journal = &loading->partition->journal;
     struct state_key parts;
-    struct record_head head;
     int64_t first;
     if (!state_key_parse(key, &parts) || !state_key_offset_number(parts.rest, &first) ||
-        value.length < RECORD_BYTES_MIN || first != first_offset(value))
+        value.length < RECORD_BYTES_MIN || first != first_offset(value.data))
         return damaged(loading, "journal");
-    memcpy(&head, value.data, sizeof head);
-    if (head.neighbours_max == 0 || head.neighbours_max > PAIRS_NEIGHBOURS_MAX)
+    struct record_head head = head_of(value.data);
+    if (head.neighbours_max == 0 || head.neighbours_max > PAIRS_NEIGHBOURS_MAX ||
+        (head.bytes != 0 && head.bytes != value.length))
         return damaged(loading, "journal");
     int status = apply_events(loading, value);
     if (status == 0)

@@ -188,29 +188,24 @@ static uint32_t known_at_most(const struct accuracy *accuracy, const struct user
     return before != NULL ? before->seen_count + before->interaction_count : 0;
 }
 
-/* Returns whether the item is new to the user, and its rank in each baseline: 0 if it is not. */
-static bool look_up(struct accuracy *accuracy, const struct event *event,
-                    const struct user_record *before, uint32_t item, uint32_t *ranks)
+/* Its rank in each baseline, of an item that is new to the user; else 0. */
+static void look_up(struct accuracy *accuracy, const struct use *use, uint32_t *ranks)
 {
     struct accuracy_run *run = &accuracy->run;
-    bool same_user = is_of_run(run, event);
-    if (!same_user)
-        begin_run(run, event);
-    if (same_user && !run_goes_on(run, before))
+    if (!is_of_run(run, use->event))
+        begin_run(run, use->event);
+    else if (!run_goes_on(run, use->before))
         run->marked = false;
-    bool may_rank = baselines_may_have(&accuracy->baselines, item,
-                                       ACCURACY_RANK_MAX - 1 + known_at_most(accuracy, before));
-    if (!may_rank && !same_user) /* perhaps the user's only event for long */
-        return !user_has_seen(before, item);
-    if (!run->marked)
-        mark_record(accuracy, before);
-    bool is_new = !is_known(accuracy, item);
-    if (is_new && may_rank)
-        rank_new_item(accuracy, item, ranks);
-    else if (is_new)
-        mark_known(accuracy, item);
-    expect_next(run, before, is_new);
-    return is_new;
+    bool may_rank = use->is_new && baselines_may_have(&accuracy->baselines, use->item,
+                                                      ACCURACY_RANK_MAX - 1 +
+                                                          known_at_most(accuracy, use->before));
+    if (may_rank && !run->marked)
+        mark_record(accuracy, use->before);
+    if (may_rank)
+        rank_new_item(accuracy, use->item, ranks);
+    else if (run->marked)
+        mark_known(accuracy, use->item);
+    expect_next(run, use->before, use->is_new);
 }
 
 /* -- observing --------------------------------------------------------------------------------- */
@@ -233,22 +228,20 @@ void accuracy_count(struct accuracy_count *count, uint32_t rank)
     count->reciprocal_ranks += 1.0 / rank;
 }
 
-struct accuracy_finding accuracy_observe(struct accuracy *accuracy, const struct event *event,
-                                         const struct user_record *before, uint32_t item,
-                                         bool counts)
+uint32_t accuracy_observe(struct accuracy *accuracy, const struct use *use, bool counts)
 {
     uint32_t ranks[ACCURACY_METHODS] = {0};
-    ranks[ACCURACY_FRESHET] = rank_in_ours(accuracy, before, item);
-    bool is_new = look_up(accuracy, event, before, item, ranks + ACCURACY_POPULAR);
+    ranks[ACCURACY_FRESHET] = rank_in_ours(accuracy, use->before, use->item);
+    look_up(accuracy, use, ranks + ACCURACY_POPULAR);
     for (int method = 0; method < ACCURACY_METHODS; method++) {
         accuracy_count(&accuracy->counts[ACCURACY_ALL][method], ranks[method]);
-        if (is_new)
+        if (use->is_new)
             accuracy_count(&accuracy->counts[ACCURACY_NEW][method], ranks[method]);
     }
     if (counts)
-        baselines_add(&accuracy->baselines, item, event->ts_ms);
+        baselines_add(&accuracy->baselines, use->item, use->event->ts_ms);
     accuracy->events_since_renewal = true;
-    return (struct accuracy_finding){ranks[ACCURACY_FRESHET], is_new};
+    return ranks[ACCURACY_FRESHET];
 }
 
 int accuracy_best_half_life(const struct accuracy *accuracy)

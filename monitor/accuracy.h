@@ -15,8 +15,8 @@
  * ACCURACY_RENEWAL_MS ago: events that come slowly find all before them, and their cost has a bound
  * however fast they come.
  *
- * An event costs a few comparisons: most items stand too low in every baseline to be looked for.
- * For the others the user's items are marked once in a run of the user's events, and the first
+ * An event costs a few comparisons: an item that stands too low in every baseline is not looked
+ * for. For others the user's items are marked, once in a run of the user's events, and the first
  * ACCURACY_RANK_MAX that are left of each baseline written down. docs/METRICS.md has the formulas.
  * Loop thread. */
 #ifndef FRESHET_MONITOR_ACCURACY_H
@@ -82,16 +82,9 @@ void accuracy_forget_baselines(struct accuracy *accuracy);
 /* The list for users who have none of their own. */
 void accuracy_set_popular(struct accuracy *accuracy, const uint32_t *items, uint32_t count);
 
-struct accuracy_finding {
-    uint32_t rank; /* of the item in our list, from 1; 0: not among ACCURACY_RANK_MAX */
-    bool is_new;   /* to the user */
-};
-
-/* A history_observer's work. `before` NULL: a new user. `counts`: the event counts in the item
- * sums. */
-struct accuracy_finding accuracy_observe(struct accuracy *accuracy, const struct event *event,
-                                         const struct user_record *before, uint32_t item,
-                                         bool counts);
+/* A history_observer's work. `counts`: the event counts in the item sums. Returns the item's rank
+ * in our list, from 1; 0: it is not among ACCURACY_RANK_MAX. */
+uint32_t accuracy_observe(struct accuracy *accuracy, const struct use *use, bool counts);
 
 /* One more event, whose item has this rank. */
 void accuracy_count(struct accuracy_count *count, uint32_t rank);

@@ -1,18 +1,22 @@
 #include "monitor/baselines.h"
 #include "base/mem.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* Half-lives from a landmark to the newest event: counts stay below 2^512 events. */
 #define LANDMARK_HALF_LIVES 512
 #define CHUNK_ITEMS 4096 /* merged at once; a power of two */
+#define AHEAD 8          /* events whose counts are on their way */
 
 void baselines_deinit(struct baselines *baselines)
 {
     free(baselines->counts);
     free(baselines->is_touched);
     free(baselines->touched);
+    free(baselines->least_place);
+    free(baselines->waiting);
     free(baselines->sorting);
     *baselines = (struct baselines){0};
 }
@@ -30,8 +34,11 @@ static void reserve_items(struct baselines *baselines, uint32_t items)
     uint32_t max = items + items / 2 + 64;
     baselines->counts = mem_array(baselines->counts, max, sizeof *baselines->counts);
     baselines->is_touched = mem_array(baselines->is_touched, max, sizeof(bool));
+    baselines->least_place = mem_array(baselines->least_place, max, sizeof *baselines->least_place);
     memset(baselines->counts + old, 0, (max - old) * sizeof *baselines->counts);
     memset(baselines->is_touched + old, 0, (max - old) * sizeof(bool));
+    for (uint32_t item = old; item < max; item++)
+        baselines->least_place[item] = BASELINE_DEPTH;
     baselines->items_max = max;
 }
 
@@ -82,17 +89,22 @@ static const double *weights_at(struct baselines *baselines, int64_t ts_ms)
     return baselines->weights;
 }
 
+/* -- what came since the last renewal ---------------------------------------------------------- */
+
 void baselines_add(struct baselines *baselines, uint32_t item, int64_t ts_ms)
 {
     if (!baselines->known)
         return;
-    reserve_items(baselines, item + 1);
-    const double *weights = weights_at(baselines, ts_ms);
-    double *counts = baselines->counts[item];
-    counts[BASELINE_POPULAR]++;
-    baselines->uses_total++;
-    for (int h = 0; h < HALF_LIFE_COUNT; h++)
-        counts[BASELINE_RECENT + h] += weights[h];
+    if (baselines->waiting_count == baselines->waiting_max) {
+        baselines->waiting_max = baselines->waiting_max ? baselines->waiting_max * 2 : 1024;
+        baselines->waiting =
+            mem_array(baselines->waiting, baselines->waiting_max, sizeof *baselines->waiting);
+    }
+    baselines->waiting[baselines->waiting_count++] = (struct baseline_event){ts_ms, item};
+}
+
+static void touch(struct baselines *baselines, uint32_t item)
+{
     if (baselines->is_touched[item])
         return;
     baselines->is_touched[item] = true;
@@ -102,6 +114,31 @@ void baselines_add(struct baselines *baselines, uint32_t item, int64_t ts_ms)
             mem_array(baselines->touched, baselines->touched_max, sizeof *baselines->touched);
     }
     baselines->touched[baselines->touched_count++] = item;
+}
+
+static void count(struct baselines *baselines, const struct baseline_event *event)
+{
+    assert(event->item < baselines->items_max);
+    const double *weights = weights_at(baselines, event->ts_ms);
+    double *counts = baselines->counts[event->item];
+    counts[BASELINE_POPULAR]++;
+    for (int h = 0; h < HALF_LIFE_COUNT; h++)
+        counts[BASELINE_RECENT + h] += weights[h];
+    touch(baselines, event->item);
+}
+
+/* Items come in no order, and their counts are in no cache: they are asked for ahead. */
+static void count_waiting(struct baselines *baselines)
+{
+    const struct baseline_event *waiting = baselines->waiting;
+    size_t events = baselines->waiting_count;
+    for (size_t i = 0; i < events; i++) {
+        if (i + AHEAD < events)
+            __builtin_prefetch(baselines->counts[waiting[i + AHEAD].item], 1);
+        count(baselines, &waiting[i]);
+    }
+    baselines->uses_total += (double)events;
+    baselines->waiting_count = 0;
 }
 
 /* -- sorting ----------------------------------------------------------------------------------- */
@@ -260,13 +297,6 @@ static void merge_touched(struct baselines *baselines)
 
 /* -- all lists --------------------------------------------------------------------------------- */
 
-static void clear_touched(struct baselines *baselines)
-{
-    for (uint32_t i = 0; i < baselines->touched_count; i++)
-        baselines->is_touched[baselines->touched[i]] = false;
-    baselines->touched_count = 0;
-}
-
 /*  G = sum over partitions of S(ts) 2^((ts - L) / h)  */
 static void gather(struct baselines *baselines, const struct item_sums *sums, uint32_t count)
 {
@@ -286,7 +316,6 @@ static void gather(struct baselines *baselines, const struct item_sums *sums, ui
 static void count_all(struct baselines *baselines, const struct history *history, uint32_t items)
 {
     int64_t now_ms = history_now_ms(history);
-    reserve_items(baselines, items);
     if (baselines->items_max > 0)
         memset(baselines->counts, 0, baselines->items_max * sizeof *baselines->counts);
     baselines->uses_total = 0;
@@ -317,16 +346,40 @@ static void list_all(struct baselines *baselines, uint32_t items)
     }
 }
 
+static void leave_places(struct baselines *baselines)
+{
+    for (int method = 0; method < BASELINE_COUNT; method++) {
+        const struct baseline_list *list = &baselines->lists[method];
+        for (uint32_t place = 0; place < list->count; place++)
+            baselines->least_place[list->top[place].item] = BASELINE_DEPTH;
+    }
+}
+
+static void take_places(struct baselines *baselines)
+{
+    for (int method = 0; method < BASELINE_COUNT; method++) {
+        const struct baseline_list *list = &baselines->lists[method];
+        for (uint32_t place = 0; place < list->count; place++) {
+            uint16_t *least = &baselines->least_place[list->top[place].item];
+            *least = place < *least ? (uint16_t)place : *least;
+        }
+    }
+}
+
 void baselines_renew(struct baselines *baselines, const struct history *history, uint32_t items)
 {
+    reserve_items(baselines, items);
+    leave_places(baselines);
     if (baselines->known) {
+        count_waiting(baselines);
         merge_touched(baselines);
-        return;
+    } else {
+        baselines->waiting_count = 0; /* the history has them */
+        count_all(baselines, history, items);
+        list_all(baselines, items);
+        baselines->known = true;
     }
-    clear_touched(baselines);
-    count_all(baselines, history, items);
-    list_all(baselines, items);
-    baselines->known = true;
+    take_places(baselines);
 }
 
 double baselines_uses(const struct baselines *baselines, uint32_t item)
@@ -336,14 +389,6 @@ double baselines_uses(const struct baselines *baselines, uint32_t item)
 
 bool baselines_may_have(const struct baselines *baselines, uint32_t item, uint32_t rank)
 {
-    if (item >= baselines->items_max)
-        return false;
-    const double *counts = baselines->counts[item]; /* not below those of the renewal */
-    bool may = false;
-    for (int method = 0; method < BASELINE_COUNT; method++) {
-        const struct baseline_list *list = &baselines->lists[method];
-        uint32_t at = rank < BASELINE_DEPTH ? rank : BASELINE_DEPTH - 1;
-        may |= at < list->count ? counts[method] >= list->top[at].count : list->count > 0;
-    }
-    return may;
+    return item < baselines->items_max && baselines->least_place[item] < BASELINE_DEPTH &&
+           baselines->least_place[item] <= rank;
 }

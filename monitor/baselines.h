@@ -31,6 +31,11 @@ struct baseline_list {
     uint32_t count;
 };
 
+struct baseline_event {
+    int64_t ts_ms;
+    uint32_t item;
+};
+
 struct baselines {
     struct baseline_list lists[BASELINE_COUNT];
     /* the rest is private */
@@ -39,13 +44,17 @@ struct baselines {
     int64_t landmarks_ms[HALF_LIFE_COUNT];
     int64_t weights_ts_ms; /* what `weights` are for */
     double weights[HALF_LIFE_COUNT];
-    double (*counts)[BASELINE_COUNT]; /* [items_max] as of now, relative to the landmarks */
-    double uses_total;                /* of all items' counts, as of now */
-    bool *is_touched;                 /* [items_max] since the last renewal */
+    double (*counts)[BASELINE_COUNT]; /* [items_max] as of the renewal, relative to the landmarks */
+    double uses_total;                /* of all items' counts */
+    uint16_t *least_place;            /* [items_max] in any list, from 0; BASELINE_DEPTH: in none */
     uint32_t items_max;
+    struct baseline_event *waiting; /* [waiting_count] for the next renewal */
+    size_t waiting_count, waiting_max;
+    /* scratch of a renewal */
+    bool *is_touched;  /* [items_max] */
     uint32_t *touched; /* [touched_count], each once */
     uint32_t touched_count, touched_max;
-    struct sorting *sorting; /* scratch */
+    struct sorting *sorting;
 };
 
 /* Zeroed: no lists. */
@@ -55,17 +64,17 @@ void baselines_deinit(struct baselines *baselines);
  * renewal takes them from the history. */
 void baselines_forget(struct baselines *baselines);
 
-/* An event that counts in the item sums. The lists stay as they are until they are renewed. */
+/* An event that counts in the item sums. Counts and lists stay as they are until the renewal. */
 void baselines_add(struct baselines *baselines, uint32_t item, int64_t ts_ms);
 
 /* Between batches: the lists become those of what was counted by then. items: how many there are.
  */
 void baselines_renew(struct baselines *baselines, const struct history *history, uint32_t items);
 
-/* Events with the item so far; 0 before the first renewal. */
+/* Events with the item until the last renewal; 0 before the first. */
 double baselines_uses(const struct baselines *baselines, uint32_t item);
 
-/* False only if in no list fewer than `rank` + 1 items stand before this one. */
+/* Whether in any list the item has at most `rank` items before it. */
 bool baselines_may_have(const struct baselines *baselines, uint32_t item, uint32_t rank);
 
 #endif

@@ -177,26 +177,26 @@ static uint64_t trial_for(const struct watch *watch, const struct user_record *b
     return trial;
 }
 
-struct outcome watch_event(struct watch *watch, const struct event *event,
-                           const struct user_record *before, uint32_t item, uint32_t arm)
+struct outcome watch_event(struct watch *watch, const struct use *use, uint32_t arm)
 {
-    struct accuracy_finding found = accuracy_observe(
-        &watch->accuracy, event, before, item, history_type_counts(watch->history, event->type));
+    const struct event *event = use->event;
+    uint32_t rank =
+        accuracy_observe(&watch->accuracy, use, history_type_counts(watch->history, event->type));
     uint32_t epoch = history_meta(watch->history)->epoch;
     struct hits_event hit = {.event = event,
-                             .rank = found.rank,
-                             .is_new = found.is_new,
+                             .rank = rank,
+                             .is_new = use->is_new,
                              .is_chosen = event->value >= watch->chr_min,
-                             .attribution = attribution_of(event, before, item, epoch)};
+                             .attribution = attribution_of(event, use->before, use->item, epoch)};
     hits_add(&watch->all->hits, &hit);
     if (watch->shadow_count > 0)
-        observe_shadows(watch, &hit, item);
+        observe_shadows(watch, &hit, use->item);
     if (arm >= watch->arm_count)
         return (struct outcome){0};
     hits_add(&watch->figures[arm]->hits, &hit);
-    bool counts = found.is_new && event->ts_ms >= watch->start_ms && event->ts_ms < watch->end_ms;
-    uint64_t trial = counts ? trial_for(watch, before, arm) : 0;
-    return (struct outcome){.trial = trial, .rank = trial != 0 ? found.rank : 0};
+    bool counts = use->is_new && event->ts_ms >= watch->start_ms && event->ts_ms < watch->end_ms;
+    uint64_t trial = counts ? trial_for(watch, use->before, arm) : 0;
+    return (struct outcome){.trial = trial, .rank = trial != 0 ? rank : 0};
 }
 
 /* -- lists ------------------------------------------------------------------------------------- */

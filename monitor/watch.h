@@ -50,8 +50,7 @@ void watch_batch(struct watch *watch);
 
 /* Before an interaction is learned; `arm`: the user's. No outcome is counted of a user who was
  * counted in another of the arms before. */
-struct outcome watch_event(struct watch *watch, const struct event *event,
-                           const struct user_record *before, uint32_t item, uint32_t arm);
+struct outcome watch_event(struct watch *watch, const struct use *use, uint32_t arm);
 
 /* Redis has the list, or a newer one, or it was held back, or it is a shadow arm's. Before the
  * user's record is told. */

@@ -24,7 +24,6 @@ SETTLE_S = 600
 JUDGED_S = 600  # after that, at the least
 GROWTH_MIB_PER_HOUR = 1.0
 CALIBRATION = 60_000
-RATE_MAX = 1500  # the generator is not what is tested
 SCRAPE_S = 10
 # Few enough that each user's history and each item's neighbours are full within ten minutes.
 USERS, ITEMS = 1000, 300
@@ -162,7 +161,7 @@ class Soak:
         self.freshet.start()
         self.http = self.freshet.status()["http"]
         able = capacity(self.freshet, self.ledger, self.world)
-        self.rate = self.rate or min(able / 2, RATE_MAX)
+        self.rate = self.rate or able / 2
         print(f"soak: able to {able:.0f} events a second; {self.rate:.0f} for {self.minutes} minutes",
               flush=True)
         load = self.world.start_load(self.freshet, self.ledger, None, self.rate)

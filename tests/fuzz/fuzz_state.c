@@ -233,8 +233,7 @@ static void release_nothing(void *cache)
 {
 }
 
-static struct outcome some_outcome(const struct event *event, const struct user_record *before,
-                                   uint32_t item, void *arg)
+static struct outcome some_outcome(const struct use *use, void *arg)
 {
     return (struct outcome){1, 3};
 }

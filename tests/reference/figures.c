@@ -305,12 +305,12 @@ static void block_item(struct shop *shop)
     end(shop);
 }
 
-static struct outcome observe(const struct event *event, const struct user_record *before,
-                              uint32_t item, void *arg)
+static struct outcome observe(const struct use *use, void *arg)
 {
     struct shop *shop = arg;
+    const struct event *event = use->event;
     uint32_t arm = scorers_arm_of(shop->daemon.scorers, event->user);
-    struct outcome outcome = watch_event(shop->daemon.watch, event, before, item, arm);
+    struct outcome outcome = watch_event(shop->daemon.watch, use, arm);
     struct json_writer *w = begin(shop, "event");
     json_string(w, "user", event->user);
     json_string(w, "item", event->item);

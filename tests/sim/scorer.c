@@ -284,13 +284,11 @@ void watch_batch(struct watch *watch)
     (void)watch;
 }
 
-struct outcome watch_event(struct watch *watch, const struct event *event,
-                           const struct user_record *before, uint32_t item, uint32_t arm)
+struct outcome watch_event(struct watch *watch, const struct use *use, uint32_t arm)
 {
     (void)watch;
-    (void)before;
-    (void)item;
     (void)arm;
+    const struct event *event = use->event;
     const struct record *record = &stream.at[event->partition].records[event->offset];
     if (record->rank == UINT32_MAX)
         return (struct outcome){0};

@@ -172,10 +172,10 @@ struct behaviour { /* how many of a hundred events meet an item of the list, by 
     uint32_t leave_out; /* of 100 users of arm 1 */
 };
 
-static struct outcome observe(const struct event *event, const struct user_record *before,
-                              uint32_t item, void *arg)
+static struct outcome observe(const struct use *use, void *arg)
 {
     const struct behaviour *how = arg;
+    const struct event *event = use->event;
     uint32_t arm = arms_of(experiment_assignment(how->experiment), event->user);
     uint64_t hash = hash_stable(event->user.data, event->user.length);
     uint64_t draw = hash_stable_with(event->user.data, event->user.length, (uint64_t)event->offset);

@@ -182,8 +182,7 @@ static inline void learn(struct place *place)
     batch_clear(&place->batch);
 }
 
-static inline struct outcome say_outcome(const struct event *event,
-                                         const struct user_record *before, uint32_t item, void *arg)
+static inline struct outcome say_outcome(const struct use *use, void *arg)
 {
     return *(const struct outcome *)arg;
 }

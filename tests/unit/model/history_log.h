@@ -111,10 +111,9 @@ static inline int set_up_replay(void **at)
 }
 
 /* Of the event alone, as a list that was live then would be of the log before it. */
-static inline struct outcome come_out(const struct event *event, const struct user_record *before,
-                                      uint32_t item, void *arg)
+static inline struct outcome come_out(const struct use *use, void *arg)
 {
-    uint32_t drawn = (uint32_t)event->offset * 2654435761u >> 8;
+    uint32_t drawn = (uint32_t)use->event->offset * 2654435761u >> 8;
     return (struct outcome){.trial = drawn % TRIALS, .rank = drawn / TRIALS % 24};
 }
 

@@ -86,14 +86,16 @@ struct observed {
     int calls;
     uint64_t events_before[4];
     uint32_t items[4];
+    bool are_new[4];
 };
 
-static struct outcome observe(const struct event *event, const struct user_record *before,
-                              uint32_t item, void *arg)
+static struct outcome observe(const struct use *use, void *arg)
 {
     struct observed *observed = arg;
-    observed->events_before[observed->calls] = before != NULL ? before->events : UINT64_MAX;
-    observed->items[observed->calls++] = item;
+    observed->events_before[observed->calls] =
+        use->before != NULL ? use->before->events : UINT64_MAX;
+    observed->are_new[observed->calls] = use->is_new;
+    observed->items[observed->calls++] = use->item;
     return (struct outcome){0};
 }
 
@@ -107,15 +109,20 @@ static void test_the_observer_sees_each_interaction_before_it_is_applied(void **
     click(place, 1, "u1", "i2", 5000)->id = SLICE("e1"); /* duplicate: not observed */
     click(place, 2, "u1", "i2", 100);                    /* late: not observed */
     click(place, 3, "u1", "i3", 5000);
-    forget(place, 4, "u1");
-    click(place, 5, "u1", "i1", 5000); /* a forgotten user is a new one */
+    click(place, 4, "u1", "i1", 5000); /* the second time */
+    forget(place, 5, "u1");
+    click(place, 6, "u1", "i1", 5000); /* a forgotten user is a new one */
     struct observed observed = {0};
     history_learn(place->history, &place->batch, observe, &observed, &place->learned);
-    assert_int_equal(observed.calls, 3);
+    assert_int_equal(observed.calls, 4);
     assert_true(observed.events_before[0] == UINT64_MAX);
     assert_int_equal(observed.events_before[1], 1);
-    assert_true(observed.events_before[2] == UINT64_MAX);
+    assert_int_equal(observed.events_before[2], 2);
+    assert_true(observed.events_before[3] == UINT64_MAX);
     assert_int_equal(observed.items[0], observed.items[2]);
+    assert_int_equal(observed.items[0], observed.items[3]);
+    assert_true(observed.are_new[0] && observed.are_new[1] && observed.are_new[3]);
+    assert_false(observed.are_new[2]);
     assert_true(
         slice_equal(ids_text(&history_items(place->history)->ids, observed.items[1]), SLICE("i3")));
 }

@@ -123,6 +123,13 @@ static void test_the_forgotten_begin_with_nothing_before_them(void **at)
     assert_null(table_of(place, "b"));
 }
 
+static void expect_same_dump(struct place *place, const char *expected)
+{
+    char *text = dump(place);
+    assert_string_equal(text, expected);
+    free(text);
+}
+
 /* -- the journal ------------------------------------------------------------------------------- */
 
 static int count_key(struct slice key, struct slice value, void *arg)
@@ -141,6 +148,25 @@ static size_t count_keys(struct place *place, enum state_db db)
     return count;
 }
 
+static int look_at_record(struct slice key, struct slice value, void *arg)
+{
+    assert_in_range(value.length, 1, JOURNAL_RECORD_BYTES_MAX);
+    ++*(size_t *)arg;
+    return 0;
+}
+
+static size_t count_records(struct place *place)
+{
+    struct state_view *view;
+    size_t count = 0;
+    assert_int_equal(state_view_open(&view, place->history->state, NULL), 0);
+    assert_int_equal(state_view_scan(view, STATE_JOURNAL, SLICE(""), look_at_record, &count, NULL),
+                     0);
+    state_view_close(view);
+    return count;
+}
+
+/* 200 users' 400 events of 28 or 32 bytes, in pages. */
 static void test_a_commit_writes_events_and_few_tables(void **at)
 {
     struct place *place = *at;
@@ -149,10 +175,30 @@ static void test_a_commit_writes_events_and_few_tables(void **at)
     size_t unsaved = partition_of(place)->journal.unsaved_count;
     assert_true(unsaved > ITEMS / 2);
     commit(place);
-    assert_int_equal(count_keys(place, STATE_JOURNAL), 1);
+    assert_int_equal(count_records(place), 3);
     assert_in_range(count_keys(place, STATE_PAIRS), 1, unsaved - 1);
     assert_int_equal(partition_of(place)->journal.unsaved_count,
                      unsaved - count_keys(place, STATE_PAIRS));
+}
+
+static void test_a_commit_that_failed_leaves_its_records_to_the_next(void **at)
+{
+    struct place *place = *at;
+    open_one(place);
+    int64_t offset = learn_users(place, 0, 200);
+    struct state_commit *refused = state_commit_new(place->history->state);
+    take_pairs(partition_of(place), TOPIC, refused, 1, &place->history->scratch);
+    assert_int_equal(partition_of(place)->journal.record_count, 3);
+    state_commit_drop(refused);
+    pairs_committed(partition_of(place), false);
+    assert_int_equal(partition_of(place)->journal.record_count, 0);
+    learn_users(place, offset, 1); /* meanwhile */
+    commit(place);
+    assert_int_equal(count_records(place), 4);
+    char *expected = dump(place);
+    reopen(place, 1);
+    expect_same_dump(place, expected);
+    free(expected);
 }
 
 static void test_events_whose_tables_are_all_written_are_not_in_the_journal(void **at)
@@ -253,13 +299,6 @@ static void test_tables_of_commits_that_failed_wait_for_what_they_lacked_at_firs
 
 /* -- restarts ---------------------------------------------------------------------------------- */
 
-static void expect_same_dump(struct place *place, const char *expected)
-{
-    char *text = dump(place);
-    assert_string_equal(text, expected);
-    free(text);
-}
-
 static void test_a_restart_finds_the_journal_and_goes_on_with_it(void **at)
 {
     struct place *place = *at;
@@ -290,7 +329,7 @@ static void test_a_journal_being_written_when_the_history_closes_is_there_afterw
     assert_true(history_commit(place->history, note_commit, &outcome));
     reopen(place, 1);
     assert_int_equal(outcome.calls, 1);
-    assert_int_equal(partition_of(place)->journal.record_count, 1);
+    assert_int_equal(partition_of(place)->journal.record_count, 3);
     assert_int_equal(partition_of(place)->journal.last, 599);
 }
 
@@ -453,12 +492,13 @@ struct bad_record {
     int64_t offset;   /* of its event, */
     uint32_t before;  /* which is of item 0 after this one, */
     int times, bytes; /* so many times, and then so many bytes more or less */
+    uint32_t said;    /* of its bytes */
 };
 
 static void write_record(struct place *place, const struct bad_record *bad)
 {
     char key[STATE_KEY_MAX];
-    uint32_t head[2] = {bad->neighbours_max, 0};
+    uint32_t head[2] = {bad->neighbours_max, bad->said};
     struct pairs_event event = {.offset = bad->offset, .count = 1, .before = {bad->before}};
     struct buffer bytes = {0};
     buffer_add(&bytes, head, sizeof head);
@@ -475,13 +515,14 @@ static void test_journals_that_cannot_be_are_refused_with_their_partition(void *
 {
     struct place *place = *at;
     static const struct bad_record cases[] = {
-        {3, 6, 3, 1, 1, 0}, /* not learned yet */
-        {3, 6, 2, 1, 1, 0}, /* not its key's */
-        {1, 6, 1, 1, 2, 0}, /* the same offset twice */
-        {1, 6, 1, 9, 1, 0}, /* no such item */
-        {1, 6, 1, 1, 1, -1},  {1, 6, 1, 1, 1, 5},
-        {1, 6, 1, 1, 1, -28}, /* a head alone */
-        {1, 0, 1, 1, 1, 0},   {1, PAIRS_NEIGHBOURS_MAX + 1, 1, 1, 1, 0},
+        {3, 6, 3, 1, 1, 0, 0}, /* not learned yet */
+        {3, 6, 2, 1, 1, 0, 0}, /* not its key's */
+        {1, 6, 1, 1, 2, 0, 0}, /* the same offset twice */
+        {1, 6, 1, 9, 1, 0, 0}, /* no such item */
+        {1, 6, 1, 1, 1, -1, 0},  {1, 6, 1, 1, 1, 5, 0},
+        {1, 6, 1, 1, 1, -28, 0}, /* a head alone */
+        {1, 0, 1, 1, 1, 0, 0},   {1, PAIRS_NEIGHBOURS_MAX + 1, 1, 1, 1, 0, 0},
+        {1, 6, 1, 1, 1, 0, 35},  {1, 6, 1, 1, 1, 0, 37},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         open_to_damage(place);
@@ -490,10 +531,19 @@ static void test_journals_that_cannot_be_are_refused_with_their_partition(void *
         expect_refused(place);
         remove_state(place);
     }
-    open_to_damage(place);
-    write_record(place, &(struct bad_record){1, 6, 1, 1, 1, 0}); /* and one that can be is not */
-    int32_t one = 1;
-    assert_int_equal(history_assign(place->history, &one, 1, NULL), 0);
+}
+
+/* 0: written when a commit had one record, however long. */
+static void test_journals_that_say_how_long_they_are_and_older_ones_are_read(void **at)
+{
+    struct place *place = *at;
+    for (uint32_t said = 0; said <= 36; said += 36) {
+        int32_t one = 1;
+        open_to_damage(place);
+        write_record(place, &(struct bad_record){1, 6, 1, 1, 1, 0, said});
+        assert_int_equal(history_assign(place->history, &one, 1, NULL), 0);
+        remove_state(place);
+    }
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up_pairs, tear_down)
@@ -505,6 +555,7 @@ int main(void)
         TEST(test_what_does_not_count_late_and_duplicate_events_go_with_nothing),
         TEST(test_the_forgotten_begin_with_nothing_before_them),
         TEST(test_a_commit_writes_events_and_few_tables),
+        TEST(test_a_commit_that_failed_leaves_its_records_to_the_next),
         TEST(test_events_whose_tables_are_all_written_are_not_in_the_journal),
         TEST(test_an_idle_partition_writes_nothing),
         TEST(test_the_journal_stays_about_as_small_as_it_was_designed_to_be),
@@ -517,6 +568,7 @@ int main(void)
         TEST(test_a_revoked_partition_leaves_memory_with_its_journal),
         TEST(test_tables_that_cannot_be_are_refused_with_their_partition),
         TEST(test_journals_that_cannot_be_are_refused_with_their_partition),
+        TEST(test_journals_that_say_how_long_they_are_and_older_ones_are_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -236,14 +236,13 @@ static void twin_observe(struct world *world, const struct user_record *before, 
     }
 }
 
-static struct outcome observe(const struct event *event, const struct user_record *before,
-                              uint32_t item, void *arg)
+static struct outcome observe(const struct use *use, void *arg)
 {
     struct world *world = arg;
     if (world->sorted[ACCURACY_POPULAR] != NULL)
-        twin_observe(world, before, item);
-    accuracy_observe(&world->accuracy, event, before, item, true);
-    sums_add(&world->sums[event->partition][item], event->ts_ms);
+        twin_observe(world, use->before, use->item);
+    accuracy_observe(&world->accuracy, use, true);
+    sums_add(&world->sums[use->event->partition][use->item], use->event->ts_ms);
     return (struct outcome){0};
 }
 
@@ -402,7 +401,8 @@ static const struct user_record *with_list(uint32_t first, uint32_t count)
 static void see(struct world *world, const struct user_record *before, uint32_t item)
 {
     const struct event event = {.user = SLICE("u"), .ts_ms = START_MS};
-    accuracy_observe(&world->accuracy, &event, before, item, true);
+    const struct use use = {&event, before, item, !user_has_seen(before, item)};
+    accuracy_observe(&world->accuracy, &use, true);
 }
 
 static void test_accuracy_counts_hits_by_rank_in_the_users_list(void **state)

@@ -74,7 +74,8 @@ static void meet(struct scene *scene, uint32_t arm, bool hit)
     static const uint32_t popular[] = {7, 1};
     struct event event = {.kind = EVENT_INTERACTION, .value = 1, .pos = -1, .user = SLICE("ann")};
     watch_popular(scene->watch, popular, 2);
-    watch_event(scene->watch, &event, NULL, hit ? 1 : 3, arm);
+    const struct use use = {.event = &event, .item = hit ? 1 : 3, .is_new = true};
+    watch_event(scene->watch, &use, arm);
 }
 
 static double last(const struct scene *scene, enum series_row row)

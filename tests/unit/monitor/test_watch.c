@@ -242,7 +242,8 @@ static struct outcome meet(struct scene *scene, uint32_t arm, uint32_t item, dou
     struct event event = {
         .kind = EVENT_INTERACTION, .value = value, .pos = -1, .user = SLICE("ann")};
     const struct user_record *record = a_record();
-    struct outcome outcome = watch_event(scene->watch, &event, record, item, arm);
+    const struct use use = {&event, record, item, !user_has_seen(record, item)};
+    struct outcome outcome = watch_event(scene->watch, &use, arm);
     user_record_unref(record);
     return outcome;
 }
