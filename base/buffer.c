@@ -48,6 +48,16 @@ void buffer_byte(struct buffer *buffer, char byte)
     buffer->length++;
 }
 
+void buffer_number(struct buffer *buffer, uint64_t number)
+{
+    char digits[20]; /* of 2^64 - 1 */
+    size_t begin = sizeof digits;
+    do
+        digits[--begin] = (char)('0' + number % 10);
+    while ((number /= 10) != 0);
+    buffer_add(buffer, digits + begin, sizeof digits - begin);
+}
+
 void buffer_printf(struct buffer *buffer, const char *format, ...)
 {
     va_list args, again;

@@ -8,6 +8,7 @@
 #include "base/slice.h"
 
 #include <stddef.h>
+#include <stdint.h>
 
 struct buffer {
     char *data;      /* owned */
@@ -23,6 +24,7 @@ char *buffer_reserve(struct buffer *buffer, size_t bytes);
 void buffer_add(struct buffer *buffer, const void *data, size_t bytes);
 void buffer_text(struct buffer *buffer, const char *text);
 void buffer_byte(struct buffer *buffer, char byte);
+void buffer_number(struct buffer *buffer, uint64_t number); /* in decimal digits */
 void buffer_printf(struct buffer *buffer, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 

@@ -164,15 +164,10 @@ void json_bool(struct json_writer *w, const char *key, bool value)
 
 void json_int(struct json_writer *w, const char *key, int64_t value)
 {
-    char text[24];
-    size_t begin = sizeof text;
-    uint64_t left = value < 0 ? -(uint64_t)value : (uint64_t)value;
-    do
-        text[--begin] = (char)('0' + left % 10);
-    while ((left /= 10) != 0);
+    begin_value(w, key);
     if (value < 0)
-        text[--begin] = '-';
-    json_raw(w, key, (struct slice){text + begin, (uint32_t)(sizeof text - begin)});
+        buffer_byte(w->out, '-');
+    buffer_number(w->out, value < 0 ? -(uint64_t)value : (uint64_t)value);
 }
 
 void json_real(struct json_writer *w, const char *key, double value)

@@ -65,7 +65,7 @@ STATIONS = [
     ("sums", r"model/(sums|decay)"),
     ("history", r"model/(history|user)"),
     ("state", r"model/state"),
-    ("monitor", r"monitor/|model/(overlap|probe|shift|variety)"),  # what is made for figures alone
+    ("monitor", r"monitor/|model/(list_change|overlap|probe|shift|variety)"),  # what is made for figures alone
     ("publisher", r"publisher/"),
     ("daemon", r"daemon/"),
 ]

@@ -43,4 +43,9 @@ void columns_extend(struct columns *columns, const struct generation *generation
 void columns_exclude(struct columns *columns, const struct items *items, int64_t now_ms,
                      const struct slice *categories, size_t category_count);
 
+static inline bool columns_is_excluded(const struct columns *columns, uint32_t column)
+{
+    return (columns->excluded[column / 64] >> (column % 64) & 1) != 0;
+}
+
 #endif

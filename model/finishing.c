@@ -1,7 +1,7 @@
 #include "model/finishing.h"
 #include "base/hash.h"
 #include "base/mem.h"
-#include "model/overlap.h"
+#include "model/list_change.h"
 #include "model/topn_select.h"
 
 #include <math.h>
@@ -17,8 +17,7 @@ struct finishing {
     uint32_t *marks;               /* [capacity] by column: `mark` if it is no candidate */
     uint32_t capacity, mark;
     uint32_t *candidates; /* [explore.newest] columns */
-    uint32_t *old, *now;  /* [old_capacity], [list_capacity] items */
-    uint32_t old_capacity, now_capacity;
+    struct list_comparing comparing;
 };
 
 struct finishing *finishing_new(const struct finishing_settings *settings)
@@ -36,8 +35,7 @@ void finishing_free(struct finishing *finishing)
         return;
     free(finishing->marks);
     free(finishing->candidates);
-    free(finishing->old);
-    free(finishing->now);
+    list_comparing_deinit(&finishing->comparing);
     free(finishing);
 }
 
@@ -47,18 +45,13 @@ uint32_t finishing_wants(const struct finishing *finishing, const struct user_re
     return record != NULL && finishing->settings.discount > 0 ? n + record->shown_count : n;
 }
 
-static bool is_excluded(const struct columns *columns, uint32_t column)
-{
-    return (columns->excluded[column / 64] >> (column % 64) & 1) != 0;
-}
-
 static uint32_t count_eligible(const struct columns *columns)
 {
     uint32_t excluded = 0;
     for (uint32_t word = 0; word < columns->count / 64; word++)
         excluded += (uint32_t)__builtin_popcountll(columns->excluded[word]);
     for (uint32_t column = columns->count / 64 * 64; column < columns->count; column++)
-        excluded += is_excluded(columns, column);
+        excluded += columns_is_excluded(columns, column);
     return columns->count - excluded;
 }
 
@@ -131,7 +124,8 @@ static struct draw draw_for(uint64_t seed, const struct slate_list *list)
 
 static bool is_candidate(const struct finishing *finishing, uint32_t column)
 {
-    return finishing->marks[column] != finishing->mark && !is_excluded(finishing->columns, column);
+    return finishing->marks[column] != finishing->mark &&
+           !columns_is_excluded(finishing->columns, column);
 }
 
 /* Marks what the user may not get or gets anyway; returns how many candidates are left. */
@@ -276,81 +270,6 @@ static void fill(const struct finishing *finishing, const struct topn_entry *ent
     }
 }
 
-/* -- how far it is from the last --------------------------------------------------------------- */
-
-static bool is_hidden(const uint32_t *hidden, size_t count, uint32_t column)
-{
-    size_t low = 0, left = count;
-    while (left > 0) {
-        size_t half = left / 2;
-        bool below = hidden[low + half] < column;
-        low = below ? low + half + 1 : low;
-        left = below ? left - half - 1 : half;
-    }
-    return low < count && hidden[low] == column;
-}
-
-static void reserve(uint32_t **at, uint32_t *capacity, uint32_t count)
-{
-    if (count <= *capacity)
-        return;
-    *capacity = count;
-    *at = mem_array(*at, count, sizeof **at);
-}
-
-/* Of the list that Redis has, what the user may still get. Returns how many. */
-static uint32_t still_allowed(struct finishing *finishing, const struct user_record *record,
-                              const uint32_t *hidden, size_t hidden_count)
-{
-    const struct columns *columns = finishing->columns;
-    const uint32_t *last = user_list(record);
-    uint32_t count = 0;
-    reserve(&finishing->old, &finishing->old_capacity, record->list_count);
-    for (uint32_t i = 0; i < record->list_count; i++) {
-        uint32_t column = last[i] < columns->items ? columns->column_of[last[i]] : 0;
-        finishing->old[count] = last[i];
-        count += last[i] < columns->items && !is_excluded(columns, column) &&
-                 !is_hidden(hidden, hidden_count, column);
-    }
-    return count;
-}
-
-static bool is_same(const struct finishing *finishing, const struct slate_list *list)
-{
-    return list->count == list->record->list_count &&
-           (list->count == 0 ||
-            memcmp(finishing->now, user_list(list->record), list->count * sizeof(uint32_t)) == 0);
-}
-
-static void compare(struct finishing *finishing, const uint32_t *hidden, size_t hidden_count,
-                    struct slate_list *list)
-{
-    const struct user_record *record = list->record;
-    struct list_change *change = &list->change;
-    reserve(&finishing->now, &finishing->now_capacity, list->count);
-    for (uint32_t i = 0; i < list->count; i++)
-        finishing->now[i] = list->items[i].item;
-    change->first = record->acked_offset < 0;
-    list->changed = !is_same(finishing, list);
-    if (change->first || !list->changed)
-        return;
-    uint32_t allowed = still_allowed(finishing, record, hidden, hidden_count);
-    const uint32_t *last = user_list(record), *old = finishing->old, *now = finishing->now;
-    change->gone = record->list_count - allowed;
-    uint32_t k = least(OVERLAP_K, least(allowed, list->count));
-    struct overlap overlap =
-        overlap_of(last, record->list_count, now, list->count, OVERLAP_K, OVERLAP_P);
-    change->jaccard = (float)overlap.jaccard_distance;
-    change->rbo = (float)(1 - overlap.rbo);
-    change->net_jaccard = change->jaccard;
-    change->net_rbo = change->rbo;
-    if (change->gone == 0 && k == OVERLAP_K)
-        return;
-    overlap = overlap_of(old, allowed, now, list->count, k, OVERLAP_P);
-    change->net_jaccard = (float)overlap.jaccard_distance;
-    change->net_rbo = (float)(1 - overlap.rbo);
-}
-
 void finishing_list(struct finishing *finishing, struct topn_entry *entries, uint32_t count,
                     const uint32_t *hidden, size_t hidden_count, struct slate_list *list)
 {
@@ -363,5 +282,5 @@ void finishing_list(struct finishing *finishing, struct topn_entry *entries, uin
     explore(finishing, entries, count, hidden, hidden_count, list, columns);
     fill(finishing, entries, count, columns, list);
     if (record != NULL)
-        compare(finishing, hidden, hidden_count, list);
+        list_compare(&finishing->comparing, finishing->columns, hidden, hidden_count, list);
 }

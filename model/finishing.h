@@ -12,7 +12,7 @@
  *          share * slots / |C|,
  *      and with it sums of 1 / propensity over clicks on explored items estimate without bias what
  *      a uniformly chosen candidate would get (Horvitz & Thompson 1952). What was there moves down.
- *   4. How far the list is from the one that Redis has (model/overlap.h).
+ *   4. How far the list is from the one that Redis has (model/list_change.h).
  *
  * One thread at a time. */
 #ifndef FRESHET_MODEL_FINISHING_H

@@ -20,7 +20,17 @@ struct overlap {
     double rbo;
 };
 
-/* Both in one pass, for as much work as either. */
+#define OVERLAP_NOWHERE UINT32_MAX
+
+/* Where in b each item of a is; places: [a_count]. */
+void overlap_places(const uint32_t *a, uint32_t a_count, const uint32_t *b, uint32_t b_count,
+                    uint32_t *places);
+
+/* Of a list whose items have these places in another, of b_count items. */
+struct overlap overlap_at(const uint32_t *places, uint32_t a_count, uint32_t b_count, uint32_t k,
+                          double p);
+
+/* The same of two lists. */
 struct overlap overlap_of(const uint32_t *a, uint32_t a_count, const uint32_t *b, uint32_t b_count,
                           uint32_t k, double p);
 

@@ -3,16 +3,24 @@
 #include "model/user.h"
 
 #include <assert.h>
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
+
+/* The lowest `digits` of them, and then `end`. Returns what follows. */
+static char *write_hex(char *text, uint64_t value, int digits, char end)
+{
+    for (int i = digits - 1; i >= 0; i--, value >>= 4)
+        text[i] = "0123456789abcdef"[value & 15];
+    text[digits] = end;
+    return text + digits + 1;
+}
 
 void version_format(char text[VERSION_TEXT_BYTES], const struct version *version)
 {
     assert(version->partition >= 0 && version->partition <= UINT16_MAX);
-    snprintf(text, VERSION_TEXT_BYTES, "%08" PRIx32 ".%04x.%016" PRIx64 ".%08" PRIx32,
-             version->epoch, (unsigned)version->partition & UINT16_MAX,
-             (uint64_t)version->next_offset, version->swap);
+    text = write_hex(text, version->epoch, 8, '.');
+    text = write_hex(text, (uint64_t)version->partition, 4, '.');
+    text = write_hex(text, (uint64_t)version->next_offset, 16, '.');
+    write_hex(text, version->swap, 8, '\0');
 }
 
 static int digit_value(char c)

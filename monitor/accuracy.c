@@ -218,16 +218,6 @@ static uint32_t rank_in_ours(const struct accuracy *accuracy, const struct user_
     return rank_in(user_list(before), before->list_count, item);
 }
 
-void accuracy_count(struct accuracy_count *count, uint32_t rank)
-{
-    count->events++;
-    if (rank == 0)
-        return;
-    count->hits10 += rank <= 10;
-    count->hits20 += rank <= 20;
-    count->reciprocal_ranks += 1.0 / rank;
-}
-
 uint32_t accuracy_observe(struct accuracy *accuracy, const struct use *use, bool counts)
 {
     uint32_t ranks[ACCURACY_METHODS] = {0};

@@ -87,7 +87,15 @@ void accuracy_set_popular(struct accuracy *accuracy, const uint32_t *items, uint
 uint32_t accuracy_observe(struct accuracy *accuracy, const struct use *use, bool counts);
 
 /* One more event, whose item has this rank. */
-void accuracy_count(struct accuracy_count *count, uint32_t rank);
+static inline void accuracy_count(struct accuracy_count *count, uint32_t rank)
+{
+    count->events++;
+    if (rank == 0)
+        return;
+    count->hits10 += rank <= 10;
+    count->hits20 += rank <= 20;
+    count->reciprocal_ranks += 1.0 / rank;
+}
 
 /* The half-life whose recent list has most hit@20 on new items so far. */
 int accuracy_best_half_life(const struct accuracy *accuracy);

@@ -1,13 +1,13 @@
-/* A Redis connection on the libuv loop: hiredis as the codec, everything else ours.
+/* A Redis connection on the libuv loop: hiredis parses replies, everything else is ours.
  *
- * hiredis formats commands and parses replies (RESP2,
- * https://redis.io/docs/reference/protocol-spec/); the bytes travel over a transport to "HOST:PORT"
- * or a unix socket path. Connects and commands have deadlines, there is a cap on commands in
- * flight, a lost connection is tried again with jittered, capped backoff, and the connection is up
- * only after AUTH, SELECT, SCRIPT LOAD and PING have been answered well. Whether the server takes
- * writes is for the first write to find out: an answer that says the server as a whole cannot serve
- * us now (LOADING, READONLY, OOM, NOAUTH and their like) counts as the connection's loss. So does
- * an answer that is not RESP2, is larger than REDIS_REPLY_BYTES_MAX, or answers nothing.
+ * Commands and replies are RESP2 (https://redis.io/docs/reference/protocol-spec/); the bytes travel
+ * over a transport to "HOST:PORT" or a unix socket path. Connects and commands have deadlines,
+ * there is a cap on commands in flight, a lost connection is tried again with jittered, capped
+ * backoff, and the connection is up only after AUTH, SELECT, SCRIPT LOAD and PING have been
+ * answered well. Whether the server takes writes is for the first write to find out: an answer that
+ * says the server as a whole cannot serve us now (LOADING, READONLY, OOM, NOAUTH and their like)
+ * counts as the connection's loss. So does an answer that is not RESP2, is larger than
+ * REDIS_REPLY_BYTES_MAX, or answers nothing.
  *
  * Replies come in the order of commands, each exactly once, from the loop and never before
  * redis_command has returned; when the connection is lost each outstanding one gets reply NULL, and

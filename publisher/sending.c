@@ -4,8 +4,6 @@
 #include "publisher/fence.h"
 
 #include <assert.h>
-#include <inttypes.h>
-#include <stdio.h>
 
 void sending_init(struct sending *sending, struct redis *redis, struct meta *meta,
                   const struct publisher_settings *settings, const struct sending_hooks *hooks,
@@ -20,6 +18,7 @@ void sending_deinit(struct sending *sending)
 {
     buffer_deinit(&sending->key);
     buffer_deinit(&sending->json);
+    buffer_deinit(&sending->number);
     buffer_deinit(&sending->changes_key);
 }
 
@@ -125,11 +124,12 @@ static void send_list(struct sending *sending)
 {
     const struct slate_list *list = &sending->slate->lists[sending->next];
     FAILPOINT("publish.list");
-    char version[VERSION_TEXT_BYTES], expiry[24];
+    char version[VERSION_TEXT_BYTES];
     version_format(version, &list->version);
-    snprintf(expiry, sizeof expiry, "%" PRId64, list_expiry_ms(sending->settings, list));
     buffer_clear(&sending->key);
     buffer_clear(&sending->json);
+    buffer_clear(&sending->number);
+    buffer_number(&sending->number, (uint64_t)list_expiry_ms(sending->settings, list));
     publisher_key(&sending->key, sending->settings->prefix, list_user(list));
     list_write(&sending->json, sending->slate, list);
     struct slice words[] = {SLICE("EVALSHA"),
@@ -137,7 +137,7 @@ static void send_list(struct sending *sending)
                             SLICE("1"),
                             buffer_slice(&sending->key),
                             buffer_slice(&sending->json),
-                            slice_of(expiry),
+                            buffer_slice(&sending->number),
                             slice_of(version)};
     redis_command(sending->redis, words, 7, on_list, sending);
     sending->in_flight++;
@@ -151,14 +151,20 @@ static void send_list(struct sending *sending)
 static void send_change(struct sending *sending)
 {
     const struct slate_list *list = &sending->slate->lists[sending->next - 1];
-    char version[VERSION_TEXT_BYTES], length[24];
+    char version[VERSION_TEXT_BYTES];
     version_format(version, &list->version);
-    snprintf(length, sizeof length, "%" PRId64, sending->settings->changes_max);
-    struct slice words[] = {SLICE("XADD"),    buffer_slice(&sending->changes_key),
-                            SLICE("MAXLEN"),  SLICE("~"),
-                            slice_of(length), SLICE("*"),
-                            SLICE("user"),    list->user_id,
-                            SLICE("v"),       slice_of(version)};
+    buffer_clear(&sending->number);
+    buffer_number(&sending->number, (uint64_t)sending->settings->changes_max);
+    struct slice words[] = {SLICE("XADD"),
+                            buffer_slice(&sending->changes_key),
+                            SLICE("MAXLEN"),
+                            SLICE("~"),
+                            buffer_slice(&sending->number),
+                            SLICE("*"),
+                            SLICE("user"),
+                            list->user_id,
+                            SLICE("v"),
+                            slice_of(version)};
     redis_command(sending->redis, words, 10, on_change, sending);
     sending->in_flight++;
     sending->change_due = false;

@@ -33,7 +33,7 @@ struct sending {
     bool mark_due;    /* the mark is yet to be sent */
     int64_t mark_ms;  /* what it was; 0: it did not arrive (yet) */
 
-    struct buffer key, json, changes_key; /* kept for their memory */
+    struct buffer key, json, number, changes_key; /* kept for their memory */
     struct publisher_figures figures;
 };
 

@@ -1,3 +1,4 @@
+#include <inttypes.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -65,6 +66,20 @@ static void test_error_codes_have_names_and_exit_as_sysexits_says(void **state)
 }
 
 /* ---- buffers ---- */
+
+static void test_buffer_numbers_are_what_printf_says(void **state)
+{
+    static const uint64_t numbers[] = {0, 7, 10, 99, 100, 4294967296, UINT64_MAX};
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        struct buffer ours = {0}, printed = {0};
+        buffer_number(&ours, numbers[i]);
+        buffer_printf(&printed, "%" PRIu64, numbers[i]);
+        assert_int_equal(ours.length, printed.length);
+        assert_memory_equal(ours.data, printed.data, printed.length);
+        buffer_deinit(&ours);
+        buffer_deinit(&printed);
+    }
+}
 
 static void test_buffer_keeps_what_was_added_while_it_grows(void **state)
 {
@@ -328,6 +343,7 @@ int main(void)
         cmocka_unit_test(test_error_wrap_puts_the_context_in_front),
         cmocka_unit_test(test_error_texts_too_long_are_cut_at_the_end),
         cmocka_unit_test(test_error_codes_have_names_and_exit_as_sysexits_says),
+        cmocka_unit_test(test_buffer_numbers_are_what_printf_says),
         cmocka_unit_test(test_buffer_keeps_what_was_added_while_it_grows),
         cmocka_unit_test(test_buffer_takes_more_than_twice_its_size_at_once),
         cmocka_unit_test(test_buffer_consume_moves_the_rest_to_the_front),

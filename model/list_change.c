@@ -1,0 +1,101 @@
+#include "model/list_change.h"
+#include "base/mem.h"
+#include "model/overlap.h"
+#include "model/user.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void list_comparing_deinit(struct list_comparing *comparing)
+{
+    free(comparing->now);
+    free(comparing->places);
+    *comparing = (struct list_comparing){0};
+}
+
+static void reserve(uint32_t **at, uint32_t *capacity, uint32_t count)
+{
+    if (count <= *capacity)
+        return;
+    *capacity = count;
+    *at = mem_array(*at, count, sizeof **at);
+}
+
+static uint32_t least(uint32_t a, uint32_t b)
+{
+    return a < b ? a : b;
+}
+
+static bool is_hidden(const uint32_t *hidden, size_t count, uint32_t column)
+{
+    size_t low = 0, left = count;
+    while (left > 0) {
+        size_t half = left / 2;
+        bool below = hidden[low + half] < column;
+        low = below ? low + half + 1 : low;
+        left = below ? left - half - 1 : half;
+    }
+    return low < count && hidden[low] == column;
+}
+
+static bool is_allowed(const struct columns *columns, const uint32_t *hidden, size_t hidden_count,
+                       uint32_t item)
+{
+    if (item >= columns->items)
+        return false;
+    uint32_t column = columns->column_of[item];
+    return !columns_is_excluded(columns, column) && !is_hidden(hidden, hidden_count, column);
+}
+
+/* Keeps the places of what the user may still have, which is all that is in the new list and some
+ * of the rest. Returns how many. */
+static uint32_t keep_allowed(struct list_comparing *comparing, const struct columns *columns,
+                             const uint32_t *hidden, size_t hidden_count,
+                             const struct user_record *record)
+{
+    const uint32_t *last = user_list(record);
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < record->list_count; i++) {
+        uint32_t place = comparing->places[i];
+        comparing->places[count] = place;
+        count += place != OVERLAP_NOWHERE || is_allowed(columns, hidden, hidden_count, last[i]);
+    }
+    return count;
+}
+
+static bool is_same(const uint32_t *now, uint32_t count, const struct user_record *record)
+{
+    return count == record->list_count &&
+           (count == 0 || memcmp(now, user_list(record), count * sizeof *now) == 0);
+}
+
+void list_compare(struct list_comparing *comparing, const struct columns *columns,
+                  const uint32_t *hidden, size_t hidden_count, struct slate_list *list)
+{
+    const struct user_record *record = list->record;
+    struct list_change *change = &list->change;
+    reserve(&comparing->now, &comparing->now_capacity, list->count);
+    for (uint32_t i = 0; i < list->count; i++)
+        comparing->now[i] = list->items[i].item;
+    change->first = record->acked_offset < 0;
+    list->changed = !is_same(comparing->now, list->count, record);
+    if (change->first || !list->changed)
+        return;
+
+    reserve(&comparing->places, &comparing->places_capacity, record->list_count);
+    overlap_places(user_list(record), record->list_count, comparing->now, list->count,
+                   comparing->places);
+    struct overlap overlap =
+        overlap_at(comparing->places, record->list_count, list->count, OVERLAP_K, OVERLAP_P);
+    change->jaccard = change->net_jaccard = (float)overlap.jaccard_distance;
+    change->rbo = change->net_rbo = (float)(1 - overlap.rbo);
+
+    uint32_t allowed = keep_allowed(comparing, columns, hidden, hidden_count, record);
+    uint32_t k = least(OVERLAP_K, least(allowed, list->count));
+    change->gone = record->list_count - allowed;
+    if (change->gone == 0 && k == OVERLAP_K)
+        return;
+    overlap = overlap_at(comparing->places, allowed, list->count, k, OVERLAP_P);
+    change->net_jaccard = (float)overlap.jaccard_distance;
+    change->net_rbo = (float)(1 - overlap.rbo);
+}
