@@ -8,6 +8,8 @@ rest, again and again with later times:
   saturation  all events are in Kafka before freshet starts: events and lists a second, CPU an event, and where that went
   half        the same stream at half of that rate: p99 from event to list
   training    the same while full ALS runs, one training after the other
+  path        the limit: the same stream at the same rate through the same Kafka, taken by a consumer that does nothing with
+              it and has nothing beside it: from the record's timestamp to when it was taken
 
 freshet is built with debug information in a directory of its own, so that `perf` (package linux-perf; only its software clock is
 needed) can say which station a sample belongs to: the innermost function of ours on the stack, by the file it stands in. The
@@ -214,6 +216,11 @@ class Line:
                                        event_types={"purchase": {"weight": 1.0}})
         self.kafka.create_topic(self.freshet.topic, PARTITIONS)
         self.kafka.create_topic(self.freshet.items_topic, 1, **{"cleanup.policy": "compact"})
+        # Never runs: its topic, for what is measured without freshet.
+        self.bare = harness.Freshet(folder, "path", self.kafka.bootstrap, self.redis.address, SETTINGS,
+                                    event_types={"purchase": {"weight": 1.0}})
+        self.kafka.create_topic(self.bare.topic, PARTITIONS)
+        self.kafka.create_topic(self.bare.items_topic, 1, **{"cleanup.policy": "compact"})
         self.stream = Stream(folder)
         self.events = 0  # in Kafka, ever
 
@@ -293,6 +300,16 @@ class Line:
                 **({"trainings": len(trained), "training_s": statistics.median(trained)} if trains else {})}
 
 
+    def path(self, rate, seconds):
+        """The latencies of Kafka's own way, with nothing done to the records."""
+        path, events = self.stream.write(int(rate * seconds)), int(rate * seconds)
+        command = [common.BUILD / "bench" / "line-driver", self.kafka.bootstrap, self.bare.topic, str(events)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as driver:
+            assert driver.stdout.readline() == "ready\n", "the driver has no partitions"
+            self.bare.ask("replay", path, "--shuffle-ties", "1", "--rate", rate, timeout_s=600)
+            return json.loads(driver.stdout.readline())
+
+
 def rounded(value):
     if isinstance(value, dict):
         return {key: rounded(entry) for key, entry in value.items()}
@@ -315,6 +332,7 @@ def measure(line, options):
         "plumbing": plumbing if shares else None, "stations": shares,
         "functions": [f"{share:.1%} {station}: {name}" for name, station, share in profile.top(options.functions)],
         "half": line.at_rate(int(half), options.seconds, False), "training": line.at_rate(int(half), options.seconds, True),
+        "path": line.path(int(half), options.seconds),
     })
 
 
@@ -328,7 +346,7 @@ def show(row):
         print(f"plumbing: {row['plumbing']:.1%} of freshet's CPU; "
               + ", ".join(f"{name} {share:.1%}" for name, share in row["stations"].items()))
         print("\n".join("    " + function for function in row["functions"]))
-    for name in ("half", "training"):
+    for name in ("half", "training", "path"):
         print(f"{name}: " + ", ".join(f"{key} {value}" for key, value in row[name].items()))
 
 

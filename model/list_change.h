@@ -18,7 +18,7 @@ struct list_comparing { /* scratch; zero-initialise */
 
 void list_comparing_deinit(struct list_comparing *comparing);
 
-/* Sets list->changed and list->change. hidden: [hidden_count] ascending columns that this user may
+/* Sets list->changed, and list->change, which is zeroes before. hidden: [hidden_count] ascending columns that this user may
  * not have. The list has a record, and its items. */
 void list_compare(struct list_comparing *comparing, const struct columns *columns,
                   const uint32_t *hidden, size_t hidden_count, struct slate_list *list);

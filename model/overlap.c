@@ -87,7 +87,16 @@ static double rbo_of(const uint8_t *news, uint32_t depth, double p)
         power *= p;
         sum += power * common / (d + 1);
     }
-    return power * common / depth + (1 - p) / p * sum;
+    double rbo = power * common / depth + (1 - p) / p * sum;
+    return rbo < 1 ? rbo : 1; /* not by rounding */
+}
+
+static bool are_equal(const uint32_t *places, uint32_t a_count, uint32_t b_count)
+{
+    uint32_t same = 0;
+    while (same < a_count && places[same] == same)
+        same++;
+    return same == a_count && a_count == b_count;
 }
 
 /* An item at place i in a and at place j in b is had in common from depth max(i, j) + 1 on. */
@@ -95,7 +104,7 @@ static double rbo_at(const uint32_t *places, uint32_t a_count, uint32_t b_count,
 {
     uint32_t depth = least(a_count, b_count);
     uint8_t at_hand[AT_HAND] = {0};
-    if (depth == 0)
+    if (depth == 0 || are_equal(places, a_count, b_count))
         return a_count == b_count;
     uint8_t *news = depth <= sizeof at_hand ? at_hand : mem_zalloc(depth);
     for (uint32_t i = 0; i < depth; i++) {

@@ -1,7 +1,6 @@
 #include "monitor/baselines.h"
 #include "base/mem.h"
 
-#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,6 +12,7 @@
 void baselines_deinit(struct baselines *baselines)
 {
     free(baselines->counts);
+    free(baselines->uses);
     free(baselines->is_touched);
     free(baselines->touched);
     free(baselines->least_place);
@@ -33,9 +33,11 @@ static void reserve_items(struct baselines *baselines, uint32_t items)
         return;
     uint32_t max = items + items / 2 + 64;
     baselines->counts = mem_array(baselines->counts, max, sizeof *baselines->counts);
+    baselines->uses = mem_array(baselines->uses, max, sizeof *baselines->uses);
     baselines->is_touched = mem_array(baselines->is_touched, max, sizeof(bool));
     baselines->least_place = mem_array(baselines->least_place, max, sizeof *baselines->least_place);
     memset(baselines->counts + old, 0, (max - old) * sizeof *baselines->counts);
+    memset(baselines->uses + old, 0, (max - old) * sizeof *baselines->uses);
     memset(baselines->is_touched + old, 0, (max - old) * sizeof(bool));
     for (uint32_t item = old; item < max; item++)
         baselines->least_place[item] = BASELINE_DEPTH;
@@ -95,6 +97,9 @@ void baselines_add(struct baselines *baselines, uint32_t item, int64_t ts_ms)
 {
     if (!baselines->known)
         return;
+    reserve_items(baselines, item + 1);
+    baselines->uses[item]++;
+    baselines->uses_total++;
     if (baselines->waiting_count == baselines->waiting_max) {
         baselines->waiting_max = baselines->waiting_max ? baselines->waiting_max * 2 : 1024;
         baselines->waiting =
@@ -118,7 +123,6 @@ static void touch(struct baselines *baselines, uint32_t item)
 
 static void count(struct baselines *baselines, const struct baseline_event *event)
 {
-    assert(event->item < baselines->items_max);
     const double *weights = weights_at(baselines, event->ts_ms);
     double *counts = baselines->counts[event->item];
     counts[BASELINE_POPULAR]++;
@@ -137,7 +141,6 @@ static void count_waiting(struct baselines *baselines)
             __builtin_prefetch(baselines->counts[waiting[i + AHEAD].item], 1);
         count(baselines, &waiting[i]);
     }
-    baselines->uses_total += (double)events;
     baselines->waiting_count = 0;
 }
 
@@ -307,7 +310,8 @@ static void gather(struct baselines *baselines, const struct item_sums *sums, ui
         decay_weights(baselines->landmarks_ms, sums[item].ts_ms, weights);
         double *counts = baselines->counts[item];
         counts[BASELINE_POPULAR] += (double)sums[item].count;
-        baselines->uses_total += (double)sums[item].count;
+        baselines->uses[item] += sums[item].count;
+        baselines->uses_total += sums[item].count;
         for (int h = 0; h < HALF_LIFE_COUNT; h++)
             counts[BASELINE_RECENT + h] += sums[item].decayed[h] * weights[h];
     }
@@ -316,8 +320,10 @@ static void gather(struct baselines *baselines, const struct item_sums *sums, ui
 static void count_all(struct baselines *baselines, const struct history *history, uint32_t items)
 {
     int64_t now_ms = history_now_ms(history);
-    if (baselines->items_max > 0)
+    if (baselines->items_max > 0) {
         memset(baselines->counts, 0, baselines->items_max * sizeof *baselines->counts);
+        memset(baselines->uses, 0, baselines->items_max * sizeof *baselines->uses);
+    }
     baselines->uses_total = 0;
     baselines->has_landmarks = false; /* and so are no weights */
     if (now_ms == INT64_MIN)
@@ -382,9 +388,9 @@ void baselines_renew(struct baselines *baselines, const struct history *history,
     take_places(baselines);
 }
 
-double baselines_uses(const struct baselines *baselines, uint32_t item)
+uint64_t baselines_uses(const struct baselines *baselines, uint32_t item)
 {
-    return item < baselines->items_max ? baselines->counts[item][BASELINE_POPULAR] : 0;
+    return item < baselines->items_max ? baselines->uses[item] : 0;
 }
 
 bool baselines_may_have(const struct baselines *baselines, uint32_t item, uint32_t rank)

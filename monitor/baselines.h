@@ -45,8 +45,9 @@ struct baselines {
     int64_t weights_ts_ms; /* what `weights` are for */
     double weights[HALF_LIFE_COUNT];
     double (*counts)[BASELINE_COUNT]; /* [items_max] as of the renewal, relative to the landmarks */
-    double uses_total;                /* of all items' counts */
-    uint16_t *least_place;            /* [items_max] in any list, from 0; BASELINE_DEPTH: in none */
+    uint64_t *uses;                   /* [items_max] events as of now */
+    uint64_t uses_total;
+    uint16_t *least_place; /* [items_max] in any list, from 0; BASELINE_DEPTH: in none */
     uint32_t items_max;
     struct baseline_event *waiting; /* [waiting_count] for the next renewal */
     size_t waiting_count, waiting_max;
@@ -71,8 +72,8 @@ void baselines_add(struct baselines *baselines, uint32_t item, int64_t ts_ms);
  */
 void baselines_renew(struct baselines *baselines, const struct history *history, uint32_t items);
 
-/* Events with the item until the last renewal; 0 before the first. */
-double baselines_uses(const struct baselines *baselines, uint32_t item);
+/* Events with the item so far; 0 before the first renewal. */
+uint64_t baselines_uses(const struct baselines *baselines, uint32_t item);
 
 /* Whether in any list the item has at most `rank` items before it. */
 bool baselines_may_have(const struct baselines *baselines, uint32_t item, uint32_t rank);

@@ -210,8 +210,8 @@ static double novelty_of(const struct watch *watch, const struct slate_list *lis
     if (!list->probe.made || !baselines->known)
         return NAN;
     for (uint32_t i = 0; i < count; i++)
-        uses[i] = baselines_uses(baselines, list->items[i].item);
-    return variety_novelty(uses, count, baselines->uses_total);
+        uses[i] = (double)baselines_uses(baselines, list->items[i].item);
+    return variety_novelty(uses, count, (double)baselines->uses_total);
 }
 
 static void add_stored(struct watch_figures *figures, const struct slate_list *list,

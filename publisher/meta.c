@@ -5,10 +5,12 @@
 #include "base/mem.h"
 #include "publisher/publisher.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#define WORDS_MAX 32 /* of one command */
 #define HEARTBEAT_OF "heartbeat:"
 #define LOG_OF "log:"
 #define HEARTBEAT_MAX_MS (INT64_MAX / 2) /* beyond, it was not us who wrote it */
@@ -232,12 +234,13 @@ static int64_t next_beat_ms(const struct meta *meta)
 }
 
 struct words {
-    struct slice at[REDIS_WORDS_MAX];
+    struct slice at[WORDS_MAX];
     size_t count;
 };
 
 static void add_field(struct words *words, const char *field, const char *value)
 {
+    assert(words->count + 2 <= WORDS_MAX);
     words->at[words->count++] = slice_of(field);
     words->at[words->count++] = slice_of(value);
 }

@@ -28,7 +28,6 @@
 
 #define REDIS_REPLY_BYTES_MAX (64 << 20)
 #define REDIS_REPLY_ITEMS_MAX 65536 /* values in one reply, those of nested arrays counted */
-#define REDIS_WORDS_MAX 32          /* of one command */
 #define REDIS_PAUSE_MIN_MS 50   /* before the first new try; doubles with each, halved by chance */
 #define REDIS_PAUSE_MAX_MS 5000 /* a connection that was up this long starts over at the first */
 

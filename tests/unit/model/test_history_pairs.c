@@ -9,6 +9,7 @@
 
 #define SEED 5150u
 #define ITEMS 50
+#define RISING 200 /* users of learn_rising, with one item more than the last each */
 
 static uint64_t random_state;
 
@@ -32,7 +33,7 @@ static struct partition *partition_of(const struct place *place)
 
 static struct event *use(struct place *place, int64_t offset, const char *user, uint32_t item)
 {
-    static char names[ITEMS][8]; /* events lend their texts until learned */
+    static char names[ITEMS + RISING][8]; /* events lend their texts until learned */
     snprintf(names[item], sizeof names[item], "i%u", item);
     return click(place, offset, user, names[item], 1000 * offset);
 }
@@ -320,6 +321,99 @@ static void test_a_restart_finds_the_journal_and_goes_on_with_it(void **at)
     assert_int_equal(count_keys(place, STATE_JOURNAL), 0);
 }
 
+/* So that the first events that tables wait for are in all records. */
+static int64_t learn_rising(struct place *place)
+{
+    static char users[RISING][16];
+    int64_t offset = 0;
+    for (uint32_t i = 0; i < RISING; i++) {
+        snprintf(users[i], sizeof users[i], "r%u", i);
+        for (uint32_t item = i; item < i + 3; item++)
+            use(place, offset++, users[i], item);
+    }
+    learn(place);
+    return offset;
+}
+
+static void write_tables(struct place *place, struct buffer *out)
+{
+    const struct pairs *pairs = &partition_of(place)->pairs;
+    for (uint32_t item = 0; item < pairs->table_count; item++) {
+        const struct pairs_table *table = pairs_table(pairs, item);
+        if (table != NULL)
+            pairs_table_write(out, table);
+    }
+}
+
+/* The first of a commit's records leave before the last do. */
+static void test_a_commits_records_leave_one_by_one_and_every_restart_has_the_same(void **at)
+{
+    struct place *place = *at;
+    open_one(place);
+    int64_t offset = learn_rising(place);
+    size_t before = 0, left_some = 0;
+    do {
+        commit(place);
+        size_t records = partition_of(place)->journal.record_count;
+        left_some += records > 0 && records < before;
+        before = records;
+        struct buffer expected = {0}, loaded = {0};
+        write_tables(place, &expected);
+        reopen(place, 1);
+        write_tables(place, &loaded);
+        assert_int_equal(partition_of(place)->journal.record_count, records);
+        assert_int_equal(loaded.length, expected.length);
+        assert_memory_equal(loaded.data, expected.data, expected.length);
+        buffer_deinit(&expected);
+        buffer_deinit(&loaded);
+        use(place, offset++, "nobody", 1);
+        learn(place);
+    } while (before > 0);
+    assert_true(left_some > 0);
+}
+
+/* So many events of one item before another, 28 bytes each, fill a record: it takes one more as
+ * long as that could be the longest. */
+#define BLOCK ((JOURNAL_RECORD_BYTES_MAX - 8 - (int)sizeof(struct pairs_event)) / 28 + 1)
+
+/* Three records, each of one pair of items, whose two tables have 16 + 28 bytes each. */
+static void learn_blocks(struct place *place)
+{
+    static char users[3 * BLOCK][16];
+    for (uint32_t i = 0; i < 3 * BLOCK; i++) {
+        snprintf(users[i], sizeof users[i], "b%u", i);
+        use(place, 2 * i, users[i], i / BLOCK * 2);
+        use(place, 2 * i + 1, users[i], i / BLOCK * 2 + 1);
+    }
+    learn(place);
+}
+
+static void test_a_record_is_not_written_whose_tables_are(void **at)
+{
+    struct place *place = *at;
+    static const struct {
+        size_t bytes, tables, records;
+    } cases[] = {{1, 1, 3}, {45, 2, 2}, {89, 3, 2}, {133, 4, 1}, {1000, 6, 0}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        open_one(place);
+        learn_blocks(place);
+        struct pairs_journal *journal = &partition_of(place)->journal;
+        struct state_commit *refused = state_commit_new(place->history->state);
+        take_pairs(partition_of(place), TOPIC, refused, cases[i].bytes, &place->history->scratch);
+        assert_int_equal(refused->count, cases[i].tables + cases[i].records);
+        assert_int_equal(journal->record_count, cases[i].records);
+        if (cases[i].records > 0)
+            assert_in_range(journal->records[0].first, 2 * BLOCK * (3 - cases[i].records),
+                            2 * BLOCK * (4 - cases[i].records));
+        state_commit_drop(refused);
+        pairs_committed(partition_of(place), false);
+        assert_int_equal(journal->record_count, 0);
+        close_history(place);
+        remove_state(place);
+    }
+    open_one(place);
+}
+
 static void test_a_journal_being_written_when_the_history_closes_is_there_afterwards(void **at)
 {
     struct place *place = *at;
@@ -561,6 +655,8 @@ int main(void)
         TEST(test_the_journal_stays_about_as_small_as_it_was_designed_to_be),
         TEST(test_tables_of_commits_that_failed_wait_for_what_they_lacked_at_first),
         TEST(test_a_restart_finds_the_journal_and_goes_on_with_it),
+        TEST(test_a_commits_records_leave_one_by_one_and_every_restart_has_the_same),
+        TEST(test_a_record_is_not_written_whose_tables_are),
         TEST(test_a_journal_being_written_when_the_history_closes_is_there_afterwards),
         TEST(test_the_journal_is_applied_with_the_bound_it_was_learned_with),
         TEST(test_a_larger_bound_lets_tables_grow_and_a_smaller_one_keeps_them),

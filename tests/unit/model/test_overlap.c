@@ -123,12 +123,39 @@ static void test_one_pass_over_a_renewed_list_says_what_both_definitions_say(voi
     }
 }
 
+/* Nothing that is the same is a hair's breadth away, nor nearer than that. */
+static void test_equal_lists_are_at_no_distance_whatever_their_length(void **at)
+{
+    static uint32_t list[1500];
+    for (uint32_t i = 0; i < 1500; i++)
+        list[i] = i * 7;
+    for (uint32_t count = 1; count < 1500; count += count < 60 ? 1 : 97) {
+        struct overlap same = overlap_of(list, count, list, count, 20, 0.9);
+        assert_true(same.rbo == 1 && same.jaccard_distance == 0);
+        assert_true(overlap_rbo(list, count, list, count + 1, 0.9) <= 1);
+    }
+}
+
+static void test_long_lists_are_compared_as_short_ones_are(void **at)
+{
+    static uint32_t a[1500], b[1500];
+    for (uint32_t i = 0; i < 1500; i++) {
+        a[i] = i * 4096;
+        b[i] = (i * 7 % 1500) * 4096;
+    }
+    assert_near(overlap_rbo(a, 1500, b, 1500, 0.999), plain_rbo(a, 1500, b, 1500, 0.999));
+    assert_near(overlap_jaccard_distance(a, 1500, b, 1500, 1200),
+                1 - common_of(a, 1200, b, 1200) / (2400.0 - common_of(a, 1200, b, 1200)));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_jaccard_counts_the_first_k_of_each),
         cmocka_unit_test(test_rank_biased_overlap_weighs_the_top),
         cmocka_unit_test(test_both_are_what_their_definitions_say_on_random_lists),
+        cmocka_unit_test(test_equal_lists_are_at_no_distance_whatever_their_length),
+        cmocka_unit_test(test_long_lists_are_compared_as_short_ones_are),
         cmocka_unit_test(test_one_pass_over_a_renewed_list_says_what_both_definitions_say),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

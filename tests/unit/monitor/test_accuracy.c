@@ -368,6 +368,10 @@ static void test_accuracy_baseline_taken_from_the_history_is_the_full_sort(void 
     accuracy_forget_baselines(&world->accuracy);
     learn(world);
     assert_baselines_are_the_full_sort(world);
+    add_event(world, 0, 1); /* and nothing is counted twice by the next renewal */
+    learn(world);
+    learn(world);
+    assert_baselines_are_the_full_sort(world);
 }
 
 /* At ten minutes the landmark moves every 85 hours. What is older than 1022 half-lives may be in
