@@ -16,6 +16,11 @@ void mem_give_back(void)
     mallopt(M_TRIM_THRESHOLD, OWN_MAPPING);
 }
 
+void mem_trim(void)
+{
+    malloc_trim(0);
+}
+
 static void *require(void *memory, size_t bytes)
 {
     if (memory != NULL)

@@ -24,4 +24,8 @@ void *mem_try(size_t count, size_t bytes);
  * are the system's to that of the largest ever freed. */
 void mem_give_back(void);
 
+/* What is free amid the heaps goes back to the system, too; malloc alone gives back their ends. For
+ * rare moments: who allocates meanwhile waits until that heap has been looked through. */
+void mem_trim(void);
+
 #endif

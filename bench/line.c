@@ -101,6 +101,7 @@ int main(int argc, char **argv)
         .dead_topic = "line.dead",
         .group = "line-path",
         .instance = "",
+        .create_partitions = 1,
         .properties = &property,
         .property_count = 1,
         .decode = {.default_type = -1, .max_ahead_ms = INT64_MAX / 2, .event_bytes_max = 1 << 20}};

@@ -239,6 +239,7 @@ static void load_on_worker(uv_work_t *work)
 {
     struct swapper *swapper = work->data;
     swapper->error = (struct error){0};
+    mem_trim(); /* once a generation: what the swap before and bursts since then have left */
     load(swapper, swapper->series, swapper->number, &swapper->candidate, &swapper->error);
 }
 

@@ -12,7 +12,6 @@
 void baselines_deinit(struct baselines *baselines)
 {
     free(baselines->counts);
-    free(baselines->uses);
     free(baselines->is_touched);
     free(baselines->touched);
     free(baselines->least_place);
@@ -21,8 +20,14 @@ void baselines_deinit(struct baselines *baselines)
     *baselines = (struct baselines){0};
 }
 
+/* What is left to be counted or merged, the history has. */
 void baselines_forget(struct baselines *baselines)
 {
+    for (uint32_t i = 0; i < baselines->touched_count; i++)
+        baselines->is_touched[baselines->touched[i]] = false;
+    baselines->touched_count = 0;
+    baselines->waiting_count = 0;
+    baselines->waiting_items = 0;
     baselines->known = false;
 }
 
@@ -33,15 +38,35 @@ static void reserve_items(struct baselines *baselines, uint32_t items)
         return;
     uint32_t max = items + items / 2 + 64;
     baselines->counts = mem_array(baselines->counts, max, sizeof *baselines->counts);
-    baselines->uses = mem_array(baselines->uses, max, sizeof *baselines->uses);
     baselines->is_touched = mem_array(baselines->is_touched, max, sizeof(bool));
     baselines->least_place = mem_array(baselines->least_place, max, sizeof *baselines->least_place);
     memset(baselines->counts + old, 0, (max - old) * sizeof *baselines->counts);
-    memset(baselines->uses + old, 0, (max - old) * sizeof *baselines->uses);
     memset(baselines->is_touched + old, 0, (max - old) * sizeof(bool));
     for (uint32_t item = old; item < max; item++)
         baselines->least_place[item] = BASELINE_DEPTH;
     baselines->items_max = max;
+}
+
+/* -- places ----------------------------------------------------------------------------------- */
+
+static void leave_places(struct baselines *baselines)
+{
+    for (int method = 0; method < BASELINE_COUNT; method++) {
+        const struct baseline_list *list = &baselines->lists[method];
+        for (uint32_t place = 0; place < list->count; place++)
+            baselines->least_place[list->top[place].item] = BASELINE_DEPTH;
+    }
+}
+
+static void take_places(struct baselines *baselines)
+{
+    for (int method = 0; method < BASELINE_COUNT; method++) {
+        const struct baseline_list *list = &baselines->lists[method];
+        for (uint32_t place = 0; place < list->count; place++) {
+            uint16_t *least = &baselines->least_place[list->top[place].item];
+            *least = place < *least ? (uint16_t)place : *least;
+        }
+    }
 }
 
 /* -- landmarks --------------------------------------------------------------------------------- */
@@ -72,9 +97,11 @@ static void move_landmarks(struct baselines *baselines, int64_t ts_ms)
         double moved = decay_half_lives(h, baselines->landmarks_ms[h], ts_ms);
         if (moved < LANDMARK_HALF_LIVES)
             continue;
+        leave_places(baselines);
         int64_t whole = (ts_ms - baselines->landmarks_ms[h]) / half_life_ms[h];
         baselines->landmarks_ms[h] += whole * half_life_ms[h];
         scale(baselines, h, decay_exp2(-(double)whole));
+        take_places(baselines);
     }
 }
 
@@ -97,9 +124,8 @@ void baselines_add(struct baselines *baselines, uint32_t item, int64_t ts_ms)
 {
     if (!baselines->known)
         return;
-    reserve_items(baselines, item + 1);
-    baselines->uses[item]++;
-    baselines->uses_total++;
+    baselines->waiting_items =
+        item < baselines->waiting_items ? baselines->waiting_items : item + 1;
     if (baselines->waiting_count == baselines->waiting_max) {
         baselines->waiting_max = baselines->waiting_max ? baselines->waiting_max * 2 : 1024;
         baselines->waiting =
@@ -136,12 +162,15 @@ static void count_waiting(struct baselines *baselines)
 {
     const struct baseline_event *waiting = baselines->waiting;
     size_t events = baselines->waiting_count;
+    reserve_items(baselines, baselines->waiting_items);
     for (size_t i = 0; i < events; i++) {
         if (i + AHEAD < events)
             __builtin_prefetch(baselines->counts[waiting[i + AHEAD].item], 1);
         count(baselines, &waiting[i]);
     }
+    baselines->uses_total += events;
     baselines->waiting_count = 0;
+    baselines->waiting_items = 0;
 }
 
 /* -- sorting ----------------------------------------------------------------------------------- */
@@ -310,7 +339,6 @@ static void gather(struct baselines *baselines, const struct item_sums *sums, ui
         decay_weights(baselines->landmarks_ms, sums[item].ts_ms, weights);
         double *counts = baselines->counts[item];
         counts[BASELINE_POPULAR] += (double)sums[item].count;
-        baselines->uses[item] += sums[item].count;
         baselines->uses_total += sums[item].count;
         for (int h = 0; h < HALF_LIFE_COUNT; h++)
             counts[BASELINE_RECENT + h] += sums[item].decayed[h] * weights[h];
@@ -320,10 +348,8 @@ static void gather(struct baselines *baselines, const struct item_sums *sums, ui
 static void count_all(struct baselines *baselines, const struct history *history, uint32_t items)
 {
     int64_t now_ms = history_now_ms(history);
-    if (baselines->items_max > 0) {
+    if (baselines->items_max > 0)
         memset(baselines->counts, 0, baselines->items_max * sizeof *baselines->counts);
-        memset(baselines->uses, 0, baselines->items_max * sizeof *baselines->uses);
-    }
     baselines->uses_total = 0;
     baselines->has_landmarks = false; /* and so are no weights */
     if (now_ms == INT64_MIN)
@@ -352,35 +378,15 @@ static void list_all(struct baselines *baselines, uint32_t items)
     }
 }
 
-static void leave_places(struct baselines *baselines)
-{
-    for (int method = 0; method < BASELINE_COUNT; method++) {
-        const struct baseline_list *list = &baselines->lists[method];
-        for (uint32_t place = 0; place < list->count; place++)
-            baselines->least_place[list->top[place].item] = BASELINE_DEPTH;
-    }
-}
-
-static void take_places(struct baselines *baselines)
-{
-    for (int method = 0; method < BASELINE_COUNT; method++) {
-        const struct baseline_list *list = &baselines->lists[method];
-        for (uint32_t place = 0; place < list->count; place++) {
-            uint16_t *least = &baselines->least_place[list->top[place].item];
-            *least = place < *least ? (uint16_t)place : *least;
-        }
-    }
-}
-
 void baselines_renew(struct baselines *baselines, const struct history *history, uint32_t items)
 {
     reserve_items(baselines, items);
-    leave_places(baselines);
     if (baselines->known) {
         count_waiting(baselines);
+        leave_places(baselines);
         merge_touched(baselines);
     } else {
-        baselines->waiting_count = 0; /* the history has them */
+        leave_places(baselines);
         count_all(baselines, history, items);
         list_all(baselines, items);
         baselines->known = true;
@@ -388,9 +394,10 @@ void baselines_renew(struct baselines *baselines, const struct history *history,
     take_places(baselines);
 }
 
-uint64_t baselines_uses(const struct baselines *baselines, uint32_t item)
+double baselines_uses(struct baselines *baselines, uint32_t item)
 {
-    return item < baselines->items_max ? baselines->uses[item] : 0;
+    count_waiting(baselines);
+    return item < baselines->items_max ? baselines->counts[item][BASELINE_POPULAR] : 0;
 }
 
 bool baselines_may_have(const struct baselines *baselines, uint32_t item, uint32_t rank)

@@ -44,18 +44,17 @@ struct baselines {
     int64_t landmarks_ms[HALF_LIFE_COUNT];
     int64_t weights_ts_ms; /* what `weights` are for */
     double weights[HALF_LIFE_COUNT];
-    double (*counts)[BASELINE_COUNT]; /* [items_max] as of the renewal, relative to the landmarks */
-    uint64_t *uses;                   /* [items_max] events as of now */
-    uint64_t uses_total;
-    uint16_t *least_place; /* [items_max] in any list, from 0; BASELINE_DEPTH: in none */
+    double (*counts)[BASELINE_COUNT]; /* [items_max] relative to the landmarks */
+    uint64_t uses_total;              /* of all items' counts */
+    uint16_t *least_place;            /* [items_max] in any list, from 0; BASELINE_DEPTH: in none */
     uint32_t items_max;
-    struct baseline_event *waiting; /* [waiting_count] for the next renewal */
+    struct baseline_event *waiting; /* [waiting_count] not counted yet */
     size_t waiting_count, waiting_max;
-    /* scratch of a renewal */
-    bool *is_touched;  /* [items_max] */
-    uint32_t *touched; /* [touched_count], each once */
+    uint32_t waiting_items; /* all of theirs are below */
+    bool *is_touched;       /* [items_max] counted since the last renewal */
+    uint32_t *touched;      /* [touched_count], each once */
     uint32_t touched_count, touched_max;
-    struct sorting *sorting;
+    struct sorting *sorting; /* scratch */
 };
 
 /* Zeroed: no lists. */
@@ -65,15 +64,16 @@ void baselines_deinit(struct baselines *baselines);
  * renewal takes them from the history. */
 void baselines_forget(struct baselines *baselines);
 
-/* An event that counts in the item sums. Counts and lists stay as they are until the renewal. */
+/* An event that counts in the item sums. It waits to be counted with others, and the lists stay as
+ * they are until they are renewed. */
 void baselines_add(struct baselines *baselines, uint32_t item, int64_t ts_ms);
 
 /* Between batches: the lists become those of what was counted by then. items: how many there are.
  */
 void baselines_renew(struct baselines *baselines, const struct history *history, uint32_t items);
 
-/* Events with the item so far; 0 before the first renewal. */
-uint64_t baselines_uses(const struct baselines *baselines, uint32_t item);
+/* Events with the item so far; 0 before the first renewal. uses_total is right afterwards. */
+double baselines_uses(struct baselines *baselines, uint32_t item);
 
 /* Whether in any list the item has at most `rank` items before it. */
 bool baselines_may_have(const struct baselines *baselines, uint32_t item, uint32_t rank);

@@ -202,15 +202,15 @@ struct outcome watch_event(struct watch *watch, const struct use *use, uint32_t 
 /* -- lists ------------------------------------------------------------------------------------- */
 
 /* Mean bits of what the list has, for a list that was probed. */
-static double novelty_of(const struct watch *watch, const struct slate_list *list)
+static double novelty_of(struct watch *watch, const struct slate_list *list)
 {
-    const struct baselines *baselines = &watch->accuracy.baselines;
+    struct baselines *baselines = &watch->accuracy.baselines;
     uint32_t count = list->count < LIST_DEPTH ? list->count : LIST_DEPTH;
     double uses[LIST_DEPTH];
     if (!list->probe.made || !baselines->known)
         return NAN;
     for (uint32_t i = 0; i < count; i++)
-        uses[i] = (double)baselines_uses(baselines, list->items[i].item);
+        uses[i] = baselines_uses(baselines, list->items[i].item);
     return variety_novelty(uses, count, (double)baselines->uses_total);
 }
 
