@@ -636,8 +636,10 @@ static void test_journals_that_say_how_long_they_are_and_older_ones_are_read(voi
         open_to_damage(place);
         write_record(place, &(struct bad_record){1, 6, 1, 1, 1, 0, said});
         assert_int_equal(history_assign(place->history, &one, 1, NULL), 0);
+        close_history(place);
         remove_state(place);
     }
+    open_one(place);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up_pairs, tear_down)
