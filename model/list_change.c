@@ -27,16 +27,15 @@ static uint32_t least(uint32_t a, uint32_t b)
     return a < b ? a : b;
 }
 
+/* The last that is not above it, found without a branch: each would be foreseen half the time. */
 static bool is_hidden(const uint32_t *hidden, size_t count, uint32_t column)
 {
-    size_t low = 0, left = count;
-    while (left > 0) {
+    for (size_t left = count; left > 1;) {
         size_t half = left / 2;
-        bool below = hidden[low + half] < column;
-        low = below ? low + half + 1 : low;
-        left = below ? left - half - 1 : half;
+        hidden += half * (hidden[half] <= column);
+        left -= half;
     }
-    return low < count && hidden[low] == column;
+    return count > 0 && *hidden == column;
 }
 
 static bool is_allowed(const struct columns *columns, const uint32_t *hidden, size_t hidden_count,

@@ -1,10 +1,12 @@
 #include "monitor/histogram.h"
 
 #include <math.h>
+#include <string.h>
 
 /* 32 octaves of 64 buckets: a bucket is 1/64 of its octave's lower bound wide, and its middle is
  * within 1/128 (0.8%) of all that fell into it. */
-#define OCTAVE_BUCKETS 64
+#define OCTAVE_BITS 6
+#define OCTAVE_BUCKETS (1 << OCTAVE_BITS)
 #define UNITS_PER_MS 1024.0 /* a power of two: counting in units loses nothing */
 #define SMALLEST 1.0
 #define LARGEST (3600e3 * UNITS_PER_MS) /* an hour: below 2^32 */
@@ -21,13 +23,15 @@ static double clamp(double units)
 }
 
 /* The bucket (lower edge, upper edge] of what is in it, by the next smaller number there is, which
- * is in [lower edge, upper edge). The smallest duration shares the first bucket. */
+ * is in [lower edge, upper edge). The smallest duration shares the first bucket. A double's bits
+ * are its exponent, with 1023 added, above 52 of its fraction, and in the order of the numbers:
+ * one less is the next smaller number, and what is left without the lower bits is the bucket. */
 static int bucket_of(double units)
 {
-    double below = units > SMALLEST ? nextafter(units, 0) : SMALLEST;
-    int exponent;
-    double mantissa = frexp(below, &exponent); /* below = mantissa 2^exponent, in [1/2, 1) */
-    return (exponent - 1) * OCTAVE_BUCKETS + (int)((2 * mantissa - 1) * OCTAVE_BUCKETS);
+    uint64_t bits;
+    memcpy(&bits, &units, sizeof bits);
+    bits -= units > SMALLEST;
+    return (int)(bits >> (52 - OCTAVE_BITS)) - (1023 << OCTAVE_BITS);
 }
 
 static double middle(int bucket)

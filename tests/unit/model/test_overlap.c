@@ -26,6 +26,7 @@ static void test_jaccard_counts_the_first_k_of_each(void **at)
     assert_near(overlap_jaccard_distance(a, 4, b, 4, 4), 1 - 2 / 6.0);
     assert_near(overlap_jaccard_distance(a, 4, b, 0, 4), 1);
     assert_near(overlap_jaccard_distance(a, 0, b, 0, 4), 0);
+    assert_near(overlap_jaccard_distance(a, 4, NULL, 0, 4), 1);
 }
 
 /* Agreements 0, 1/2, 2/3: 2/3 .9^3 + (.1/.9)(0 + .9^2/2 + .9^3 2/3). */
