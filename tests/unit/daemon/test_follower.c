@@ -304,21 +304,40 @@ static void test_it_is_freed_after_the_swap_that_is_under_way(void **state)
     wait_until(fixture, fixture->freed == 1);
 }
 
+static void wait_for_leave(uv_work_t *work)
+{
+    uv_sem_wait(work->data);
+}
+
+static void ignore(uv_work_t *work, int status)
+{
+}
+
+/* The only worker is held until then, or the look might have ended before. */
 static void test_it_is_freed_after_the_look_that_is_under_way(void **state)
 {
     struct fixture *fixture = *state;
+    uv_sem_t leave;
+    uv_work_t holding = {.data = &leave};
+    assert_int_equal(uv_sem_init(&leave, 0), 0);
+    assert_int_equal(uv_queue_work(&fixture->loop, &holding, wait_for_leave, ignore), 0);
     train(1, GATE_FIRST, 0.5f);
     begin(fixture);
-    uv_run(&fixture->loop, UV_RUN_NOWAIT); /* it looks, on the worker */
+    uv_run(&fixture->loop, UV_RUN_NOWAIT); /* the look waits for the worker */
     end(fixture);
+    uv_run(&fixture->loop, UV_RUN_NOWAIT);
+    assert_int_equal(fixture->freed, 0);
+    uv_sem_post(&leave);
     wait_until(fixture, fixture->freed == 1);
     assert_int_equal(world.forced, 0);
+    uv_sem_destroy(&leave);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
 {
+    setenv("UV_THREADPOOL_SIZE", "1", 1); /* before the pool begins */
     const struct CMUnitTest tests[] = {
         TEST(test_the_newest_is_taken_swapped_in_and_noted),
         TEST(test_what_was_followed_is_not_taken_again_and_what_replaced_it_is),
