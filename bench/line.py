@@ -299,15 +299,22 @@ class Line:
                 "p99_ms": latency["p99"], "max_ms": latency["max"],
                 **({"trainings": len(trained), "training_s": statistics.median(trained)} if trains else {})}
 
-
     def path(self, rate, seconds):
         """The latencies of Kafka's own way, with nothing done to the records."""
         path, events = self.stream.write(int(rate * seconds)), int(rate * seconds)
         command = [common.BUILD / "bench" / "line-driver", self.kafka.bootstrap, self.bare.topic, str(events)]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as driver:
-            assert driver.stdout.readline() == "ready\n", "the driver has no partitions"
-            self.bare.ask("replay", path, "--shuffle-ties", "1", "--rate", rate, timeout_s=600)
-            return json.loads(driver.stdout.readline())
+            ends = threading.Timer(seconds + LEFT_TO_DRAIN_S, driver.kill)
+            ends.start()
+            try:
+                assert driver.stdout.readline() == "ready\n", "the driver has no partitions"
+                self.bare.ask("replay", path, "--shuffle-ties", "1", "--rate", rate, timeout_s=600)
+                said = driver.stdout.readline()
+                assert said, "not all records came back from Kafka"
+                return json.loads(said)
+            finally:
+                ends.cancel()
+                driver.kill()
 
 
 def rounded(value):

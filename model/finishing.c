@@ -275,8 +275,6 @@ void finishing_list(struct finishing *finishing, struct topn_entry *entries, uin
 {
     uint32_t columns[EXPLORE_SLOTS_MAX];
     const struct user_record *record = list->record;
-    if (record != NULL)
-        list_compare_soon(record);
     if (record != NULL && finishing->settings.discount > 0 && record->shown_count > 0 &&
         discount(finishing, record, entries, count))
         topn_sort(entries, count, finishing->columns->ids);

@@ -1,11 +1,10 @@
 #include "model/list_change.h"
 #include "base/mem.h"
 #include "model/overlap.h"
+#include "model/user.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-#define CACHE_LINE 64 /* bytes */
 
 void list_comparing_deinit(struct list_comparing *comparing)
 {
@@ -61,13 +60,6 @@ static uint32_t keep_allowed(struct list_comparing *comparing, const struct colu
         count += place != OVERLAP_NOWHERE || is_allowed(columns, hidden, hidden_count, last[i]);
     }
     return count;
-}
-
-void list_compare_soon(const struct user_record *record)
-{
-    const uint32_t *last = user_list(record);
-    for (uint32_t i = 0; i < record->list_count; i += CACHE_LINE / sizeof *last)
-        __builtin_prefetch(last + i);
 }
 
 static bool is_same(const uint32_t *now, uint32_t count, const struct user_record *record)

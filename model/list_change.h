@@ -9,7 +9,6 @@
 
 #include "model/columns.h"
 #include "model/slate.h"
-#include "model/user.h"
 
 struct list_comparing { /* scratch; zero-initialise */
     uint32_t *now;      /* [now_capacity] items of the new list */
@@ -18,9 +17,6 @@ struct list_comparing { /* scratch; zero-initialise */
 };
 
 void list_comparing_deinit(struct list_comparing *comparing);
-
-/* Asks for the list that will be compared with: another core wrote it. */
-void list_compare_soon(const struct user_record *record);
 
 /* Sets list->changed, and list->change, which is zeroes before. hidden: [hidden_count] ascending
  * columns that this user may not have. The list has a record, and its items. */

@@ -15,14 +15,9 @@ struct places {
     uint32_t at_hand[AT_HAND];
 };
 
-static uint32_t first_slot(const struct places *places, uint32_t item)
-{
-    return item * 2654435769u >> 7 & places->mask; /* Fibonacci hashing */
-}
-
 static uint32_t *slot_of(struct places *places, uint32_t item)
 {
-    uint32_t slot = first_slot(places, item);
+    uint32_t slot = item * 2654435769u >> 7 & places->mask; /* Fibonacci hashing */
     while (places->table[slot] != 0 && places->list[places->table[slot] - 1] != item)
         slot = (slot + 1) & places->mask;
     return &places->table[slot];
@@ -46,15 +41,9 @@ static void places_deinit(struct places *places)
         free(places->table);
 }
 
-/* Half of the items are nowhere, and nobody can foresee which: the one branch is for an item that
- * is not where it would be first. */
 static uint32_t place_of(struct places *places, uint32_t item)
 {
-    uint32_t place = places->table[first_slot(places, item)];
-    bool is_used = place != 0, is_it = is_used & (places->list[place - is_used] == item);
-    if (is_used & !is_it)
-        place = *slot_of(places, item);
-    return place - 1; /* 0 - 1 is OVERLAP_NOWHERE */
+    return *slot_of(places, item) - 1; /* 0 - 1 is OVERLAP_NOWHERE */
 }
 
 static uint32_t least(uint32_t a, uint32_t b)
@@ -68,10 +57,6 @@ void overlap_places(const uint32_t *a, uint32_t a_count, const uint32_t *b, uint
 {
     struct places in_b;
     uint32_t both = least(a_count, b_count), moved = b_count;
-    for (uint32_t i = 0; i < a_count && b_count == 0; i++)
-        places[i] = OVERLAP_NOWHERE;
-    if (b_count == 0)
-        return;
     for (uint32_t i = 0; i < both; i++)
         moved -= a[i] == b[i];
     places_init(&in_b, b, moved);
