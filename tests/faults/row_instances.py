@@ -67,8 +67,9 @@ def versions(freshet):
 
 def frozen(world, seed):
     """An instance freezes in the middle of a slate until its session is over and its users' lists
-    are another's; then it goes on where it was."""
-    freshets = group.instances(world, 2)
+    are another's; then it goes on where it was. It does not give up what it had sent before, or
+    it would connect anew and send nothing late."""
+    freshets = group.instances(world, 2, {"redis": {"timeout": "60s"}})
     first, second = freshets
     first.start()
     second.start(failpoints="publish.list=stall:1000@300")

@@ -104,7 +104,10 @@ class Ledger:
         self.lately = collections.deque(maxlen=LATELY)
         self.bad = itertools.cycle(bad.items()) if bad else None
         self.bad_items = itertools.cycle(bad_records.BAD_ITEMS.items())
-        self.mix = self._mix({**MIX, **(mix or {})})
+        shares = {**MIX, **(mix or {})}
+        # Late ones too: in a log that is cut, or thinned, they need not be late any more.
+        self.late_kinds = (INTERACTION, INTERACTION, IMPRESSION) if shares["impression"] else (INTERACTION,)
+        self.mix = self._mix(shares)
         self.number = 0  # records handed out
         self.entries = {}  # (topic, key, value) -> Entry
         self.intended = collections.Counter()  # what comes of them, if each arrives once and in order
@@ -247,7 +250,7 @@ class Ledger:
         person = self._somebody_known(lambda person: person.latest_ts is not None)
         if person is None or person.latest_ts < self.limits.max_age_ms + 1:
             return None
-        kind = self.draw.choice((INTERACTION, INTERACTION, IMPRESSION))
+        kind = self.draw.choice(self.late_kinds)
         event = Event(
             kind, person.name, self._item(), self.limits.types[0] if kind == INTERACTION else kind,
             ts=person.latest_ts - self.limits.max_age_ms - 1, id=self._new_id(),
