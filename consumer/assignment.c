@@ -228,6 +228,8 @@ static void unassign(struct consumer *consumer, const rd_kafka_topic_partition_l
 {
     drop_held(consumer);
     consumer->has_assignment = false;
+    if (rd_kafka_assignment_lost(consumer->client))
+        notices_lost(consumer);
     reset_positions(&consumer->events, consumer->events.count);
     reset_positions(&consumer->items, consumer->items.count);
     tell(consumer, partitions, consumer->hooks.revoked);

@@ -33,6 +33,8 @@ struct notices {
     bool down, down_told; /* Kafka is away; and the hook knows */
     bool health_changed;
     struct error trouble;
+    bool suspected; /* a broker went, and nothing came from any since */
+    struct error suspicion;
     bool probing; /* a commit asks whether anybody is there */
     int64_t probed_at_ns;
 };
@@ -109,6 +111,9 @@ void notices_configure(struct rd_kafka_conf_s *conf);
 void notices_fail(struct consumer *consumer, const struct error *err);
 void notices_trouble(struct consumer *consumer, const struct error *err);
 void notices_recovered(struct consumer *consumer);
+
+/* The group's coordinator was silent for a session. */
+void notices_lost(struct consumer *consumer);
 
 /* Calls the hooks for what is new; may close the consumer. */
 void notices_tell(struct consumer *consumer);

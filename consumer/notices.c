@@ -32,6 +32,7 @@ void notices_trouble(struct consumer *consumer, const struct error *err)
 void notices_recovered(struct consumer *consumer)
 {
     struct notices *notices = &consumer->notices;
+    notices->suspected = false;
     if (!notices->down)
         return;
     notices->down = false;
@@ -77,8 +78,22 @@ static void fail_fatally(struct consumer *consumer)
     notices_fail(consumer, &err);
 }
 
-/* One broker of several that is away, or closes an idle connection, is nobody's trouble. While
- * consumer_open looks for the first, though, that is the reason to name. */
+/* librdkafka says that all brokers are down when they are so at the same instant. Those that go and
+ * are tried again in turns never are, so that the last of them need not be told of. */
+void notices_lost(struct consumer *consumer)
+{
+    if (consumer->notices.suspected && !consumer->notices.down)
+        notices_trouble(consumer, &consumer->notices.suspicion);
+}
+
+static bool is_away(int what)
+{
+    return what == RD_KAFKA_RESP_ERR__TRANSPORT || what == RD_KAFKA_RESP_ERR__RESOLVE;
+}
+
+/* One broker of several that is away, or closes an idle connection, is nobody's trouble. To one who
+ * has no partitions, as while consumer_open looks for the first broker, it is the reason to name.
+ */
 static bool is_trouble(const struct consumer *consumer, int what)
 {
     switch (what) {
@@ -87,11 +102,8 @@ static bool is_trouble(const struct consumer *consumer, int what)
         return true;
     case RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN:
         return consumer->started;
-    case RD_KAFKA_RESP_ERR__TRANSPORT:
-    case RD_KAFKA_RESP_ERR__RESOLVE:
-        return !consumer->started;
     default:
-        return false;
+        return is_away(what) && !consumer->has_assignment;
     }
 }
 
@@ -103,9 +115,14 @@ static void on_error(rd_kafka_t *client, int what, const char *reason, void *opa
         return;
     if (what == RD_KAFKA_RESP_ERR__FATAL) {
         fail_fatally(consumer);
-    } else if (is_trouble(consumer, what)) {
-        error_set(&err, ERR_DOWN, "kafka: %s", reason);
+        return;
+    }
+    error_set(&err, ERR_DOWN, "kafka: %s", reason);
+    if (is_trouble(consumer, what)) {
         notices_trouble(consumer, &err);
+    } else if (is_away(what)) {
+        consumer->notices.suspected = true;
+        consumer->notices.suspicion = err;
     }
 }
 
