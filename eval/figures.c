@@ -1,6 +1,5 @@
 #include "eval/figures.h"
 #include "base/mem.h"
-#include "model/overlap.h"
 #include "model/probe.h"
 #include "model/variety.h"
 
@@ -46,6 +45,7 @@ void figures_deinit(struct figures *figures)
     free(figures->slot_of);
     free(figures->slot_units);
     free(figures->discounts);
+    overlapping_deinit(&figures->overlapping);
     *figures = (struct figures){0};
 }
 
@@ -264,10 +264,14 @@ static void churn(struct figures *figures, struct method_figures *of, uint32_t s
     uint32_t before = of->last_count[slot];
     if (before != NONE) {
         of->churn_pairs++;
-        of->rank_churn += 1 - overlap_rbo(last, before, list, count, OVERLAP_P);
-        for (uint32_t k = 0; k < figures->settings.k_count; k++)
-            of->churn[k] +=
-                overlap_jaccard_distance(last, before, list, count, figures->settings.ks[k]);
+        const uint32_t *places = overlap_places(&figures->overlapping, last, before, list, count);
+        struct overlap overlap = {0};
+        for (uint32_t k = 0; k < figures->settings.k_count; k++) {
+            overlap =
+                overlap_at(&figures->overlapping, places, before, count, figures->settings.ks[k]);
+            of->churn[k] += overlap.jaccard_distance;
+        }
+        of->rank_churn += 1 - overlap.rbo; /* the same for all k */
     }
     if (count > 0)
         memcpy(last, list, count * sizeof *last);

@@ -8,6 +8,7 @@
 #define FRESHET_EVAL_FIGURES_H
 
 #include "base/error.h"
+#include "model/overlap.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -87,6 +88,7 @@ struct figures {
     double value_from[FIGURES_VALUES_MAX], value_to[FIGURES_VALUES_MAX];
     uint64_t value_units[FIGURES_VALUES_MAX], chosen_units; /* relevant items, not units */
 
+    struct overlapping overlapping;
     struct method_figures methods[FIGURES_METHODS_MAX];
 };
 

@@ -1,6 +1,5 @@
 #include "model/list_change.h"
 #include "base/mem.h"
-#include "model/overlap.h"
 #include "model/user.h"
 
 #include <stdlib.h>
@@ -9,16 +8,16 @@
 void list_comparing_deinit(struct list_comparing *comparing)
 {
     free(comparing->now);
-    free(comparing->places);
+    overlapping_deinit(&comparing->overlapping);
     *comparing = (struct list_comparing){0};
 }
 
-static void reserve(uint32_t **at, uint32_t *capacity, uint32_t count)
+static void reserve(struct list_comparing *comparing, uint32_t count)
 {
-    if (count <= *capacity)
+    if (count <= comparing->now_capacity)
         return;
-    *capacity = count;
-    *at = mem_array(*at, count, sizeof **at);
+    comparing->now_capacity = count;
+    comparing->now = mem_array(comparing->now, count, sizeof *comparing->now);
 }
 
 static uint32_t least(uint32_t a, uint32_t b)
@@ -48,15 +47,15 @@ static bool is_allowed(const struct columns *columns, const uint32_t *hidden, si
 
 /* Keeps the places of what the user may still have, which is all that is in the new list and some
  * of the rest. Returns how many. */
-static uint32_t keep_allowed(struct list_comparing *comparing, const struct columns *columns,
+static uint32_t keep_allowed(uint32_t *places, const struct columns *columns,
                              const uint32_t *hidden, size_t hidden_count,
                              const struct user_record *record)
 {
     const uint32_t *last = user_list(record);
     uint32_t count = 0;
     for (uint32_t i = 0; i < record->list_count; i++) {
-        uint32_t place = comparing->places[i];
-        comparing->places[count] = place;
+        uint32_t place = places[i];
+        places[count] = place;
         count += place != OVERLAP_NOWHERE || is_allowed(columns, hidden, hidden_count, last[i]);
     }
     return count;
@@ -73,7 +72,7 @@ void list_compare(struct list_comparing *comparing, const struct columns *column
 {
     const struct user_record *record = list->record;
     struct list_change *change = &list->change;
-    reserve(&comparing->now, &comparing->now_capacity, list->count);
+    reserve(comparing, list->count);
     for (uint32_t i = 0; i < list->count; i++)
         comparing->now[i] = list->items[i].item;
     change->first = record->acked_offset < 0;
@@ -81,20 +80,20 @@ void list_compare(struct list_comparing *comparing, const struct columns *column
     if (change->first || !list->changed)
         return;
 
-    reserve(&comparing->places, &comparing->places_capacity, record->list_count);
-    overlap_places(user_list(record), record->list_count, comparing->now, list->count,
-                   comparing->places);
+    struct overlapping *overlapping = &comparing->overlapping;
+    uint32_t *places = overlap_places(overlapping, user_list(record), record->list_count,
+                                      comparing->now, list->count);
     struct overlap overlap =
-        overlap_at(comparing->places, record->list_count, list->count, OVERLAP_K, OVERLAP_P);
+        overlap_at(overlapping, places, record->list_count, list->count, OVERLAP_K);
     change->jaccard = change->net_jaccard = (float)overlap.jaccard_distance;
     change->rbo = change->net_rbo = (float)(1 - overlap.rbo);
 
-    uint32_t allowed = keep_allowed(comparing, columns, hidden, hidden_count, record);
+    uint32_t allowed = keep_allowed(places, columns, hidden, hidden_count, record);
     uint32_t k = least(OVERLAP_K, least(allowed, list->count));
     change->gone = record->list_count - allowed;
     if (change->gone == 0 && k == OVERLAP_K)
         return;
-    overlap = overlap_at(comparing->places, allowed, list->count, k, OVERLAP_P);
+    overlap = overlap_at(overlapping, places, allowed, list->count, k);
     change->net_jaccard = (float)overlap.jaccard_distance;
     change->net_rbo = (float)(1 - overlap.rbo);
 }

@@ -8,12 +8,13 @@
 #define FRESHET_MODEL_LIST_CHANGE_H
 
 #include "model/columns.h"
+#include "model/overlap.h"
 #include "model/slate.h"
 
 struct list_comparing { /* scratch; zero-initialise */
     uint32_t *now;      /* [now_capacity] items of the new list */
-    uint32_t *places;   /* [places_capacity] of the old one's items in it */
-    uint32_t now_capacity, places_capacity;
+    uint32_t now_capacity;
+    struct overlapping overlapping;
 };
 
 void list_comparing_deinit(struct list_comparing *comparing);

@@ -25,15 +25,20 @@ INLINE void step_once(const struct sgd_work *work, const struct sgd_step *step, 
         STORE(x + k * WIDTH, LOAD(x + k * WIDTH) + length * CVEC(y, k));
 }
 
+INLINE void fetch_rows(const struct sgd_work *work, const struct sgd_step *step, size_t blocks)
+{
+    fetch(work->basis->Y + step->pair.row * work->basis->stride, blocks * WIDTH);
+    fetch(step->x, blocks * WIDTH);
+}
+
 INLINE void all_steps(const struct sgd_work *work, const struct sgd_step *steps, size_t count,
                       size_t blocks)
 {
+    for (size_t i = 1; i < FETCH_AHEAD && i < count; i++)
+        fetch_rows(work, &steps[i], blocks);
     for (size_t i = 0; i < count; i++) {
-        if (i + FETCH_AHEAD < count) {
-            const struct sgd_step *later = &steps[i + FETCH_AHEAD];
-            fetch(work->basis->Y + later->pair.row * work->basis->stride, blocks * WIDTH);
-            fetch(later->x, blocks * WIDTH);
-        }
+        if (i + FETCH_AHEAD < count)
+            fetch_rows(work, &steps[i + FETCH_AHEAD], blocks);
         step_once(work, &steps[i], blocks);
     }
 }

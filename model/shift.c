@@ -18,6 +18,7 @@ struct user_scores {
 
 struct shift {
     uint64_t generation;
+    struct overlapping overlapping;
     uint32_t count;
     struct user_scores users[SHIFT_USERS];
 };
@@ -93,8 +94,8 @@ static void rank(struct item_score *scores, uint32_t count, uint32_t *items)
 }
 
 /* Adds the user's distances, if there is an item with factors in both. */
-static void add_user(const struct user_scores *old, const struct user_scores *new,
-                     struct shift_figures *figures)
+static void add_user(struct overlapping *overlapping, const struct user_scores *old,
+                     const struct user_scores *new, struct shift_figures *figures)
 {
     struct item_score before[LIST_DEPTH], after[LIST_DEPTH];
     uint32_t order_before[LIST_DEPTH], order_after[LIST_DEPTH], count = 0;
@@ -112,7 +113,8 @@ static void add_user(const struct user_scores *old, const struct user_scores *ne
     rank(after, count, order_after);
     figures->users++;
     figures->score_distance += distance / count;
-    figures->rank_distance += 1 - overlap_rbo(order_before, count, order_after, count, OVERLAP_P);
+    figures->rank_distance +=
+        1 - overlap_of(overlapping, order_before, count, order_after, count, OVERLAP_K).rbo;
 }
 
 void shift_end(struct shift *shift, struct scorer *scorer, struct shift_figures *figures)
@@ -126,11 +128,12 @@ void shift_end(struct shift *shift, struct scorer *scorer, struct shift_figures 
         for (uint32_t i = 0; i < shift->count; i++) {
             struct user_scores now;
             if (score_list(&parts, shift->users[i].user, x, &now))
-                add_user(&shift->users[i], &now, figures);
+                add_user(&shift->overlapping, &shift->users[i], &now, figures);
         }
         free(x);
     }
     figures->score_distance = figures->users ? figures->score_distance / figures->users : NAN;
     figures->rank_distance = figures->users ? figures->rank_distance / figures->users : NAN;
+    overlapping_deinit(&shift->overlapping);
     free(shift);
 }

@@ -168,7 +168,9 @@ static void compare(struct whatif *out, const struct slate_list *before,
         if (rank_in(after, before->items[i].item) == 0)
             add_place(out, before, i + 1, after, 0);
     uint32_t *a = numbers_of(before), *b = numbers_of(after);
-    struct overlap overlap = overlap_of(a, before->count, b, after->count, OVERLAP_K, OVERLAP_P);
+    struct overlapping overlapping = {0};
+    struct overlap overlap = overlap_of(&overlapping, a, before->count, b, after->count, OVERLAP_K);
+    overlapping_deinit(&overlapping);
     out->jaccard = overlap.jaccard_distance;
     out->rbo = 1 - overlap.rbo;
     free(a);

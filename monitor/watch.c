@@ -19,6 +19,7 @@ struct watch {
     size_t trial_count;
     struct watch_figures *all; /* owned */
     struct accuracy accuracy;
+    struct overlapping overlapping; /* of shadow arms' lists */
     double chr_min;
     int64_t start_ms, end_ms; /* of what counts in trials */
 };
@@ -110,6 +111,7 @@ void watch_free(struct watch *watch)
     free_figures(watch);
     free(watch->all);
     accuracy_deinit(&watch->accuracy);
+    overlapping_deinit(&watch->overlapping);
     free(watch);
 }
 
@@ -243,7 +245,8 @@ static void add_published(struct watch *watch, const struct slate_list *list)
 }
 
 /* How far it is from the arm's last list of that user; nothing is known of items that had to go. */
-static struct list_change shadow_change(const struct shadow_list *last,
+static struct list_change shadow_change(struct overlapping *overlapping,
+                                        const struct shadow_list *last,
                                         const struct slate_list *list, bool *changed)
 {
     uint32_t items[LIST_DEPTH], count = list->count < LIST_DEPTH ? list->count : LIST_DEPTH;
@@ -252,7 +255,7 @@ static struct list_change shadow_change(const struct shadow_list *last,
     for (uint32_t i = 0; i < count; i++)
         items[i] = list->items[i].item;
     struct overlap overlap =
-        overlap_of(last->items, last->count, items, count, OVERLAP_K, OVERLAP_P);
+        overlap_of(overlapping, last->items, last->count, items, count, OVERLAP_K);
     struct list_change change = {
         .jaccard = (float)overlap.jaccard_distance,
         .rbo = (float)(1 - overlap.rbo),
@@ -276,7 +279,7 @@ static void add_shadow(struct watch *watch, const struct slate_list *list)
     }
     bool changed = false;
     struct list_change change =
-        shadow_change(shadow_find(watch->shadows[arm], user), list, &changed);
+        shadow_change(&watch->overlapping, shadow_find(watch->shadows[arm], user), list, &changed);
     churn_add(&figures->churn, list->cause, changed, &change);
     response_add_probe(&figures->response, list);
     quality_add(&figures->quality, list, novelty_of(watch, list));
