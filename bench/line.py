@@ -60,18 +60,18 @@ STATIONS = [
     ("trend", r"model/trend"),
     ("together", r"model/together"),
     ("training", r"model/(als|train|tail|corpus)"),
-    ("servants", r"base/|model/blas"),
+    ("servants", r"base/|model/(blas|decay)"),
     ("scorer", r"model/(scorer|finishing|arms|slate|taste|columns|generation|items)"),
     ("consumer", r"consumer/"),
     ("pairs", r"model/pairs"),
-    ("sums", r"model/(sums|decay)"),
+    ("sums", r"model/sums"),
     ("history", r"model/(history|user)"),
     ("state", r"model/state"),
     ("monitor", r"monitor/|model/(list_change|overlap|probe|shift|variety)"),  # what is made for figures alone
     ("publisher", r"publisher/"),
     ("daemon", r"daemon/"),
 ]
-SERVANTS = "servants"  # memory, buffers, JSON, ids, matrix products: their time is their caller's
+SERVANTS = "servants"  # memory, buffers, JSON, ids, matrix products, powers of two: their time is their caller's
 NO_PLUMBING = {"fold-in", "top N", "trend", "together", "training"}
 # Where no function of ours is on the stack: threads and libraries that belong to a station.
 LIBRARIES = [("consumer", "librdkafka"), ("state", "liblmdb"), ("top N", "libopenblas"), ("publisher", "libhiredis")]

@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,6 +32,8 @@ void generation_free(struct generation *generation)
     free(generation->Y);
     free(generation->g);
     free(generation->bytes);
+    free(generation->sample.rows);
+    free(generation->sample.units);
     free(generation);
 }
 
@@ -53,6 +56,41 @@ int generation_rotate(struct generation *generation, struct error *err)
     return failed;
 }
 
+static void add_to_sample(struct generation_sample *sample, const float *y, uint32_t row,
+                          size_t stride)
+{
+    double square = 0;
+    for (size_t k = 0; k < stride; k++)
+        square += (double)y[k] * (double)y[k];
+    if (square == 0)
+        return;
+    double length = sqrt(square);
+    sample->rows[sample->count] = row;
+    float *unit = sample->units + sample->count++ * stride;
+    for (size_t k = 0; k < stride; k++)
+        unit[k] = (float)((double)y[k] / length);
+}
+
+static int take_sample(struct generation *generation)
+{
+    size_t items = generation->items;
+    size_t count = items < GENERATION_SAMPLE_MAX ? items : GENERATION_SAMPLE_MAX;
+    struct generation_sample *sample = &generation->sample;
+    free(sample->rows);
+    free(sample->units);
+    *sample = (struct generation_sample){
+        .rows = mem_try(count, sizeof *sample->rows),
+        .units = mem_try(count * generation->stride, sizeof *sample->units)};
+    if (sample->rows == NULL || sample->units == NULL)
+        return -1;
+    for (size_t i = 0; i < count; i++) {
+        size_t row = i * items / count;
+        add_to_sample(sample, generation->Y + row * generation->stride, (uint32_t)row,
+                      generation->stride);
+    }
+    return 0;
+}
+
 int generation_prepare(struct generation *generation, struct error *err)
 {
     int failed = generation_rotate(generation, err);
@@ -61,9 +99,9 @@ int generation_prepare(struct generation *generation, struct error *err)
     topn_index_free(generation->index);
     generation->index = topn_index_new(generation->Y, generation->items, generation->stride,
                                        generation->hyper.rank);
-    return generation->index != NULL
-               ? 0
-               : error_set(err, ERR_DOWN, "no memory to pack %zu items", generation->items);
+    if (generation->index == NULL || take_sample(generation) != 0)
+        return error_set(err, ERR_DOWN, "no memory to pack %zu items", generation->items);
+    return 0;
 }
 
 void generation_dir(char *path, size_t size, const char *state_dir, uint64_t key)

@@ -62,6 +62,15 @@ struct generation_cutoff {
     int64_t next_offset;
 };
 
+/* Items spread evenly over the catalogue, in which probes look for an item's neighbours. */
+#define GENERATION_SAMPLE_MAX 1024
+
+struct generation_sample {
+    uint32_t count;
+    uint32_t *rows; /* [count] of Y, ascending; none that is all zeros */
+    float *units;   /* [count, stride]: each row divided by its length */
+};
+
 struct generation {
     uint64_t number;
     struct hyperparameters hyper;
@@ -77,8 +86,9 @@ struct generation {
     float *Y;          /* [items, stride], 64-byte aligned */
     double *g;         /* [rank]: eigenvalues of Y'Y once generation_rotate was called, else NULL */
     void *bytes;       /* what ids point into */
-    struct topn_index *index; /* of Y, once generation_prepare was called, else NULL */
-    uint32_t sharers;         /* further owners: see generation_share */
+    struct topn_index *index;        /* of Y, once generation_prepare was called, else NULL */
+    struct generation_sample sample; /* the same */
+    uint32_t sharers;                /* further owners: see generation_share */
 };
 
 /* One more owner of it, who calls generation_free, too. Owners live on one thread. */
@@ -100,7 +110,8 @@ int generation_checksum(const char *path, uint64_t *checksum, struct error *err)
 /* Rotates Y into the eigenbasis of its Gram matrix and sets g. */
 int generation_rotate(struct generation *generation, struct error *err);
 
-/* All that scoring needs: rotates, and packs Y for the top N. ERR_DOWN if memory lacks. */
+/* All that scoring needs: rotates, packs Y for the top N, and takes the sample. ERR_DOWN if memory
+ * lacks. */
 int generation_prepare(struct generation *generation, struct error *err);
 
 /* Each series of generations (struct state_series) has numbers of its own, from 1, and a directory:

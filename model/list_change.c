@@ -8,6 +8,7 @@
 void list_comparing_deinit(struct list_comparing *comparing)
 {
     free(comparing->now);
+    marks_deinit(&comparing->hidden);
     overlapping_deinit(&comparing->overlapping);
     *comparing = (struct list_comparing){0};
 }
@@ -25,38 +26,29 @@ static uint32_t least(uint32_t a, uint32_t b)
     return a < b ? a : b;
 }
 
-/* The last that is not above it, found without a branch: each would be foreseen half the time. */
-static bool is_hidden(const uint32_t *hidden, size_t count, uint32_t column)
-{
-    for (size_t left = count; left > 1;) {
-        size_t half = left / 2;
-        hidden += half * (hidden[half] <= column);
-        left -= half;
-    }
-    return count > 0 && *hidden == column;
-}
-
-static bool is_allowed(const struct columns *columns, const uint32_t *hidden, size_t hidden_count,
-                       uint32_t item)
+static bool is_allowed(const struct columns *columns, const struct marks *hidden, uint32_t item)
 {
     if (item >= columns->items)
         return false;
     uint32_t column = columns->column_of[item];
-    return !columns_is_excluded(columns, column) && !is_hidden(hidden, hidden_count, column);
+    return !columns_is_excluded(columns, column) && !marks_has(hidden, column);
 }
 
 /* Keeps the places of what the user may still have, which is all that is in the new list and some
  * of the rest. Returns how many. */
-static uint32_t keep_allowed(uint32_t *places, const struct columns *columns,
+static uint32_t keep_allowed(struct list_comparing *comparing, const struct columns *columns,
                              const uint32_t *hidden, size_t hidden_count,
-                             const struct user_record *record)
+                             const struct user_record *record, uint32_t *places)
 {
     const uint32_t *last = user_list(record);
     uint32_t count = 0;
+    marks_clear(&comparing->hidden, 1);
+    for (size_t i = 0; i < hidden_count; i++)
+        marks_put(&comparing->hidden, hidden[i], 0);
     for (uint32_t i = 0; i < record->list_count; i++) {
         uint32_t place = places[i];
         places[count] = place;
-        count += place != OVERLAP_NOWHERE || is_allowed(columns, hidden, hidden_count, last[i]);
+        count += place != OVERLAP_NOWHERE || is_allowed(columns, &comparing->hidden, last[i]);
     }
     return count;
 }
@@ -88,7 +80,7 @@ void list_compare(struct list_comparing *comparing, const struct columns *column
     change->jaccard = change->net_jaccard = (float)overlap.jaccard_distance;
     change->rbo = change->net_rbo = (float)(1 - overlap.rbo);
 
-    uint32_t allowed = keep_allowed(places, columns, hidden, hidden_count, record);
+    uint32_t allowed = keep_allowed(comparing, columns, hidden, hidden_count, record, places);
     uint32_t k = least(OVERLAP_K, least(allowed, list->count));
     change->gone = record->list_count - allowed;
     if (change->gone == 0 && k == OVERLAP_K)

@@ -14,6 +14,7 @@
 struct list_comparing { /* scratch; zero-initialise */
     uint32_t *now;      /* [now_capacity] items of the new list */
     uint32_t now_capacity;
+    struct marks hidden; /* columns */
     struct overlapping overlapping;
 };
 

@@ -2,11 +2,10 @@
 #include "base/mem.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 void overlapping_deinit(struct overlapping *overlapping)
 {
-    free(overlapping->marks);
+    marks_deinit(&overlapping->marks);
     free(overlapping->places);
     *overlapping = (struct overlapping){0};
 }
@@ -23,14 +22,6 @@ static uint32_t largest(uint32_t a, uint32_t b)
 
 /* -- places ----------------------------------------------------------------------------------- */
 
-static void reserve_items(struct overlapping *overlapping, uint32_t item)
-{
-    uint32_t old = overlapping->items_max, max = item + item / 2 + 64;
-    overlapping->marks = mem_array(overlapping->marks, max, sizeof *overlapping->marks);
-    memset(overlapping->marks + old, 0, (max - old) * sizeof *overlapping->marks);
-    overlapping->items_max = max;
-}
-
 static void reserve_places(struct overlapping *overlapping, uint32_t count)
 {
     if (count <= overlapping->places_max)
@@ -39,36 +30,15 @@ static void reserve_places(struct overlapping *overlapping, uint32_t count)
     overlapping->places_max = count;
 }
 
-/* Takes as many marks, none of which an item has. */
-static void take_marks(struct overlapping *overlapping, uint32_t count)
-{
-    if (overlapping->next_mark == 0 || count > UINT32_MAX - overlapping->next_mark) {
-        if (overlapping->items_max > 0)
-            memset(overlapping->marks, 0, overlapping->items_max * sizeof *overlapping->marks);
-        overlapping->next_mark = 1;
-    }
-    overlapping->mark = overlapping->next_mark;
-    overlapping->next_mark += count;
-}
-
-static void lay_out(struct overlapping *overlapping, const uint32_t *list, uint32_t count)
-{
-    take_marks(overlapping, count);
-    for (uint32_t place = 0; place < count; place++) {
-        if (list[place] >= overlapping->items_max)
-            reserve_items(overlapping, list[place]);
-        overlapping->marks[list[place]] = overlapping->mark + place;
-    }
-}
-
 uint32_t *overlap_places(struct overlapping *overlapping, const uint32_t *a, uint32_t a_count,
                          const uint32_t *b, uint32_t b_count)
 {
-    lay_out(overlapping, b, b_count);
+    marks_clear(&overlapping->marks, b_count);
+    for (uint32_t place = 0; place < b_count; place++)
+        marks_put(&overlapping->marks, b[place], place);
     reserve_places(overlapping, a_count);
     for (uint32_t i = 0; i < a_count; i++) {
-        uint32_t mark = a[i] < overlapping->items_max ? overlapping->marks[a[i]] : 0;
-        uint32_t place = mark - overlapping->mark;
+        uint32_t place = marks_place(&overlapping->marks, a[i]);
         overlapping->places[i] = place < b_count ? place : OVERLAP_NOWHERE;
     }
     return overlapping->places;

@@ -14,7 +14,7 @@
 #ifndef FRESHET_MODEL_OVERLAP_H
 #define FRESHET_MODEL_OVERLAP_H
 
-#include <stdint.h>
+#include "base/marks.h"
 
 #define OVERLAP_P 0.9
 #define OVERLAP_K 20 /* of the Jaccard distance, where churn is one number */
@@ -26,15 +26,12 @@ struct overlap {
     double rbo;              /* 1: the same lists; 0: nothing in common, or only one is empty */
 };
 
-/* What lists are compared with; zero-initialise. Takes 4 bytes for each item up to the largest
- * number that was in a list. */
+/* What lists are compared with; zero-initialise. */
 struct overlapping {
-    uint32_t
-        *marks; /* [items_max] by item: `mark` + its place in the list that was laid out last */
-    uint32_t *places;                /* [places_max] */
+    struct marks marks; /* by item: its place in the list that was laid out last */
+    uint32_t *places;   /* [places_max] */
+    uint32_t places_max;
     double sums[OVERLAP_DEPTHS + 1]; /* of p^d / d over d = 1..index */
-    uint32_t items_max, places_max;
-    uint32_t mark, next_mark; /* lists before have marks below the first, the next from the other */
 };
 
 void overlapping_deinit(struct overlapping *overlapping);

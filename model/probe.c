@@ -1,6 +1,7 @@
 #include "model/probe.h"
 #include "base/hash.h"
 #include "base/mem.h"
+#include "model/blas.h"
 #include "model/cosine.h"
 #include "model/scorer.h"
 #include "model/variety.h"
@@ -86,13 +87,13 @@ static double drift(const struct change *change)
 
 struct neighbours {
     struct {
-        double cosine;
+        float cosine;
         uint32_t row;
     } at[PROBE_NEIGHBOURS]; /* [count] nearest first; equal ones by row */
     uint32_t count;
 };
 
-static void offer(struct neighbours *neighbours, uint32_t row, double cosine)
+static void offer(struct neighbours *neighbours, uint32_t row, float cosine)
 {
     uint32_t at = neighbours->count;
     if (at == PROBE_NEIGHBOURS && cosine <= neighbours->at[at - 1].cosine)
@@ -107,20 +108,19 @@ static void offer(struct neighbours *neighbours, uint32_t row, double cosine)
     neighbours->at[at].row = row;
 }
 
+/* The length of the item's own row is the same in all cosines, and left out. */
 static void find_neighbours(const struct generation *generation, uint32_t own,
                             struct neighbours *neighbours)
 {
-    size_t rows = generation->items, stride = generation->stride;
-    size_t among = rows < PROBE_AMONG ? rows : PROBE_AMONG;
-    const float *y = generation->Y + own * stride;
+    const struct generation_sample *sample = &generation->sample;
+    size_t stride = generation->stride;
+    float cosines[PROBE_AMONG];
+    blas_multiply_transposed(generation->Y + own * stride, stride, sample->units, stride, cosines,
+                             PROBE_AMONG, 1, (int)sample->count, generation->hyper.rank);
     neighbours->count = 0;
-    for (size_t i = 0; i < among; i++) {
-        size_t row = i * rows / among;
-        double product, square;
-        cosine_multiply(y, generation->Y + row * stride, stride, &product, &square);
-        if (row != own && square > 0) /* |y| is the same for all */
-            offer(neighbours, (uint32_t)row, product / sqrt(square));
-    }
+    for (uint32_t i = 0; i < sample->count; i++)
+        if (sample->rows[i] != own)
+            offer(neighbours, sample->rows[i], cosines[i]);
 }
 
 static double neighbour_lift(const struct change *change, uint32_t own)

@@ -18,11 +18,12 @@
 #ifndef FRESHET_MODEL_PROBE_H
 #define FRESHET_MODEL_PROBE_H
 
+#include "model/generation.h"
 #include "model/slate.h"
 
 #define PROBE_ONE_IN 64
 #define PROBE_NEIGHBOURS 10
-#define PROBE_AMONG 1024
+#define PROBE_AMONG GENERATION_SAMPLE_MAX
 
 struct scorer_parts;
 

@@ -8,7 +8,7 @@ void accuracy_deinit(struct accuracy *accuracy)
 {
     baselines_deinit(&accuracy->baselines);
     free(accuracy->popular);
-    free(accuracy->known);
+    marks_deinit(&accuracy->known);
     *accuracy = (struct accuracy){0};
 }
 
@@ -48,38 +48,22 @@ void accuracy_set_popular(struct accuracy *accuracy, const uint32_t *items, uint
 
 static bool is_known(const struct accuracy *accuracy, uint32_t item)
 {
-    return item < accuracy->known_max && accuracy->known[item] == accuracy->mark;
+    return marks_has(&accuracy->known, item);
 }
 
 /* Returns whether it was news. */
 static bool mark_known(struct accuracy *accuracy, uint32_t item)
 {
-    if (item >= accuracy->known_max) {
-        uint32_t max = item + item / 2 + 64;
-        accuracy->known = mem_array(accuracy->known, max, sizeof *accuracy->known);
-        memset(accuracy->known + accuracy->known_max, 0,
-               (max - accuracy->known_max) * sizeof *accuracy->known);
-        accuracy->known_max = max;
-    }
-    bool is_news = accuracy->known[item] != accuracy->mark;
-    accuracy->known[item] = accuracy->mark;
+    bool is_news = !is_known(accuracy, item);
+    marks_put(&accuracy->known, item, 0);
     return is_news;
-}
-
-/* Nobody knows anything: the marks so far are another user's. */
-static void begin_marks(struct accuracy *accuracy)
-{
-    if (++accuracy->mark != 0)
-        return;
-    memset(accuracy->known, 0, accuracy->known_max * sizeof *accuracy->known);
-    accuracy->mark = 1;
 }
 
 static void mark_record(struct accuracy *accuracy, const struct user_record *record)
 {
     struct accuracy_run *run = &accuracy->run;
     uint32_t seen_alone = 0, all = 0;
-    begin_marks(accuracy);
+    marks_clear(&accuracy->known, 1);
     for (uint32_t i = 0; record != NULL && i < record->seen_count; i++)
         seen_alone += mark_known(accuracy, user_seen(record)[i].item);
     for (uint32_t i = 0; record != NULL && i < record->interaction_count; i++)

@@ -22,6 +22,7 @@
 #ifndef FRESHET_MONITOR_ACCURACY_H
 #define FRESHET_MONITOR_ACCURACY_H
 
+#include "base/marks.h"
 #include "monitor/baselines.h"
 
 #define ACCURACY_RENEWAL_MS 50
@@ -65,8 +66,7 @@ struct accuracy {
     uint32_t *popular; /* [popular_count] the popular list sent, up to ACCURACY_RANK_MAX */
     uint32_t popular_count;
     struct accuracy_run run;
-    uint32_t *known; /* [known_max] the mark of the last run whose user knew the item */
-    uint32_t known_max, mark;
+    struct marks known; /* the items that the run's user knows */
 };
 
 void accuracy_deinit(struct accuracy *accuracy);

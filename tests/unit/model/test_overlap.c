@@ -175,7 +175,7 @@ static void test_marks_that_are_used_up_begin_anew(void **at)
     for (uint32_t left = 0; left < 12; left++) {
         struct overlapping used = {0};
         overlap_of(&used, b, 4, a, 4, 4); /* a has marks from 1 on */
-        used.next_mark = UINT32_MAX - left;
+        used.marks.next = UINT32_MAX - left;
         for (int round = 0; round < 3; round++) {
             assert_near(overlap_of(&used, a, 4, b, 4, 4).rbo, 0);
             assert_near(overlap_of(&used, b, 4, a, 4, 4).rbo, 0);
