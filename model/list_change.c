@@ -26,12 +26,11 @@ static uint32_t least(uint32_t a, uint32_t b)
     return a < b ? a : b;
 }
 
-static bool is_allowed(const struct columns *columns, const struct marks *hidden, uint32_t item)
+/* Of an item that has a column. Both are asked at any rate: what comes of them is not foreseen. */
+static bool may_have(const struct columns *columns, const struct marks *hidden, uint32_t item)
 {
-    if (item >= columns->items)
-        return false;
     uint32_t column = columns->column_of[item];
-    return !columns_is_excluded(columns, column) && !marks_has(hidden, column);
+    return !columns_is_excluded(columns, column) & !marks_has(hidden, column);
 }
 
 /* Keeps the places of what the user may still have, which is all that is in the new list and some
@@ -48,7 +47,9 @@ static uint32_t keep_allowed(struct list_comparing *comparing, const struct colu
     for (uint32_t i = 0; i < record->list_count; i++) {
         uint32_t place = places[i];
         places[count] = place;
-        count += place != OVERLAP_NOWHERE || is_allowed(columns, &comparing->hidden, last[i]);
+        bool is_allowed =
+            last[i] < columns->items && may_have(columns, &comparing->hidden, last[i]);
+        count += (place != OVERLAP_NOWHERE) | is_allowed;
     }
     return count;
 }

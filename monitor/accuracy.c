@@ -121,6 +121,8 @@ static void fill_list(struct accuracy *accuracy, int method)
     }
     run->list_count[method] = count;
     run->list_next[method] = next;
+    for (; count < ACCURACY_RANK_MAX; count++)
+        run->lists[method][count] = IDS_NONE;
 }
 
 static void fill_lists(struct accuracy *accuracy)
@@ -141,6 +143,16 @@ static void leave_out(struct accuracy *accuracy, int method, uint32_t rank)
     fill_list(accuracy, method);
 }
 
+/* From 1; 0: it is not there. Without a way out in the middle, so that it is a loop of vectors:
+ * most items are in none. */
+static uint32_t rank_in_run(const uint32_t list[ACCURACY_RANK_MAX], uint32_t item)
+{
+    uint32_t rank = 0;
+    for (uint32_t i = 0; i < ACCURACY_RANK_MAX; i++)
+        rank |= list[i] == item ? i + 1 : 0;
+    return rank;
+}
+
 /* From 1; 0: not among the first ACCURACY_RANK_MAX. */
 static uint32_t rank_in(const uint32_t *list, uint32_t count, uint32_t item)
 {
@@ -158,7 +170,7 @@ static void rank_new_item(struct accuracy *accuracy, uint32_t item, uint32_t *ra
         fill_lists(accuracy);
     mark_known(accuracy, item);
     for (int method = 0; method < BASELINE_COUNT; method++) {
-        ranks[method] = rank_in(run->lists[method], run->list_count[method], item);
+        ranks[method] = rank_in_run(run->lists[method], item);
         if (ranks[method] > 0)
             leave_out(accuracy, method, ranks[method]);
     }

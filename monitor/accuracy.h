@@ -52,7 +52,8 @@ struct accuracy_run {
     uint32_t next_seen;   /* and of seen items */
     uint32_t known_count;
     bool listed;                                       /* `lists` are those of the live baselines */
-    uint32_t lists[BASELINE_COUNT][ACCURACY_RANK_MAX]; /* what he does not know, best first */
+    uint32_t lists[BASELINE_COUNT][ACCURACY_RANK_MAX]; /* what he does not know, best first; then
+                                                        * IDS_NONE */
     uint32_t list_count[BASELINE_COUNT];
     uint32_t list_next[BASELINE_COUNT]; /* where in the baseline to go on */
 };
