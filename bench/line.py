@@ -49,7 +49,7 @@ SETTINGS = {
     "train": {"first_events": 5000, "min_events": 100_000_000, "every": "30d", "iterations": 12, "warm_iterations": 4},
 }
 SATURATION_PASSES = 5  # through the rest of the stream, in one round
-SAMPLES_HZ = 251
+SAMPLES_HZ = 499
 STATUS_S = 0.25  # between two looks at it, which freshet answers on its own time
 LEFT_TO_DRAIN_S = 60
 

@@ -37,11 +37,13 @@ uint32_t *overlap_places(struct overlapping *overlapping, const uint32_t *a, uin
     for (uint32_t place = 0; place < b_count; place++)
         marks_put(&overlapping->marks, b[place], place);
     reserve_places(overlapping, a_count);
+    uint32_t *places = overlapping->places;
+    const struct marks marks = overlapping->marks; /* at hand: nothing below changes it */
     for (uint32_t i = 0; i < a_count; i++) {
-        uint32_t place = marks_place(&overlapping->marks, a[i]);
-        overlapping->places[i] = place < b_count ? place : OVERLAP_NOWHERE;
+        uint32_t place = marks_place(&marks, a[i]);
+        places[i] = place < b_count ? place : OVERLAP_NOWHERE;
     }
-    return overlapping->places;
+    return places;
 }
 
 /* -- figures ---------------------------------------------------------------------------------- */

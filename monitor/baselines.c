@@ -8,6 +8,7 @@
 #define LANDMARK_HALF_LIVES 512
 #define CHUNK_ITEMS 4096 /* merged at once; a power of two */
 #define AHEAD 8          /* events whose counts are on their way */
+#define FEW 64           /* not worth another pass */
 
 void baselines_deinit(struct baselines *baselines)
 {
@@ -215,6 +216,34 @@ static void sort_keys(uint64_t *keys, uint32_t count, uint64_t *spare)
     merge_halves(spare, left, count, keys);
 }
 
+static uint64_t middle_of(uint64_t a, uint64_t b, uint64_t c)
+{
+    uint64_t low = a < b ? a : b, high = a < b ? b : a;
+    return c < low ? low : c > high ? high : c;
+}
+
+/* Brings the `most` largest to the front, with at most FEW of the next. Returns how many stand
+ * there. No two are equal. */
+static uint32_t keep_largest(uint64_t *keys, uint32_t count, uint32_t most)
+{
+    uint32_t begin = 0, end = count; /* the last to be kept is in here */
+    while (end > most + FEW) {
+        uint64_t border = middle_of(keys[begin], keys[(begin + end) / 2], keys[end - 1]);
+        uint32_t above = begin;
+        for (uint32_t i = begin; i < end; i++) {
+            uint64_t key = keys[i];
+            keys[i] = keys[above];
+            keys[above] = key;
+            above += key > border;
+        }
+        if (above >= most)
+            end = above;
+        else
+            begin = above;
+    }
+    return end;
+}
+
 /* Counts are not negative, so their bits are in their order. The lowest of these make room for the
  * entry's place, the earlier being the larger; what they would have told is put right below. */
 static inline uint64_t key_of(double count, uint32_t place)
@@ -241,14 +270,18 @@ static void settle_neighbours(struct baseline_entry *entries, uint32_t count)
     }
 }
 
-static void sort_entries(struct sorting *sorting, uint32_t count)
+/* The first BASELINE_DEPTH, and more, so that none of them is left out for the bits that its key
+ * lacks. Returns how many. */
+static uint32_t sort_entries(struct sorting *sorting, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++)
         sorting->keys[i] = key_of(sorting->entries[i].count, i);
-    sort_keys(sorting->keys, count, sorting->spare);
-    for (uint32_t i = 0; i < count; i++)
+    uint32_t kept = keep_largest(sorting->keys, count, BASELINE_DEPTH + FEW);
+    sort_keys(sorting->keys, kept, sorting->spare);
+    for (uint32_t i = 0; i < kept; i++)
         sorting->sorted[i] = sorting->entries[place_of(sorting->keys[i])];
-    settle_neighbours(sorting->sorted, count);
+    settle_neighbours(sorting->sorted, kept);
+    return kept;
 }
 
 /* By number, so that equal counts are in order as they come. */
@@ -263,7 +296,7 @@ static void sort_items(struct sorting *sorting, uint32_t *items, uint32_t count)
 
 /* -- one list's order -------------------------------------------------------------------------- */
 
-/* Those of the items that may be in the list, sorted. Returns how many. What does not even equal
+/* Those of the items that may get into the list, sorted. Returns how many. What does not even equal
  * the last of a full list has as many before it as the list is deep. */
 static uint32_t sort_candidates(struct baselines *baselines, int method, const uint32_t *items,
                                 uint32_t count)
@@ -277,8 +310,7 @@ static uint32_t sort_candidates(struct baselines *baselines, int method, const u
         sorting->entries[kept] = entry;
         kept += entry.count >= least && entry.count > 0;
     }
-    sort_entries(sorting, kept);
-    return kept;
+    return sort_entries(sorting, kept);
 }
 
 /* The best of both; what is touched is among `fresh`, if it is to be anywhere. */
