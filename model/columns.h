@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #define ITEM_NONE UINT32_MAX
+#define COLUMN_NONE UINT32_MAX
 
 struct columns {
     uint32_t rows;       /* columns that have factors */

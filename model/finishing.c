@@ -254,24 +254,26 @@ static struct slate_item item_at(const struct columns *columns, uint32_t column,
         .item = columns->item_of[column], .score = score, .id = columns->ids[column]};
 }
 
-static void fill(const struct finishing *finishing, const struct topn_entry *entries,
-                 uint32_t count, const uint32_t *explored, struct slate_list *list)
+static void fill(struct finishing *finishing, const struct topn_entry *entries, uint32_t count,
+                 const uint32_t *explored, struct slate_list *list)
 {
     const struct columns *columns = finishing->columns;
     uint32_t length = least(finishing->settings.n, count + list->explored_count), slot = 0;
+    uint32_t *now = list_comparing_room(&finishing->comparing, length);
     list->items = mem_array(NULL, length, sizeof *list->items);
     list->count = length;
     for (uint32_t i = 0; i < length; i++) {
         bool here = slot < list->explored_count && list->explored[slot].at == i;
         uint32_t column = here ? explored[slot] : entries[i - slot].column;
+        now[i] = column;
         list->items[i] = item_at(columns, column, here ? 0 : entries[i - slot].score);
         list->new_items += i < LIST_DEPTH && column >= columns->rows;
         slot += here;
     }
 }
 
-void finishing_list(struct finishing *finishing, struct topn_entry *entries, uint32_t count,
-                    const uint32_t *hidden, size_t hidden_count, struct slate_list *list)
+void finishing_list(struct finishing *finishing, const struct topn_user *user,
+                    struct topn_entry *entries, uint32_t count, struct slate_list *list)
 {
     uint32_t columns[EXPLORE_SLOTS_MAX];
     const struct user_record *record = list->record;
@@ -279,8 +281,8 @@ void finishing_list(struct finishing *finishing, struct topn_entry *entries, uin
         discount(finishing, record, entries, count))
         topn_sort(entries, count, finishing->columns->ids);
     count = least(count, finishing->settings.n);
-    explore(finishing, entries, count, hidden, hidden_count, list, columns);
+    explore(finishing, entries, count, user->hidden, user->hidden_count, list, columns);
     fill(finishing, entries, count, columns, list);
     if (record != NULL)
-        list_compare(&finishing->comparing, finishing->columns, hidden, hidden_count, list);
+        list_compare(&finishing->comparing, finishing->columns, user, list);
 }

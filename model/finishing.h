@@ -56,9 +56,9 @@ void finishing_begin(struct finishing *finishing, const struct columns *columns)
 /* s' for an item shown so many times. */
 float finishing_discounted(float score, double discount, uint32_t times);
 
-/* entries: [count] best first, changed. hidden: [hidden_count] ascending columns the user does not
- * get. Fills the list's items, explored, new_items, changed and change; the rest of it is given. */
-void finishing_list(struct finishing *finishing, struct topn_entry *entries, uint32_t count,
-                    const uint32_t *hidden, size_t hidden_count, struct slate_list *list);
+/* entries: [count] of the user, best first, changed. Fills the list's items, explored, new_items,
+ * changed and change but for `first`; the rest of it is given. */
+void finishing_list(struct finishing *finishing, const struct topn_user *user,
+                    struct topn_entry *entries, uint32_t count, struct slate_list *list);
 
 #endif

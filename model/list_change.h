@@ -10,9 +10,10 @@
 #include "model/columns.h"
 #include "model/overlap.h"
 #include "model/slate.h"
+#include "model/topn.h"
 
 struct list_comparing { /* scratch; zero-initialise */
-    uint32_t *now;      /* [now_capacity] items of the new list */
+    uint32_t *now;      /* [now_capacity] columns of the new list */
     uint32_t now_capacity;
     struct marks hidden; /* columns */
     struct overlapping overlapping;
@@ -20,9 +21,12 @@ struct list_comparing { /* scratch; zero-initialise */
 
 void list_comparing_deinit(struct list_comparing *comparing);
 
-/* Sets list->changed, and list->change, which is zeroes before. hidden: [hidden_count] ascending
- * columns that this user may not have. The list has a record, and its items. */
+/* Where the columns of a list of so many items go before it is compared. */
+uint32_t *list_comparing_room(struct list_comparing *comparing, uint32_t count);
+
+/* Sets list->changed and list->change, but for `first`, which says whether there is an old list;
+ * the rest of it is zeroes before. user: what he does not get, and the columns of the old list. */
 void list_compare(struct list_comparing *comparing, const struct columns *columns,
-                  const uint32_t *hidden, size_t hidden_count, struct slate_list *list);
+                  const struct topn_user *user, struct slate_list *list);
 
 #endif

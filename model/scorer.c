@@ -381,10 +381,11 @@ static void gather_extras(struct scorer *scorer, struct group *group, size_t at,
                         scorer->columns.column_of, scorer->columns.items, group->extras[at]);
 }
 
-/* The list that Redis has is mostly the next one, too: a good first guess. */
-static void recall(struct scorer *scorer, struct group *group, size_t at,
-                   const struct user_record *record)
+/* The list that Redis has: mostly the next one, too, and so a good first guess; and what that will
+ * be compared with. */
+static void recall(struct scorer *scorer, struct group *group, size_t at, struct slate_list *list)
 {
+    const struct user_record *record = list->record;
     const uint32_t *items = user_list(record);
     if (record->list_count > group->last_capacity[at]) {
         group->last_capacity[at] = record->list_count;
@@ -392,9 +393,11 @@ static void recall(struct scorer *scorer, struct group *group, size_t at,
     }
     struct topn_user *user = &group->users[at];
     user->last = group->last[at];
+    user->last_count = record->list_count;
     for (uint32_t i = 0; i < record->list_count; i++)
-        if (items[i] < scorer->columns.items)
-            group->last[at][user->last_count++] = scorer->columns.column_of[items[i]];
+        group->last[at][i] =
+            items[i] < scorer->columns.items ? scorer->columns.column_of[items[i]] : COLUMN_NONE;
+    list->change.first = record->acked_offset < 0;
 }
 
 /* What together adds to the item's score. */
@@ -410,7 +413,7 @@ static void finish(struct scorer *scorer, const struct topn_items *items,
                    const struct topn_user *user, struct topn_entry *entries, uint32_t count,
                    struct slate_list *list)
 {
-    finishing_list(scorer->finishing, entries, count, user->hidden, user->hidden_count, list);
+    finishing_list(scorer->finishing, user, entries, count, list);
     list->fallback = user->x == NULL;
     for (uint32_t i = 0; i < list->explored_count; i++) {
         struct slate_item *item = &list->items[list->explored[i].at];
@@ -499,7 +502,7 @@ void scorer_run(struct scorer *scorer, struct slate *slate)
         if (list->record != NULL) {
             hide(scorer, group, at, list->record);
             gather_extras(scorer, group, at, list->record);
-            recall(scorer, group, at, list->record);
+            recall(scorer, group, at, list);
         }
         if (group->count == TOPN_USERS_MAX)
             score_group(scorer, group);

@@ -54,7 +54,7 @@ struct topn_user {
     const struct topn_extra *extras; /* [extra_count], ascending columns, each once */
     size_t extra_count;
     const uint32_t *last; /* [last_count] columns of an earlier list, in any order, each once; a
-                             hint for speed alone */
+                             hint for speed alone, and no matter if it is no column */
     size_t last_count;
 };
 

@@ -388,9 +388,10 @@ static struct slate_list list_at(struct ground *ground, struct finishing *finish
 {
     struct slate_list list = {.user_id = SLICE("u1"),
                               .version = {.epoch = 1, .next_offset = offset},
-                              .record = &ground->record};
-    finishing_list(finishing, ground->entries, ground->entry_count, ground->hidden,
-                   ground->hidden_count, &list);
+                              .record = &ground->record,
+                              .change.first = true};
+    const struct topn_user user = {.hidden = ground->hidden, .hidden_count = ground->hidden_count};
+    finishing_list(finishing, &user, ground->entries, ground->entry_count, &list);
     return list;
 }
 
