@@ -45,53 +45,62 @@ struct tally {
     uint32_t item, lists;
 };
 
-/* A slot for each item where there are few items, else by open addressing. */
-struct tallies {
-    struct tally *slots;
-    bool direct;
-};
-
-static void tallies_init(struct tallies *tallies, const uint32_t *places, uint32_t count)
+/* By open addressing, where there are many items. */
+static struct tally *slot_of(struct tally *slots, uint32_t item)
 {
-    uint32_t most = 0;
-    for (uint32_t i = 0; i < count; i++)
-        if (places[i] != QUALITY_NO_ITEM && places[i] > most)
-            most = places[i];
-    tallies->direct = most < SLOTS;
-    tallies->slots =
-        mem_zalloc((tallies->direct ? (size_t)most + 1 : SLOTS) * sizeof *tallies->slots);
-}
-
-static struct tally *slot_of(struct tallies *tallies, uint32_t item)
-{
-    struct tally *slots = tallies->slots;
     uint32_t at = item * 2654435769u >> 15; /* Fibonacci hashing to 17 bits */
-    if (tallies->direct)
-        return &slots[item];
     while (slots[at].lists > 0 && slots[at].item != item)
         at = (at + 1) % SLOTS;
     return &slots[at];
+}
+
+static void add_item(struct quality_window *window, uint32_t item, uint32_t lists)
+{
+    bool is_top =
+        lists > window->top_lists || (lists == window->top_lists && item < window->top_item);
+    window->items += lists > 0;
+    window->top_item = is_top && lists > 0 ? item : window->top_item;
+    window->top_lists = is_top ? lists : window->top_lists;
+}
+
+static void count_sparsely(const uint32_t *places, uint32_t count, struct quality_window *window)
+{
+    struct tally *slots = mem_zalloc(SLOTS * sizeof *slots);
+    for (uint32_t i = 0; i < count; i++) {
+        if (places[i] == QUALITY_NO_ITEM)
+            continue;
+        struct tally *tally = slot_of(slots, places[i]);
+        tally->item = places[i];
+        tally->lists++;
+    }
+    for (uint32_t slot = 0; slot < SLOTS; slot++)
+        add_item(window, slots[slot].item, slots[slot].lists);
+    free(slots);
+}
+
+/* A count for each item, and one before them for places without any: QUALITY_NO_ITEM + 1 is 0. */
+static void count_densely(const uint32_t *places, uint32_t count, uint32_t end,
+                          struct quality_window *window)
+{
+    uint32_t *lists = mem_zalloc((end + (size_t)1) * sizeof *lists);
+    for (uint32_t i = 0; i < count; i++)
+        lists[places[i] + 1]++;
+    for (uint32_t item = 0; item < end; item++)
+        add_item(window, item, lists[item + 1]);
+    free(lists);
 }
 
 struct quality_window quality_window(const struct quality *quality)
 {
     struct quality_window window = {.lists = least(quality->lists, QUALITY_WINDOW),
                                     .top_item = QUALITY_NO_ITEM};
-    struct tallies tallies;
     const uint32_t *places = quality->window[0];
-    tallies_init(&tallies, places, window.lists * LIST_DEPTH);
-    for (uint32_t i = 0; i < window.lists * LIST_DEPTH; i++) {
-        if (places[i] == QUALITY_NO_ITEM)
-            continue;
-        struct tally *tally = slot_of(&tallies, places[i]);
-        tally->item = places[i];
-        window.items += tally->lists == 0;
-        tally->lists++;
-        bool is_top = tally->lists > window.top_lists ||
-                      (tally->lists == window.top_lists && tally->item < window.top_item);
-        window.top_item = is_top ? tally->item : window.top_item;
-        window.top_lists = is_top ? tally->lists : window.top_lists;
-    }
-    free(tallies.slots);
+    uint32_t count = window.lists * LIST_DEPTH, end = 0;
+    for (uint32_t i = 0; i < count; i++)
+        end = places[i] + 1 > end ? places[i] + 1 : end;
+    if (end < SLOTS)
+        count_densely(places, count, end, &window);
+    else
+        count_sparsely(places, count, &window);
     return window;
 }
