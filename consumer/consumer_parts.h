@@ -112,7 +112,7 @@ void notices_fail(struct consumer *consumer, const struct error *err);
 void notices_trouble(struct consumer *consumer, const struct error *err);
 void notices_recovered(struct consumer *consumer);
 
-/* The group's coordinator was silent for a session. */
+/* The partitions are lost, not taken back: if a broker went before, Kafka is away. */
 void notices_lost(struct consumer *consumer);
 
 /* Calls the hooks for what is new; may close the consumer. */
