@@ -1,7 +1,7 @@
-/* A set of small numbers, each with a place, that is emptied at no cost: what was put in before has
- * a mark below those of now.
+/* A set of numbers below 2^31, each with a place, that is emptied at no cost: what was put in
+ * before has a mark below those of now.
  *
- * Takes 4 bytes for each number up to the largest that was put in. One thread at a time. */
+ * Takes 6 bytes for each number up to the largest that was put in. One thread at a time. */
 #ifndef FRESHET_BASE_MARKS_H
 #define FRESHET_BASE_MARKS_H
 

@@ -91,9 +91,8 @@ static bool is_away(int what)
     return what == RD_KAFKA_RESP_ERR__TRANSPORT || what == RD_KAFKA_RESP_ERR__RESOLVE;
 }
 
-/* One broker of several that is away, or closes an idle connection, is nobody's trouble. To one who
- * has no partitions, as while consumer_open looks for the first broker, it is the reason to name.
- */
+/* One broker of several that is away, or closes an idle connection, is nobody's trouble. While
+ * consumer_open looks for the first, though, that is the reason to name. */
 static bool is_trouble(const struct consumer *consumer, int what)
 {
     switch (what) {
@@ -103,7 +102,7 @@ static bool is_trouble(const struct consumer *consumer, int what)
     case RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN:
         return consumer->started;
     default:
-        return is_away(what) && !consumer->has_assignment;
+        return is_away(what) && !consumer->started;
     }
 }
 
@@ -120,7 +119,7 @@ static void on_error(rd_kafka_t *client, int what, const char *reason, void *opa
     error_set(&err, ERR_DOWN, "kafka: %s", reason);
     if (is_trouble(consumer, what)) {
         notices_trouble(consumer, &err);
-    } else if (is_away(what)) {
+    } else if (is_away(what) || what == RD_KAFKA_RESP_ERR__TIMED_OUT) {
         consumer->notices.suspected = true;
         consumer->notices.suspicion = err;
     }

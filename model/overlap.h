@@ -9,8 +9,9 @@
  * so it adds the sum over d = m..s of p^d / d, of which a table has the prefixes: one pass over one
  * list says both figures.
  *
- * A list names an item once. Both are symmetric; time grows with the lists' length. One thread at a
- * time. */
+ * A list names an item once. Both are symmetric; time grows with the lists' length, and the
+ * first time with the largest item's number, as memory does (base/marks.h). One thread at a time.
+ */
 #ifndef FRESHET_MODEL_OVERLAP_H
 #define FRESHET_MODEL_OVERLAP_H
 

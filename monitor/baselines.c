@@ -270,8 +270,8 @@ static void settle_neighbours(struct baseline_entry *entries, uint32_t count)
     }
 }
 
-/* The first BASELINE_DEPTH, and more, so that none of them is left out for the bits that its key
- * lacks. Returns how many. */
+/* The first BASELINE_DEPTH, and FEW more, so that none of them is left out for the bits that its
+ * key lacks, in which as many would have to differ alone. Returns how many. */
 static uint32_t sort_entries(struct sorting *sorting, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++)

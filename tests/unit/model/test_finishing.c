@@ -401,6 +401,32 @@ static void list_free(struct slate_list *list)
     free(list->explored);
 }
 
+/* Of the old list one stays at its place, one has moved, one is not there any more though it might
+ * be, and three the user may not have: hidden, excluded, and no column at all. */
+static void test_what_has_no_column_any_more_is_gone(void **state)
+{
+    struct ground *ground = ground_new(64, 2);
+    struct finishing *finishing = finishing_new(&(struct finishing_settings){.n = 2});
+    uint32_t first = ground->entries[0].column, second = ground->entries[1].column;
+    const uint32_t last[] = {first, COLUMN_NONE, 7, 5, second, 63 - 1};
+    const struct topn_user user = {.hidden = ground->hidden,
+                                   .hidden_count = ground->hidden_count,
+                                   .last = last,
+                                   .last_count = 6};
+    struct slate_list list = {.user_id = SLICE("u1"), .record = &ground->record};
+    assert_false(is_out(62));
+    finishing_begin(finishing, &ground->columns);
+    finishing_list(finishing, &user, ground->entries, ground->entry_count, &list);
+    assert_true(list.changed && !list.change.first);
+    assert_int_equal(list.change.gone, 3);
+    assert_near((double)list.change.jaccard, 1 - 2 / 6.0);
+    assert_near((double)list.change.net_jaccard,
+                0); /* the first two of those that stay are the same */
+    list_free(&list);
+    finishing_free(finishing);
+    free(ground);
+}
+
 /* Candidates of the explored slots: [count] whether the column is one. Returns how many. */
 static uint32_t find_candidates(const struct ground *ground, const struct explore_settings *explore,
                                 bool *is_one)
@@ -660,6 +686,7 @@ int main(void)
         cmocka_unit_test(test_explored_items_are_eligible_and_move_the_others_down),
         cmocka_unit_test(test_the_same_list_explores_the_same_way_every_time),
         cmocka_unit_test(test_change_is_what_its_definitions_say),
+        cmocka_unit_test(test_what_has_no_column_any_more_is_gone),
         cmocka_unit_test(test_a_first_list_has_no_distance),
         cmocka_unit_test(test_draws_are_uniform_over_the_newest),
         cmocka_unit_test(test_draws_are_uniform_over_the_tail),

@@ -187,7 +187,7 @@ static void assert_lists(struct world *world, size_t users, uint32_t n,
     }
 }
 
-/* Columns of an earlier list: the best `count` with every `step`-th left out, so that a few are
+/* Columns of an earlier list: the best `count`, but that every `step`-th is none, so that a few are
  * new, and in no order. */
 static void remember(struct world *world, struct topn_user *user, uint32_t *last,
                      const struct topn_entry *best, uint32_t count, uint32_t step)
@@ -195,8 +195,7 @@ static void remember(struct world *world, struct topn_user *user, uint32_t *last
     user->last = last;
     user->last_count = 0;
     for (uint32_t i = 0; i < count; i++)
-        if (i % step != 0)
-            last[user->last_count++] = best[i].column;
+        last[user->last_count++] = i % step != 0 ? best[i].column : UINT32_MAX;
     for (uint32_t i = 1; i < user->last_count; i++) {
         uint32_t other = draw(world, i + 1), column = last[i];
         last[i] = last[other];
