@@ -38,9 +38,9 @@ static uint32_t keep_allowed(struct marks *hidden, const struct columns *columns
     for (size_t i = 0; i < user->last_count; i++) {
         uint32_t place = places[i], column = user->last[i];
         bool is_allowed = column < columns->count &&
-                          (!columns_is_excluded(columns, column) & !marks_has(hidden, column));
+                          columns_is_excluded(columns, column) + marks_has(hidden, column) == 0;
         places[count] = place;
-        count += (place != OVERLAP_NOWHERE) | is_allowed;
+        count += place != OVERLAP_NOWHERE || is_allowed;
     }
     return count;
 }
