@@ -61,6 +61,7 @@
     X("publish.acknowledged", "its users' records say so")                                \
     X("publish.lost", "Redis has lost our lists, nobody is owed")                         \
     X("publish.beat", "before the heartbeat is written")                                  \
+    X("kafka.down", "librdkafka says that all brokers are down; can fail")                \
     X("assign.checked", "partitions are given, their logs' ends are checked")             \
     X("assign.load", "before their state is loaded")                                      \
     X("assign.loaded", "after")                                                           \

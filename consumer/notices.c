@@ -1,4 +1,5 @@
 #include "base/clock.h"
+#include "base/failpoint.h"
 #include "consumer/consumer_parts.h"
 
 #include <librdkafka/rdkafka.h>
@@ -100,7 +101,7 @@ static bool is_trouble(const struct consumer *consumer, int what)
     case RD_KAFKA_RESP_ERR__SSL:
         return true;
     case RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN:
-        return consumer->started;
+        return consumer->started && !FAILPOINT_FAILS("kafka.down");
     default:
         return is_away(what) && !consumer->started;
     }

@@ -51,6 +51,33 @@ def away(world, seed, seconds=AWAY_S):
     world.check(freshet, load)
 
 
+def away_untold(world, seed):
+    """The same, and nobody says so: librdkafka does not always, and there is nothing to commit."""
+    kafka = own(world)
+    world.add_cleanup(kafka.stop)
+    freshet = world.freshet(kafka=kafka.start(), settings=IMPATIENT).start("kafka.down=error@1+")
+    load = world.load(freshet, seed, EVENTS // 4).join()
+    freshet.wait_running()
+    wait_committed(freshet)
+    kafka.kill()
+    freshet.wait(lambda s: not s["kafka"]["up"], "says that Kafka is away")
+    kafka.come_back()
+    freshet.wait(lambda s: s["kafka"]["up"], "says that Kafka is back")
+    load = world.start_load(freshet, load.ledger, EVENTS // 4)
+    world.check(freshet, load)
+
+
+def wait_committed(freshet):
+    """The group's offsets are the ends of the log."""
+
+    def committed():
+        ends = freshet.kafka.log_ends(freshet.topic, freshet.partitions)
+        with freshet.kafka.wire() as wire:
+            return wire.committed(freshet.group, freshet.topic, freshet.partitions) == ends
+
+    services.wait_until(committed, "all is committed", harness.DRAIN_S)
+
+
 def minutes(world, seed):
     """Gone for longer than the session and all timeouts; freshet itself is ended and started
     meanwhile, as long as the state is there to say where to go on."""
@@ -117,6 +144,7 @@ def whole(cluster, freshet):
 
 CASES = [
     Case(2, "broker-away", away, short=True),
+    Case(2, "broker-away-untold", away_untold, short=True),
     Case(2, "broker-gone-for-minutes", minutes),
     Case(2, "broker-slow", slow),
     Case(2, "broker-silent", silent),
