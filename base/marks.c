@@ -24,8 +24,6 @@ void marks_clear(struct marks *marks, uint32_t places)
 
 void marks_reserve(struct marks *marks, uint32_t number)
 {
-    if (number < marks->size)
-        return;
     uint32_t size = number + number / 2 + 64;
     marks->of = mem_array(marks->of, size, sizeof *marks->of);
     memset(marks->of + marks->size, 0, (size - marks->size) * sizeof *marks->of);

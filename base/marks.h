@@ -19,7 +19,7 @@ void marks_deinit(struct marks *marks);
 /* Empties the set, which is for places below `places` from now on. */
 void marks_clear(struct marks *marks, uint32_t places);
 
-/* Room for numbers up to this one; marks_put makes it for itself. */
+/* For marks_put: room for this number, which is beyond what there is. */
 void marks_reserve(struct marks *marks, uint32_t number);
 
 static inline void marks_put(struct marks *marks, uint32_t number, uint32_t place)

@@ -14,9 +14,8 @@ struct finishing {
     struct finishing_settings settings;
     const struct columns *columns; /* of the slate, like the next */
     uint32_t eligible;             /* columns that are not excluded */
-    uint32_t *marks;               /* [capacity] by column: `mark` if it is no candidate */
-    uint32_t capacity, mark;
-    uint32_t *candidates; /* [explore.newest] columns */
+    struct marks others;           /* columns that are no candidates */
+    uint32_t *candidates;          /* [explore.newest] columns */
     struct list_comparing comparing;
 };
 
@@ -33,7 +32,7 @@ void finishing_free(struct finishing *finishing)
 {
     if (finishing == NULL)
         return;
-    free(finishing->marks);
+    marks_deinit(&finishing->others);
     free(finishing->candidates);
     list_comparing_deinit(&finishing->comparing);
     free(finishing);
@@ -58,15 +57,8 @@ static uint32_t count_eligible(const struct columns *columns)
 void finishing_begin(struct finishing *finishing, const struct columns *columns)
 {
     finishing->columns = columns;
-    if (finishing->settings.explore.share == 0)
-        return;
-    finishing->eligible = count_eligible(columns);
-    if (columns->count <= finishing->capacity)
-        return;
-    finishing->capacity = columns->count + columns->count / 2;
-    free(finishing->marks);
-    finishing->marks = mem_zalloc((size_t)finishing->capacity * sizeof(uint32_t));
-    finishing->mark = 0;
+    if (finishing->settings.explore.share > 0)
+        finishing->eligible = count_eligible(columns);
 }
 
 /* -- impressions ------------------------------------------------------------------------------- */
@@ -124,7 +116,7 @@ static struct draw draw_for(uint64_t seed, const struct slate_list *list)
 
 static bool is_candidate(const struct finishing *finishing, uint32_t column)
 {
-    return finishing->marks[column] != finishing->mark &&
+    return !marks_has(&finishing->others, column) &&
            !columns_is_excluded(finishing->columns, column);
 }
 
@@ -132,18 +124,15 @@ static bool is_candidate(const struct finishing *finishing, uint32_t column)
 static uint32_t mark_others(struct finishing *finishing, const struct topn_entry *entries,
                             uint32_t count, const uint32_t *hidden, size_t hidden_count)
 {
-    if (++finishing->mark == 0) {
-        memset(finishing->marks, 0, (size_t)finishing->capacity * sizeof(uint32_t));
-        finishing->mark = 1;
-    }
+    marks_clear(&finishing->others, 1);
     uint32_t left = finishing->eligible;
     for (uint32_t i = 0; i < count; i++) {
         left -= is_candidate(finishing, entries[i].column);
-        finishing->marks[entries[i].column] = finishing->mark;
+        marks_put(&finishing->others, entries[i].column, 0);
     }
     for (size_t i = 0; i < hidden_count; i++) {
         left -= is_candidate(finishing, hidden[i]);
-        finishing->marks[hidden[i]] = finishing->mark;
+        marks_put(&finishing->others, hidden[i], 0);
     }
     return left;
 }
@@ -241,7 +230,7 @@ static uint32_t explore(struct finishing *finishing, const struct topn_entry *en
         list->explored[i].propensity = settings->share * slots / left;
         columns[i] =
             newest ? draw_newest(finishing, &draw, left - i) : draw_any(finishing, &draw, left - i);
-        finishing->marks[columns[i]] = finishing->mark;
+        marks_put(&finishing->others, columns[i], 0);
     }
     return slots;
 }

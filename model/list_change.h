@@ -7,6 +7,7 @@
 #ifndef FRESHET_MODEL_LIST_CHANGE_H
 #define FRESHET_MODEL_LIST_CHANGE_H
 
+#include "base/marks.h"
 #include "model/columns.h"
 #include "model/overlap.h"
 #include "model/slate.h"

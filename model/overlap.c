@@ -33,22 +33,15 @@ static void reserve_places(struct overlapping *overlapping, uint32_t count)
 uint32_t *overlap_places(struct overlapping *overlapping, const uint32_t *a, uint32_t a_count,
                          const uint32_t *b, uint32_t b_count)
 {
-    uint32_t largest_b = 0;
-    for (uint32_t place = 0; place < b_count; place++)
-        largest_b = largest(largest_b, b[place]);
     marks_clear(&overlapping->marks, b_count);
-    marks_reserve(&overlapping->marks, largest_b);
-    reserve_places(overlapping, a_count);
-
-    const struct marks marks = overlapping->marks; /* at hand: nothing below changes it */
-    uint32_t *places = overlapping->places;
     for (uint32_t place = 0; place < b_count; place++)
-        marks.of[b[place]] = marks.first + place;
+        marks_put(&overlapping->marks, b[place], place);
+    reserve_places(overlapping, a_count);
     for (uint32_t i = 0; i < a_count; i++) {
-        uint32_t place = marks_place(&marks, a[i]);
-        places[i] = place < b_count ? place : OVERLAP_NOWHERE;
+        uint32_t place = marks_place(&overlapping->marks, a[i]);
+        overlapping->places[i] = place < b_count ? place : OVERLAP_NOWHERE;
     }
-    return places;
+    return overlapping->places;
 }
 
 /* -- figures ---------------------------------------------------------------------------------- */

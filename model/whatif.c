@@ -131,14 +131,6 @@ static uint32_t rank_in(const struct slate_list *list, uint32_t item)
     return 0;
 }
 
-static uint32_t *numbers_of(const struct slate_list *list)
-{
-    uint32_t *numbers = mem_array(NULL, list->count + 1, sizeof *numbers);
-    for (uint32_t i = 0; i < list->count; i++)
-        numbers[i] = list->items[i].item;
-    return numbers;
-}
-
 static void add_place(struct whatif *out, const struct slate_list *before, uint32_t rank_before,
                       const struct slate_list *after, uint32_t rank_after)
 {
@@ -164,17 +156,19 @@ static void compare(struct whatif *out, const struct slate_list *before,
     out->places = mem_array(NULL, before->count + after->count + 1, sizeof *out->places);
     for (uint32_t i = 0; i < after->count; i++)
         add_place(out, before, rank_in(before, after->items[i].item), after, i + 1);
-    for (uint32_t i = 0; i < before->count; i++)
-        if (rank_in(after, before->items[i].item) == 0)
+    uint32_t *places = mem_array(NULL, before->count + 1, sizeof *places); /* in the new list */
+    for (uint32_t i = 0; i < before->count; i++) {
+        uint32_t rank = rank_in(after, before->items[i].item);
+        places[i] = rank > 0 ? rank - 1 : OVERLAP_NOWHERE;
+        if (rank == 0)
             add_place(out, before, i + 1, after, 0);
-    uint32_t *a = numbers_of(before), *b = numbers_of(after);
+    }
     struct overlapping overlapping = {0};
-    struct overlap overlap = overlap_of(&overlapping, a, before->count, b, after->count, OVERLAP_K);
-    overlapping_deinit(&overlapping);
+    struct overlap overlap =
+        overlap_at(&overlapping, places, before->count, after->count, OVERLAP_K);
     out->jaccard = overlap.jaccard_distance;
     out->rbo = 1 - overlap.rbo;
-    free(a);
-    free(b);
+    free(places);
 }
 
 int whatif(struct scorer *scorer, const struct user *user, const uint32_t *items, uint32_t count,

@@ -8,7 +8,7 @@
 #define LANDMARK_HALF_LIVES 512
 #define CHUNK_ITEMS 4096 /* merged at once; a power of two */
 #define AHEAD 8          /* events whose counts are on their way */
-#define FEW 64           /* not worth another pass */
+#define FEW 64           /* places beyond the last that may as well be sorted */
 
 void baselines_deinit(struct baselines *baselines)
 {

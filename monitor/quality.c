@@ -56,11 +56,13 @@ static struct tally *slot_of(struct tally *slots, uint32_t item)
 
 static void add_item(struct quality_window *window, uint32_t item, uint32_t lists)
 {
-    bool is_top =
-        lists > window->top_lists || (lists == window->top_lists && item < window->top_item);
-    window->items += lists > 0;
-    window->top_item = is_top && lists > 0 ? item : window->top_item;
-    window->top_lists = is_top ? lists : window->top_lists;
+    if (lists == 0)
+        return;
+    window->items++;
+    if (lists < window->top_lists || (lists == window->top_lists && item > window->top_item))
+        return;
+    window->top_item = item;
+    window->top_lists = lists;
 }
 
 static void count_sparsely(const uint32_t *places, uint32_t count, struct quality_window *window)

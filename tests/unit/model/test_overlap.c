@@ -168,23 +168,6 @@ static void test_long_lists_are_compared_as_short_ones_are(void **at)
                 1 - common_of(a, 1200, b, 1200) / (2400.0 - common_of(a, 1200, b, 1200)));
 }
 
-/* The marks of lists begin at 1 again after 2^32 of them, and old ones are no places. */
-static void test_marks_that_are_used_up_begin_anew(void **at)
-{
-    const uint32_t a[] = {1, 2, 3, 4}, b[] = {5, 6, 7, 8};
-    for (uint32_t left = 0; left < 12; left++) {
-        struct overlapping used = {0};
-        overlap_of(&used, b, 4, a, 4, 4); /* a has marks from 1 on */
-        used.marks.next = UINT32_MAX - left;
-        for (int round = 0; round < 3; round++) {
-            assert_near(overlap_of(&used, a, 4, b, 4, 4).rbo, 0);
-            assert_near(overlap_of(&used, b, 4, a, 4, 4).rbo, 0);
-            assert_near(overlap_of(&used, a, 4, a, 4, 4).rbo, 1);
-        }
-        overlapping_deinit(&used);
-    }
-}
-
 /* As far down as the two have any weight. */
 static void test_what_lists_have_in_common_only_far_down_is_next_to_nothing(void **at)
 {
@@ -206,7 +189,6 @@ int main(void)
         cmocka_unit_test(test_equal_lists_are_at_no_distance_whatever_their_length),
         cmocka_unit_test(test_long_lists_are_compared_as_short_ones_are),
         cmocka_unit_test(test_one_pass_over_a_renewed_list_says_what_both_definitions_say),
-        cmocka_unit_test(test_marks_that_are_used_up_begin_anew),
         cmocka_unit_test(test_what_lists_have_in_common_only_far_down_is_next_to_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, teardown);
