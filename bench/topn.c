@@ -221,7 +221,7 @@ static void run_probe(void *arg, char *fields, size_t fields_size)
     double operations = 0;
     float sum = 0;
 #if defined(__x86_64__)
-    bool wide = work->index->dot == topn_dot_avx512;
+    bool wide = work->index->dots == topn_dots_avx512;
     if (topn_filter_available(TOPN_AVX2)) {
         sum = wide ? probe_avx512() : probe_avx2();
         operations = 2.0 * 12 * PROBE_STEPS * (wide ? 16 : 8);

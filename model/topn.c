@@ -45,6 +45,8 @@ void topn_scratch_free(struct topn_scratch *scratch)
 {
     if (scratch == NULL)
         return;
+    free(scratch->inside);
+    free(scratch->rest);
     free(scratch->entries);
     free(scratch->bias);
     free(scratch->out);
@@ -55,10 +57,10 @@ void topn_scratch_free(struct topn_scratch *scratch)
 float topn_score(const struct topn_items *items, const float *x, uint32_t column, float extra)
 {
     const struct topn_index *index = items->index;
-    float score = items->bias[column];
+    float score = items->bias[column], product = 0;
     if (x != NULL && index != NULL && column < index->rows)
-        score += index->dot(x, index->Y + column * index->stride, index->stride);
-    return score + extra;
+        index->dots(x, index->Y, index->stride, &column, 1, &product);
+    return (score + product) + extra;
 }
 
 /* -- columns whose score is their bias, and users that no filter may serve --------------------- */
@@ -156,6 +158,23 @@ static void reserve(struct topn_scratch *scratch, size_t entries)
     scratch->entries = mem_array(scratch->entries, entries, sizeof *scratch->entries);
 }
 
+/* For the user with the most extras, or with the longest last list. */
+static void reserve_offers(struct topn_scratch *scratch, const struct topn_user *users,
+                           size_t user_count)
+{
+    size_t most = 0;
+    for (size_t i = 0; i < user_count; i++) {
+        most = users[i].extra_count > most ? users[i].extra_count : most;
+        most = users[i].last_count > most ? users[i].last_count : most;
+    }
+    if (most < scratch->offers_capacity) /* one more is written to than are kept */
+        return;
+    scratch->offers_capacity = most + most / 4 + 1;
+    size_t capacity = scratch->offers_capacity;
+    scratch->inside = mem_array(scratch->inside, capacity, sizeof *scratch->inside);
+    scratch->rest = mem_array(scratch->rest, capacity, sizeof *scratch->rest);
+}
+
 /* Room for all users' tables, empty. */
 static uint32_t *clear_out(struct topn_scratch *scratch, const struct topn_user *users,
                            size_t user_count)
@@ -202,6 +221,7 @@ void topn(const struct topn_items *items, const struct topn_user *users, size_t 
     job.rows = items->index != NULL ? items->index->rows : 0;
     job.capacity = n + (n < SPARE_MIN ? SPARE_MIN : n);
     reserve(scratch, user_count * job.capacity);
+    reserve_offers(scratch, users, user_count);
     copy_bias(&job);
     measure_bias(&job);
     scan(&job, users, user_count);

@@ -51,7 +51,7 @@ struct topn_user {
                              alone */
     const uint32_t *hidden; /* [hidden_count] columns this user does not get, ascending */
     size_t hidden_count;
-    const struct topn_extra *extras; /* [extra_count], ascending columns, each once */
+    const struct topn_extra *extras; /* [extra_count], each column once */
     size_t extra_count;
     const uint32_t *last; /* [last_count] columns of an earlier list, in any order, each once; a
                              hint for speed alone, and no matter if it is no column */

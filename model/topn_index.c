@@ -154,7 +154,7 @@ struct topn_index *topn_index_new_for(const float *Y, size_t rows, size_t stride
     *index = (struct topn_index){.Y = Y, .rows = rows, .stride = stride, .rank = rank};
     index->filter = filter;
     index->kernel = topn_filter_kernel(filter);
-    index->dot = topn_filter_dot(filter);
+    index->dots = topn_filter_dots(filter);
     shape(index);
 
     struct ranked *ranked = mem_try(rows + 1, sizeof *ranked);

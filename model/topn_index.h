@@ -14,7 +14,7 @@ struct topn_index {
     int rank;
     enum topn_filter filter;
     topn_kernel *kernel;
-    topn_dot *dot;
+    topn_dots *dots;
     double norm_max; /* of all rows; INFINITY: there are no panels */
 
     int steps, first_steps;    /* see struct topn_tile */

@@ -55,18 +55,18 @@ topn_kernel *topn_filter_kernel(enum topn_filter filter)
 #endif
 }
 
-topn_dot *topn_filter_dot(enum topn_filter filter)
+topn_dots *topn_filter_dots(enum topn_filter filter)
 {
 #if defined(__x86_64__)
     if (is_avx2(filter))
-        return topn_dot_avx2;
+        return topn_dots_avx2;
     if (is_avx512(filter))
-        return topn_dot_avx512;
+        return topn_dots_avx512;
 #endif
-    return topn_dot_plain;
+    return topn_dots_plain;
 }
 
-float topn_dot_plain(const float *x, const float *y, size_t count)
+static float dot(const float *x, const float *y, size_t count)
 {
     float lanes[TOPN_LANES] = {0};
     for (size_t k = 0; k < count; k += TOPN_LANES)
@@ -76,6 +76,13 @@ float topn_dot_plain(const float *x, const float *y, size_t count)
         for (size_t lane = 0; lane < half; lane++)
             lanes[lane] += lanes[lane + half];
     return lanes[0];
+}
+
+void topn_dots_plain(const float *x, const float *Y, size_t stride, const uint32_t *rows,
+                     size_t count, float *out)
+{
+    for (size_t i = 0; i < count; i++)
+        out[i] = dot(x, Y + rows[i] * stride, stride);
 }
 
 /* sums: [TOPN_PANEL] += the steps from `begin` to `end`, for one user */

@@ -14,7 +14,7 @@
 
 #define TOPN_PANEL 48 /* items: three AVX-512 registers */
 #define TOPN_GROUP 8  /* users: 24 accumulators of the 32 registers */
-#define TOPN_LANES 16 /* partial sums of topn_dot_* */
+#define TOPN_LANES 16 /* partial sums of topn_dots */
 #define TOPN_QUAD 4   /* coordinates that one instruction of the byte kernel multiplies and adds */
 
 enum topn_filter {
@@ -79,11 +79,24 @@ typedef unsigned topn_kernel(struct topn_tile *tile);
 topn_kernel topn_run_plain, topn_run_avx2, topn_run_avx512;
 topn_kernel topn_run_bytes_plain, topn_run_bytes_avx2, topn_run_bytes_avx512, topn_run_bytes_vnni;
 
-/* x.y over `count` floats, a multiple of TOPN_LANES: lane l sums l, l + 16, l + 32 ... by fused
- * multiply-add, then lanes l and l + 8 are added, l and l + 4, l + 2, l + 1. So all forms give the
- * same bits. */
-typedef float topn_dot(const float *x, const float *y, size_t count);
-topn_dot topn_dot_plain, topn_dot_avx2, topn_dot_avx512;
+/* out[i] = x . Y[rows[i]], over `stride` floats, a multiple of TOPN_LANES: lane l sums l, l + 16,
+ * l + 32 ... by fused multiply-add, then lanes l and l + 8 are added, l and l + 4, l + 2, l + 1. So
+ * all forms give the same bits, and what else is asked for beside a row makes no difference. */
+typedef void topn_dots(const float *x, const float *Y, size_t stride, const uint32_t *rows,
+                       size_t count, float *out);
+topn_dots topn_dots_plain, topn_dots_avx2, topn_dots_avx512;
+
+#define TOPN_ABREAST 4 /* rows at once: so many sums do not wait for each other */
+#define TOPN_AHEAD 8   /* rows on their way from memory; a multiple of TOPN_ABREAST */
+
+/* The rows that topn_dots takes after the next ones. */
+static inline void topn_fetch_ahead(const float *Y, size_t stride, const uint32_t *rows, size_t at,
+                                    size_t count)
+{
+    for (size_t i = at + TOPN_AHEAD; i < count && i < at + TOPN_AHEAD + TOPN_ABREAST; i++)
+        for (size_t k = 0; k < stride; k += 64 / sizeof(float))
+            __builtin_prefetch(Y + rows[i] * stride + k);
+}
 
 /* -- what all forms begin with; written so that the compiler takes the users side by side ---------
  */
@@ -147,6 +160,6 @@ bool topn_filter_is_bytes(enum topn_filter filter);
 int topn_filter_user_most(enum topn_filter filter); /* of a user's bytes, either sign */
 bool topn_filter_available(enum topn_filter filter);
 topn_kernel *topn_filter_kernel(enum topn_filter filter);
-topn_dot *topn_filter_dot(enum topn_filter filter);
+topn_dots *topn_filter_dots(enum topn_filter filter);
 
 #endif

@@ -1,7 +1,6 @@
-#include "model/topn_kernel.h"
+#include "model/topn_lanes_avx2.h"
 
 #if defined(__x86_64__)
-#include <immintrin.h>
 
 #define TARGET __attribute__((target("avx2,fma")))
 #define INLINE static inline __attribute__((always_inline)) TARGET
@@ -96,16 +95,31 @@ TARGET unsigned topn_run_avx2(struct topn_tile *tile)
 }
 
 /* Lanes 0 to 7 and 8 to 15 in one register each. */
-TARGET float topn_dot_avx2(const float *x, const float *y, size_t count)
+/* -- dot products ------------------------------------------------------------------------------ */
+
+/* Lanes l and l + 8 of the sixteen sums, added. */
+INLINE __m256 eight_sums(const float *x, const float *y, size_t count)
 {
     __m256 low = _mm256_setzero_ps(), high = _mm256_setzero_ps();
     for (size_t k = 0; k < count; k += TOPN_LANES) {
         low = _mm256_fmadd_ps(_mm256_loadu_ps(x + k), _mm256_loadu_ps(y + k), low);
         high = _mm256_fmadd_ps(_mm256_loadu_ps(x + k + 8), _mm256_loadu_ps(y + k + 8), high);
     }
-    __m256 eight = _mm256_add_ps(low, high);
-    __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
-    __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
-    return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+    return _mm256_add_ps(low, high);
+}
+
+TARGET void topn_dots_avx2(const float *x, const float *Y, size_t stride, const uint32_t *rows,
+                           size_t count, float *out)
+{
+    size_t i = 0;
+    for (; i + TOPN_ABREAST <= count; i += TOPN_ABREAST) {
+        topn_fetch_ahead(Y, stride, rows, i, count);
+        __m256 eights[TOPN_ABREAST];
+        UNROLL for (int row = 0; row < TOPN_ABREAST; row++) eights[row] =
+            eight_sums(x, Y + rows[i + row] * stride, stride);
+        _mm_storeu_ps(out + i, topn_add_lanes(eights));
+    }
+    for (; i < count; i++)
+        out[i] = topn_add_lanes_of_one(eight_sums(x, Y + rows[i] * stride, stride));
 }
 #endif

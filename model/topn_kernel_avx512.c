@@ -1,7 +1,6 @@
-#include "model/topn_kernel.h"
+#include "model/topn_lanes_avx2.h"
 
 #if defined(__x86_64__)
-#include <immintrin.h>
 
 #define TARGET __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")))
 #define INLINE static inline __attribute__((always_inline)) TARGET
@@ -80,14 +79,43 @@ TARGET unsigned topn_run_avx512(struct topn_tile *tile)
     return users;
 }
 
-TARGET float topn_dot_avx512(const float *x, const float *y, size_t count)
+/* -- dot products ------------------------------------------------------------------------------ */
+
+/* Lanes l and l + 8 of the sixteen sums, added. */
+INLINE __m256 eight_sums(__m512 lanes)
 {
-    __m512 lanes = _mm512_setzero_ps();
-    for (size_t k = 0; k < count; k += TOPN_LANES)
-        lanes = _mm512_fmadd_ps(_mm512_loadu_ps(x + k), _mm512_loadu_ps(y + k), lanes);
-    __m256 eight = _mm256_add_ps(_mm512_castps512_ps256(lanes), _mm512_extractf32x8_ps(lanes, 1));
-    __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
-    __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
-    return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+    return _mm256_add_ps(_mm512_castps512_ps256(lanes), _mm512_extractf32x8_ps(lanes, 1));
+}
+
+/* The sums of a few rows side by side: x is read once for all of them. */
+INLINE void add_rows(const float *x, const float *const *y, int rows, size_t stride, __m512 *sums)
+{
+    UNROLL for (int row = 0; row < rows; row++) sums[row] = _mm512_setzero_ps();
+    for (size_t k = 0; k < stride; k += TOPN_LANES) {
+        __m512 factors = _mm512_loadu_ps(x + k);
+        UNROLL for (int row = 0; row < rows; row++) sums[row] =
+            _mm512_fmadd_ps(factors, _mm512_loadu_ps(y[row] + k), sums[row]);
+    }
+}
+
+TARGET void topn_dots_avx512(const float *x, const float *Y, size_t stride, const uint32_t *rows,
+                             size_t count, float *out)
+{
+    const float *y[TOPN_ABREAST];
+    __m512 sums[TOPN_ABREAST];
+    __m256 eights[TOPN_ABREAST];
+    size_t i = 0;
+    for (; i + TOPN_ABREAST <= count; i += TOPN_ABREAST) {
+        topn_fetch_ahead(Y, stride, rows, i, count);
+        UNROLL for (int row = 0; row < TOPN_ABREAST; row++) y[row] = Y + rows[i + row] * stride;
+        add_rows(x, y, TOPN_ABREAST, stride, sums);
+        UNROLL for (int row = 0; row < TOPN_ABREAST; row++) eights[row] = eight_sums(sums[row]);
+        _mm_storeu_ps(out + i, topn_add_lanes(eights));
+    }
+    for (; i < count; i++) {
+        y[0] = Y + rows[i] * stride;
+        add_rows(x, y, 1, stride, sums);
+        out[i] = topn_add_lanes_of_one(eight_sums(sums[0]));
+    }
 }
 #endif

@@ -6,9 +6,7 @@
 #include <math.h>
 #include <string.h>
 
-#define AHEAD 8        /* rows fetched before they are scored */
-#define LINE_FLOATS 16 /* of a cache line */
-#define OUT_LEAST 64   /* slots */
+#define OUT_LEAST 64 /* slots */
 #define UNIT_ROUNDOFF (FLT_EPSILON / 2)
 
 bool topn_is_excluded(const struct topn_items *items, uint32_t column)
@@ -43,28 +41,41 @@ static void raise_threshold(struct topn_lane *lane, float score)
         lane->threshold = score;
 }
 
-static void fetch(const struct topn_index *index, uint32_t column)
+/* Scores of some columns together: see topn_score. Those that are not rows have no product. */
+static void score_columns(const struct topn_job *job, const struct topn_lane *lane,
+                          const struct topn_offer *offers, uint32_t count, float *scores)
 {
-    const float *y = index->Y + column * index->stride;
-    for (size_t k = 0; k < index->stride; k += LINE_FLOATS)
-        __builtin_prefetch(y + k);
+    uint32_t rows[TOPN_OFFERS_MAX];
+    const float *x = job->rows > 0 ? lane->user->x : NULL, *bias = job->scratch->bias;
+    for (uint32_t i = 0; i < count; i++)
+        rows[i] = offers[i].column < job->rows ? offers[i].column : 0;
+    if (x != NULL && count > 0)
+        job->index->dots(x, job->index->Y, job->index->stride, rows, count, scores);
+    for (uint32_t i = 0; i < count; i++) {
+        float product = x != NULL && offers[i].column < job->rows ? scores[i] : 0;
+        scores[i] = (bias[offers[i].column] + product) + offers[i].extra;
+    }
 }
 
 /* Pending entries become exact ones. */
 static void rescore(const struct topn_job *job, struct topn_lane *lane)
 {
-    if (lane->pending == 0)
-        return;
-    for (uint32_t i = 0; i < lane->count; i++) {
-        if (i + AHEAD < lane->count && (lane->entries[i + AHEAD].column & TOPN_PENDING) != 0)
-            fetch(job->index, lane->entries[i + AHEAD].column & ~TOPN_PENDING);
-        struct topn_entry *entry = &lane->entries[i];
-        if ((entry->column & TOPN_PENDING) == 0)
-            continue;
-        entry->column &= ~TOPN_PENDING;
-        entry->score = topn_score(job->items, lane->user->x, entry->column, 0);
+    struct topn_offer offers[TOPN_OFFERS_MAX];
+    float scores[TOPN_OFFERS_MAX];
+    uint32_t places[TOPN_OFFERS_MAX];
+    for (uint32_t at = 0; lane->pending > 0;) {
+        uint32_t count = 0;
+        for (; at < lane->count && count < TOPN_OFFERS_MAX; at++) {
+            uint32_t column = lane->entries[at].column;
+            places[count] = at;
+            offers[count] = (struct topn_offer){column & ~TOPN_PENDING, 0};
+            count += column / TOPN_PENDING;
+        }
+        score_columns(job, lane, offers, count, scores);
+        for (uint32_t i = 0; i < count; i++)
+            lane->entries[places[i]] = (struct topn_entry){offers[i].column, scores[i]};
+        lane->pending -= count;
     }
-    lane->pending = 0;
 }
 
 /* Drops what cannot reach the threshold even if its doubt is all in its favour. */
@@ -144,34 +155,77 @@ void topn_lane_push_pending(const struct topn_job *job, struct topn_lane *lane, 
 
 /* -- what is offered first --------------------------------------------------------------------- */
 
-/* Each once; what is hidden is out already. */
-static void offer_extras(const struct topn_job *job, struct topn_lane *lane)
+/* What is below the threshold need not be known as out: its score without the extra, which the
+ * filter may yet find, is no larger. */
+static void offer_some(const struct topn_job *job, struct topn_lane *lane,
+                       const struct topn_offer *offers, uint32_t count)
+{
+    float scores[TOPN_OFFERS_MAX];
+    score_columns(job, lane, offers, count, scores);
+    for (uint32_t i = 0; i < count; i++) {
+        if (!(scores[i] >= lane->threshold)) /* nor a NaN, which is what excluded items have */
+            continue;
+        set_out(lane, offers[i].column);
+        topn_lane_push(job, lane, offers[i].column, scores[i]);
+    }
+}
+
+static void offer(const struct topn_job *job, struct topn_lane *lane,
+                  const struct topn_offer *offers, size_t count)
+{
+    for (size_t i = 0; i < count; i += TOPN_OFFERS_MAX)
+        offer_some(job, lane, offers + i,
+                   (uint32_t)(count - i < TOPN_OFFERS_MAX ? count - i : TOPN_OFFERS_MAX));
+}
+
+static bool may_offer(const struct topn_job *job, const struct topn_lane *lane, uint32_t column)
+{
+    return (column < job->items->count) & !topn_lane_is_out(lane, column);
+}
+
+/* The extras that are in the sieve are offered; returns how many others are left in `rest`. */
+static size_t offer_extras(const struct topn_job *job, struct topn_lane *lane,
+                           const uint64_t *sieve, struct topn_offer *rest)
 {
     const struct topn_user *user = lane->user;
+    struct topn_offer *inside = job->scratch->inside;
+    size_t inside_count = 0, rest_count = 0;
     for (size_t i = 0; i < user->extra_count; i++) {
-        uint32_t column = user->extras[i].column;
-        if (column >= job->items->count || topn_lane_is_out(lane, column))
-            continue;
-        set_out(lane, column);
-        if (!topn_is_excluded(job->items, column))
-            topn_lane_push(job, lane, column,
-                           topn_score(job->items, user->x, column, user->extras[i].value));
+        struct topn_offer extra = {user->extras[i].column, user->extras[i].value};
+        bool may = may_offer(job, lane, extra.column);
+        bool is_inside = sieve[extra.column % TOPN_SIEVE_BITS / 64] >> (extra.column % 64) & 1;
+        inside[inside_count] = rest[rest_count] = extra;
+        inside_count += may & is_inside;
+        rest_count += may & !is_inside;
     }
+    offer(job, lane, inside, inside_count);
+    return rest_count;
 }
 
 static void offer_last(const struct topn_job *job, struct topn_lane *lane)
 {
     const struct topn_user *user = lane->user;
+    struct topn_offer *inside = job->scratch->inside;
+    size_t count = 0;
     for (size_t i = 0; i < user->last_count; i++) {
-        uint32_t column = user->last[i];
-        if (i + AHEAD < user->last_count && user->x != NULL && user->last[i + AHEAD] < job->rows)
-            fetch(job->index, user->last[i + AHEAD]);
-        if (column >= job->items->count || topn_lane_is_out(lane, column))
-            continue;
-        set_out(lane, column);
-        if (!topn_is_excluded(job->items, column))
-            topn_lane_push(job, lane, column, topn_score(job->items, user->x, column, 0));
+        inside[count] = (struct topn_offer){user->last[i], 0};
+        count += may_offer(job, lane, user->last[i]);
     }
+    offer(job, lane, inside, count);
+}
+
+/* The last list's items with their extras give the threshold that few of the other extras reach. */
+static void offer_first(const struct topn_job *job, struct topn_lane *lane)
+{
+    uint64_t last[TOPN_SIEVE_BITS / 64] = {0};
+    const struct topn_user *user = lane->user;
+    for (size_t i = 0; i < user->last_count; i++)
+        last[user->last[i] % TOPN_SIEVE_BITS / 64] |= UINT64_C(1) << (user->last[i] % 64);
+    size_t rest = offer_extras(job, lane, last, job->scratch->rest);
+    offer_last(job, lane);
+    if (lane->count >= job->n)
+        settle(job, lane);
+    offer(job, lane, job->scratch->rest, rest);
 }
 
 void topn_lane_open(const struct topn_job *job, struct topn_lane *lane,
@@ -183,6 +237,7 @@ void topn_lane_open(const struct topn_job *job, struct topn_lane *lane,
     lane->user = user;
     lane->entries = entries;
     lane->threshold = -INFINITY;
+    lane->sieve_says = job->items->count <= TOPN_SIEVE_BITS;
     if (user->x != NULL && job->rows > 0) {
         lane->norm = topn_norm(user->x, 0, job->index->rank);
         double largest = lane->norm * job->index->norm_max + job->bias_largest;
@@ -192,10 +247,7 @@ void topn_lane_open(const struct topn_job *job, struct topn_lane *lane,
     }
     for (size_t i = 0; i < user->hidden_count; i++)
         set_out(lane, user->hidden[i]);
-    offer_extras(job, lane);
-    offer_last(job, lane);
-    if (lane->count >= job->n)
-        settle(job, lane);
+    offer_first(job, lane);
 }
 
 uint32_t topn_lane_finish(const struct topn_job *job, struct topn_lane *lane,

@@ -9,6 +9,12 @@
 #define TOPN_PENDING 0x80000000u /* in a column: the score is the filter's, less its doubt */
 #define TOPN_CREWS_MAX (TOPN_USERS_MAX / TOPN_GROUP)
 
+struct topn_offer { /* to be scored */
+    uint32_t column;
+    float extra;
+};
+#define TOPN_OFFERS_MAX 64 /* scored together */
+
 struct topn_lane { /* one user's selection under way */
     const struct topn_user *user;
     struct topn_entry *entries; /* [capacity], borrowed of the scratch */
@@ -22,6 +28,7 @@ struct topn_lane { /* one user's selection under way */
     uint32_t *out; /* [out_mask + 1]: hash table of column + 1: hidden or offered already */
     uint32_t out_mask;
     uint64_t sieve[TOPN_SIEVE_BITS / 64]; /* bits of the columns in `out`: most are not in it */
+    bool sieve_says;                      /* it has a bit for each column */
 };
 
 struct topn_crew { /* the users of a tile */
@@ -37,6 +44,8 @@ struct topn_scratch {
     struct topn_crew crews[TOPN_CREWS_MAX];
     struct topn_tile tile;
     _Alignas(64) float panel_bias[TOPN_PANEL];
+    struct topn_offer *inside, *rest; /* [offers_capacity] of one lane: of its last list, or not */
+    size_t offers_capacity;
     struct topn_entry *entries;
     size_t entries_capacity;
     float *bias; /* [count], NaN where excluded */
@@ -76,8 +85,9 @@ static inline uint32_t topn_lane_out_slot(const struct topn_lane *lane, uint32_t
 /* Hidden, or offered by topn_lane_open: not to be pushed. */
 static inline bool topn_lane_is_out(const struct topn_lane *lane, uint32_t column)
 {
-    if ((lane->sieve[column % TOPN_SIEVE_BITS / 64] >> (column % 64) & 1) == 0)
-        return false;
+    bool may = lane->sieve[column % TOPN_SIEVE_BITS / 64] >> (column % 64) & 1;
+    if (lane->sieve_says || !may) /* in this order: the first is foreseen */
+        return may;
     uint32_t slot = topn_lane_out_slot(lane, column);
     while (lane->out[slot] != 0 && lane->out[slot] != column + 1)
         slot = (slot + 1) & lane->out_mask;

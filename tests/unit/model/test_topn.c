@@ -1,5 +1,5 @@
 #include "base/mem.h"
-#include "model/topn_index.h"
+#include "model/topn_work.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -669,6 +669,26 @@ static void test_topn_extras_bring_back_neither_hidden_nor_excluded_items(void *
     assert_true(world->out[1].score < 900);
 }
 
+/* The sieve has a bit for many columns; those that share one with a hidden item are not hidden. */
+static void test_topn_hides_one_of_those_that_share_a_bit(void **state)
+{
+    struct world *world = *state;
+    make(world, 3 * TOPN_SIEVE_BITS, 0, 8, draw_real);
+    uint32_t hidden[2] = {5, TOPN_SIEVE_BITS + 9};
+    struct topn_extra extra = {2 * TOPN_SIEVE_BITS + 5, 1000};
+    uint32_t best[3] = {TOPN_SIEVE_BITS + 5, 9, 2 * TOPN_SIEVE_BITS + 9};
+    for (int i = 0; i < 3; i++)
+        world->bias[best[i]] = 100;
+    for (uint32_t i = 0; i < 2; i++) {
+        world->users[i].hidden = hidden;
+        world->users[i].hidden_count = 2;
+        world->users[i].extras = &extra;
+        world->users[i].extra_count = i;
+    }
+    assert_equals_full_sort(world, 2, 10);
+    assert_int_equal(world->out[10].column, extra.column);
+}
+
 static void test_topn_lists_extras_of_users_without_factors(void **state)
 {
     struct world *world = *state;
@@ -692,6 +712,60 @@ static void test_topn_with_more_extras_than_fit_is_exact(void **state)
     world->users[0].extra_count = 3000;
     assert_equals_full_sort(world, 2, 10);
     free(extras);
+}
+
+/* So many columns of `count`, each once, in no order; ascending if `sorted`. */
+static uint32_t draw_columns(struct world *world, uint32_t count, uint32_t share, bool sorted,
+                             uint32_t *out)
+{
+    uint32_t drawn = 0;
+    for (uint32_t column = 0; column < count; column++)
+        if (draw(world, 100) < share)
+            out[drawn++] = column;
+    for (uint32_t i = 0; !sorted && i + 1 < drawn; i++) {
+        uint32_t other = i + draw(world, drawn - i), column = out[i];
+        out[i] = out[other];
+        out[other] = column;
+    }
+    return drawn;
+}
+
+/* A last list gives the threshold that other extras are held against: some of them are in it, some
+ * hidden, newer than the factors, excluded, or equal to others. */
+static void test_topn_extras_beside_a_last_list_are_exact(void **state)
+{
+    enum { COLUMNS = 900, USERS = 3 };
+    struct world *world = *state;
+    static uint32_t columns[COLUMNS], last[USERS][COLUMNS], hidden[USERS][COLUMNS];
+    static struct topn_extra extras[USERS][COLUMNS];
+    float (*kinds[])(struct world *) = {draw_real, small_integer, any_scale, huge};
+    for (int round = 0; round < 40; round++) {
+        make(world, 840, 60, 20, kinds[round % 4]);
+        uint64_t excluded[COLUMNS / 64 + 1] = {0};
+        for (int i = 0; i < 20; i++)
+            excluded[draw(world, COLUMNS / 64)] |= UINT64_C(1) << draw(world, 64);
+        world->items.excluded = excluded;
+        for (uint32_t i = 0; i < USERS; i++) {
+            struct topn_user *user = &world->users[i];
+            user->extras = extras[i];
+            user->extra_count = draw_columns(world, COLUMNS, 10 + draw(world, 60), false, columns);
+            for (size_t at = 0; at < user->extra_count; at++)
+                extras[i][at] = (struct topn_extra){columns[at], (float)(1 + draw(world, 4)) / 4};
+            user->hidden = hidden[i];
+            user->hidden_count = draw_columns(world, COLUMNS, draw(world, 30), true, hidden[i]);
+        }
+        uint32_t n = 5 + draw(world, 60);
+        assert_equals_full_sort(world, USERS + 1, n);
+        for (uint32_t i = 0; i < USERS; i++) { /* what it was, but for a few */
+            world->users[i].last = last[i];
+            world->users[i].last_count = world->counts[i];
+            for (uint32_t at = 0; at < world->counts[i]; at++)
+                last[i][at] = world->out[i * n + at].column;
+            for (size_t at = 0; at < world->users[i].extra_count; at++)
+                extras[i][at].value += (float)(draw(world, 8) == 0) / 4;
+        }
+        assert_equals_full_sort(world, USERS + 1, n);
+    }
 }
 
 static void test_topn_last_list_may_hold_what_is_hidden_now(void **state)
@@ -723,24 +797,37 @@ static void test_topn_last_list_may_hold_what_is_hidden_now(void **state)
     free(sorted);
 }
 
+static void assert_same_bits(const float *found, const float *expected, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        assert_true((isnan(found[i]) && isnan(expected[i])) ||
+                    memcmp(&found[i], &expected[i], sizeof *found) == 0);
+}
+
+/* However many rows are asked for at once, and in whatever order. */
 static void test_topn_dot_products_have_the_same_bits_in_all_forms(void **state)
 {
     struct world *world = *state;
+    uint32_t rows[100];
+    float expected[100];
     float (*kinds[])(struct world *) = {draw_real, any_scale, tiny, huge, nearly_one};
     for (int kind = 0; kind < 5; kind++)
         for (int rank = 16; rank <= 512; rank += 62) {
             make(world, 100, 0, rank, kinds[kind]);
-            for (size_t i = 0; i < 100; i++) {
-                const float *y = world->Y + i * world->stride;
-                float expected = topn_dot_plain(world->X, y, world->stride);
-                for (int filter = 0; filter < TOPN_FILTERS; filter++)
-                    if (topn_filter_available((enum topn_filter)filter)) {
-                        topn_dot *dot = topn_filter_dot((enum topn_filter)filter);
-                        float found = dot(world->X, y, world->stride);
-                        assert_true((isnan(found) && isnan(expected)) ||
-                                    memcmp(&found, &expected, sizeof found) == 0);
-                    }
+            for (uint32_t i = 0; i < 100; i++) {
+                rows[i] = (i * 37 + 11) % 100;
+                topn_dots_plain(world->X, world->Y, world->stride, &rows[i], 1, &expected[i]);
             }
+            for (int filter = 0; filter < TOPN_FILTERS; filter++)
+                for (size_t count = 1;
+                     topn_filter_available((enum topn_filter)filter) && count <= 100;
+                     count += 1 + count / 2) {
+                    topn_dots *dots = topn_filter_dots((enum topn_filter)filter);
+                    float found[101] = {0};
+                    dots(world->X, world->Y, world->stride, rows, count, found);
+                    assert_same_bits(found, expected, count);
+                    assert_true(found[count] == 0); /* no more than asked for */
+                }
         }
 }
 
@@ -891,7 +978,9 @@ int main(void)
         TEST(test_topn_is_exact_where_the_bias_decides),
         TEST(test_topn_is_exact_where_a_bias_is_infinite),
         TEST(test_topn_adds_extras_to_the_score),
+        TEST(test_topn_extras_beside_a_last_list_are_exact),
         TEST(test_topn_extras_bring_back_neither_hidden_nor_excluded_items),
+        TEST(test_topn_hides_one_of_those_that_share_a_bit),
         TEST(test_topn_lists_extras_of_users_without_factors),
         TEST(test_topn_with_more_extras_than_fit_is_exact),
         TEST(test_topn_last_list_may_hold_what_is_hidden_now),
