@@ -12,6 +12,7 @@
 #define DAY 3 /* in half_life_ms */
 #define CAPACITY_MIN 4
 #define NOWHERE UINT32_MAX
+#define NEIGHBOUR_BYTES (sizeof(uint32_t) + sizeof(struct pairs_ever) + sizeof(struct pairs_day))
 
 const char *const pairs_horizon_names[PAIRS_HORIZONS] = {"1d", "ever"};
 
@@ -82,8 +83,6 @@ static void table_free(struct pairs_table *table)
     if (table == NULL)
         return;
     free(table->items);
-    free(table->ever);
-    free(table->day);
     free(table);
 }
 
@@ -96,12 +95,35 @@ void pairs_clear(struct pairs *pairs)
     pairs->table_count = 0;
 }
 
+/* The arrays in a new block, those of one horizon next to the items. */
+static void move(struct pairs_table *table, uint32_t capacity)
+{
+    struct pairs_table old = *table;
+    capacity += capacity % 2; /* `ever` and `day` begin at a multiple of 8 bytes */
+    table->capacity = capacity;
+    table->items = mem_array(NULL, capacity, NEIGHBOUR_BYTES);
+    table->ever = (struct pairs_ever *)(table->items + capacity);
+    table->day = (struct pairs_day *)(table->ever + capacity);
+    if (old.count == 0)
+        return;
+    memcpy(table->items, old.items, old.count * sizeof *old.items);
+    memcpy(table->ever, old.ever, old.count * sizeof *old.ever);
+    memcpy(table->day, old.day, old.count * sizeof *old.day);
+}
+
 static void reserve(struct pairs_table *table, uint32_t capacity)
 {
-    table->items = mem_array(table->items, capacity, sizeof *table->items);
-    table->ever = mem_array(table->ever, capacity, sizeof *table->ever);
-    table->day = mem_array(table->day, capacity, sizeof *table->day);
-    table->capacity = capacity;
+    uint32_t *old = table->items;
+    move(table, capacity);
+    free(old);
+}
+
+struct pairs_table *pairs_table_copy(const struct pairs_table *table)
+{
+    struct pairs_table *copy = mem_alloc(sizeof *copy);
+    *copy = *table;
+    move(copy, table->capacity);
+    return copy;
 }
 
 #define STEP 16 /* items looked at in one go, which the compiler makes a few vector compares */
@@ -225,8 +247,6 @@ struct table_head {
     int64_t applied;
     uint32_t count, reserved;
 };
-
-#define NEIGHBOUR_BYTES (sizeof(struct pairs_day) + sizeof(struct pairs_ever) + sizeof(uint32_t))
 
 size_t pairs_table_bytes(const struct pairs_table *table)
 {
@@ -355,18 +375,8 @@ static bool is_shared(const struct pairs *fork, const struct pairs *from, uint32
 
 static void own_table(struct pairs *fork, const struct pairs *from, uint32_t item)
 {
-    if (!is_shared(fork, from, item))
-        return;
-    const struct pairs_table *shared = from->tables[item];
-    struct pairs_table *own = mem_zalloc(sizeof *own);
-    reserve(own, shared->capacity);
-    own->applied = shared->applied;
-    own->unsaved_since = shared->unsaved_since;
-    own->count = shared->count;
-    memcpy(own->items, shared->items, shared->count * sizeof *own->items);
-    memcpy(own->ever, shared->ever, shared->count * sizeof *own->ever);
-    memcpy(own->day, shared->day, shared->count * sizeof *own->day);
-    fork->tables[item] = own;
+    if (is_shared(fork, from, item))
+        fork->tables[item] = pairs_table_copy(from->tables[item]);
 }
 
 void pairs_fork_learn(struct pairs *fork, const struct pairs *from, const struct pairs_event *event)

@@ -57,10 +57,9 @@ struct pairs_table {
     int64_t unsaved_since; /* and of the first that the state's table lacks, or PAIRS_SAVED, which
                               is for model/history_pairs.c to say */
     uint32_t count, capacity;
-    uint32_t *items;         /* [count], in the order of their places; these three are owned */
-    struct pairs_ever *ever; /* [count], beside items, apart, since lists read one horizon of many
-                                tables and wait for memory alone */
-    struct pairs_day *day;   /* [count] */
+    uint32_t *items;         /* [count], in the order of their places; these three are one block, */
+    struct pairs_ever *ever; /* [count], each array apart, since lists read one horizon of many */
+    struct pairs_day *day;   /* [count]  tables and wait for memory alone; owned by `items` */
 };
 
 struct pairs {
@@ -98,6 +97,9 @@ void pairs_learn(struct pairs *pairs, const struct pairs_event *event);
 
 /* NULL: none. */
 const struct pairs_table *pairs_table(const struct pairs *pairs, uint32_t item);
+
+/* Of the caller's own. */
+struct pairs_table *pairs_table_copy(const struct pairs_table *table);
 
 /* A table as bytes for the state, and back. The bytes are `applied`, `count`, then the three
  * arrays; their number is pairs_table_bytes. Checked is all that the code relies on (ERR_DATA):

@@ -306,7 +306,7 @@ static void prepare(struct scorer *scorer, struct slate *slate)
         scorer->fallback[column] = (b != 0 ? b : TREND_FALLBACK) * T;
     }
     if (goes_together(scorer))
-        together_prepare(&scorer->together, slate->stream_ts_ms, columns->count);
+        together_prepare(&scorer->together, slate->stream_ts_ms);
     scorer->tasted.bias = scorer->bias;
     scorer->plain.bias = scorer->fallback;
 }

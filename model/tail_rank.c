@@ -366,7 +366,7 @@ static void list_all_extras(struct replay *replay, const struct tail_event *even
                                       replay->state.counting, ROW_NONE, latest, TOGETHER_WINDOW);
     for (int horizon = 0; horizon < PAIRS_HORIZONS; horizon++)
         if (replay->goes_together[horizon])
-            together_prepare(&replay->together[horizon], target->ts_ms, (uint32_t)replay->items);
+            together_prepare(&replay->together[horizon], target->ts_ms);
     for (size_t v = 0; v < replay->extras_count; v++)
         list_extras(replay, &replay->extras[v], latest, count, target->item);
 }

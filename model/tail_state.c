@@ -66,18 +66,8 @@ void tail_state_deinit(struct tail_state *state)
 /* A table of its own, if it was the head's. */
 static void own_table(struct tail_state *state, uint32_t item)
 {
-    if (!is_shared(state, item))
-        return;
-    const struct pairs_table *theirs = state->pairs.tables[item];
-    struct pairs_table *table = mem_zalloc(sizeof *table);
-    *table = *theirs;
-    table->items = mem_array(NULL, table->capacity, sizeof *table->items);
-    table->ever = mem_array(NULL, table->capacity, sizeof *table->ever);
-    table->day = mem_array(NULL, table->capacity, sizeof *table->day);
-    memcpy(table->items, theirs->items, table->count * sizeof *table->items);
-    memcpy(table->ever, theirs->ever, table->count * sizeof *table->ever);
-    memcpy(table->day, theirs->day, table->count * sizeof *table->day);
-    state->pairs.tables[item] = table;
+    if (is_shared(state, item))
+        state->pairs.tables[item] = pairs_table_copy(state->pairs.tables[item]);
 }
 
 /* As model/history_learn.c does: the first use of an item goes with what the user used before. */

@@ -16,9 +16,6 @@ void together_deinit(struct together *together)
     free(together->pairs);
     free(together->norm);
     free(together->sums);
-    free(together->scores);
-    free(together->items_marked);
-    free(together->columns_marked);
     free(together->parts);
     *together = (struct together){0};
 }
@@ -64,28 +61,22 @@ void together_set_use(struct together *together, uint32_t item, double gathered)
     renew_norm(together, item);
 }
 
-static void reserve(struct together *together, uint32_t columns)
+static void reserve(struct together *together, uint32_t items)
 {
-    if (columns <= together->capacity)
+    if (items <= together->capacity)
         return;
-    uint32_t capacity = columns + columns / 2 + 64;
-    size_t words = capacity / 64 + 1;
+    uint32_t capacity = items + items / 2 + 64;
     together->norm = mem_array(together->norm, capacity, sizeof *together->norm);
-    together->scores = mem_array(together->scores, capacity, sizeof *together->scores);
     free(together->sums);
-    free(together->items_marked);
-    free(together->columns_marked);
     together->sums = mem_zalloc(capacity * sizeof *together->sums);
-    together->items_marked = mem_zalloc(words * sizeof *together->items_marked);
-    together->columns_marked = mem_zalloc(words * sizeof *together->columns_marked);
     together->capacity = capacity;
 }
 
 /* What does not decay is renewed where it is touched; what does, whenever time has passed. */
-void together_prepare(struct together *together, int64_t now_ms, uint32_t columns)
+void together_prepare(struct together *together, int64_t now_ms)
 {
     const struct trend *use = &together->use;
-    reserve(together, columns > use->count ? columns : use->count);
+    reserve(together, use->count);
     bool decays = together->choice.horizon != PAIRS_EVER;
     double decay = trend_decay(use, now_ms);
     for (uint32_t item = decays ? 0 : together->norm_count; item < use->count; item++)
@@ -105,63 +96,60 @@ size_t together_extras_max(const struct together *together, const uint32_t *late
     return most;
 }
 
-static void add(struct together *together, uint32_t item, float n)
+/* Where the sums of one list gather: `listed` has the items whose sum is not 0, in their columns'
+ * place. One whose sum is still 0 after its first part may be listed again. */
+struct gathering {
+    float *sums;
+    struct topn_extra *listed;
+    size_t count;
+};
+
+static inline void add(struct gathering *gathering, uint32_t item, float n)
 {
-    together->sums[item] += n;
-    together->items_marked[item / 64] |= UINT64_C(1) << (item % 64);
+    float before = gathering->sums[item];
+    gathering->listed[gathering->count].column = item;
+    gathering->count += before == 0;
+    gathering->sums[item] = before + n;
 }
 
 /* sums[i] += weight n_(j, i) for the neighbours i of one item. */
-static void add_ever(struct together *together, const struct pairs_table *table, float weight,
-                     uint32_t items)
+static void add_ever(struct gathering *gathering, const struct pairs_table *table, float weight,
+                     float backward, uint32_t items)
 {
-    float backward = together->choice.both ? weight : 0;
-    for (uint32_t i = 0; i < table->count; i++)
-        if (table->items[i] < items)
-            add(together, table->items[i],
-                weight * table->ever[i].forward + backward * table->ever[i].backward);
+    const struct pairs_table here = *table;
+    for (uint32_t i = 0; i < here.count; i++)
+        if (here.items[i] < items)
+            add(gathering, here.items[i],
+                weight * here.ever[i].forward + backward * here.ever[i].backward);
 }
 
-static void add_day(struct together *together, const struct pairs_table *table, float weight,
-                    uint32_t items)
+static void add_day(struct gathering *gathering, const struct pairs_table *table, float weight,
+                    float backward, uint32_t items, int64_t now_ms)
 {
-    float backward = together->choice.both ? weight : 0;
-    for (uint32_t i = 0; i < table->count; i++) {
-        const struct pairs_day *day = &table->day[i];
+    const struct pairs_table here = *table;
+    for (uint32_t i = 0; i < here.count; i++) {
+        const struct pairs_day *day = &here.day[i];
         float n = weight * day->forward + backward * day->backward;
-        if (table->items[i] >= items || n == 0)
+        if (here.items[i] >= items || n == 0)
             continue;
-        if (together->norm_ms > day->ts_ms)
-            n *= (float)decay_exp2(-(double)(together->norm_ms - day->ts_ms) / DAY_MS);
-        add(together, table->items[i], n);
+        if (now_ms > day->ts_ms)
+            n *= (float)decay_exp2(-(double)(now_ms - day->ts_ms) / DAY_MS);
+        add(gathering, here.items[i], n);
     }
 }
 
-/* From items to columns, with their norms; leaves zeros behind. */
-static void move_to_columns(struct together *together, const uint32_t *column_of)
-{
-    for (uint32_t word = 0; word <= together->norm_count / 64; word++) {
-        for (uint64_t bits = together->items_marked[word]; bits != 0; bits &= bits - 1) {
-            uint32_t item = word * 64 + (uint32_t)__builtin_ctzll(bits);
-            uint32_t column = column_of[item];
-            together->scores[column] = together->sums[item] * together->norm[item];
-            together->columns_marked[column / 64] |= UINT64_C(1) << (column % 64);
-            together->sums[item] = 0;
-        }
-        together->items_marked[word] = 0;
-    }
-}
-
-static size_t collect(struct together *together, struct topn_extra *out)
+/* From items to columns, with their norms; leaves zeros behind, which is what one listed twice
+ * finds the second time. */
+static size_t move_to_columns(struct together *together, const uint32_t *column_of,
+                              struct topn_extra *listed, size_t listed_count)
 {
     size_t count = 0;
-    for (uint32_t word = 0; word <= together->capacity / 64; word++) {
-        for (uint64_t bits = together->columns_marked[word]; bits != 0; bits &= bits - 1) {
-            uint32_t column = word * 64 + (uint32_t)__builtin_ctzll(bits);
-            out[count] = (struct topn_extra){column, together->scores[column]};
-            count += together->scores[column] > 0;
-        }
-        together->columns_marked[word] = 0;
+    for (size_t i = 0; i < listed_count; i++) {
+        uint32_t item = listed[i].column;
+        float score = together->sums[item] * together->norm[item];
+        together->sums[item] = 0;
+        listed[count] = (struct topn_extra){column_of[item], score};
+        count += score > 0;
     }
     return count;
 }
@@ -190,7 +178,7 @@ static size_t list_parts(struct together *together, const uint32_t *latest, size
 }
 
 #define LINE_BYTES 64
-#define AHEAD 2 /* tables: far enough for memory, near enough for the first-level cache */
+#define AHEAD 4 /* tables: far enough for memory, near enough for the first-level cache */
 
 static void prefetch(const void *at, size_t bytes)
 {
@@ -220,14 +208,17 @@ size_t together_extras(struct together *together, const uint32_t *latest, size_t
     const struct together_part *parts = together->parts;
     for (size_t i = 0; i < count_parts && i < AHEAD; i++)
         prefetch_table(parts[i].table, horizon);
+    struct gathering gathering = {together->sums, out, 0};
     for (size_t i = 0; i < count_parts; i++) {
+        float weight_of = parts[i].weight, backward = together->choice.both ? weight_of : 0;
         if (i + AHEAD < count_parts)
             prefetch_table(parts[i + AHEAD].table, horizon);
-        (horizon == PAIRS_EVER ? add_ever : add_day)(together, parts[i].table, parts[i].weight,
-                                                     items);
+        if (horizon == PAIRS_EVER)
+            add_ever(&gathering, parts[i].table, weight_of, backward, items);
+        else
+            add_day(&gathering, parts[i].table, weight_of, backward, items, together->norm_ms);
     }
-    move_to_columns(together, column_of);
-    return collect(together, out);
+    return move_to_columns(together, column_of, out, gathering.count);
 }
 
 /* -- one item, part by part -------------------------------------------------------------------- */

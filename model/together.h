@@ -35,11 +35,8 @@ struct together {
     float *norm; /* [norm_count] 1 / sqrt(n_i + S) at norm_ms, by item number */
     uint32_t norm_count, capacity;
     int64_t norm_ms;
-    float *sums;              /* [capacity] by item: C without its norm; zeros between calls */
-    float *scores;            /* [capacity] by column; what is not marked means nothing */
-    uint64_t *items_marked;   /* bit per item, zeros between calls */
-    uint64_t *columns_marked; /* bit per column, the same */
-    struct together_part {    /* a table to be added, and what to multiply it by */
+    float *sums;           /* [capacity] by item: C without its norm; zeros between calls */
+    struct together_part { /* a table to be added, and what to multiply it by */
         const struct pairs_table *table;
         float weight;
     } * parts; /* [parts_capacity] */
@@ -59,15 +56,15 @@ void together_touch(struct together *together, const struct trend_source *source
                     size_t partition_count, uint32_t items, const uint32_t *touched,
                     size_t touched_count, int64_t now_ms);
 
-/* Makes the norms those of now: once before the calls of together_extras for that time. columns:
- * how many there are, >= items. */
-void together_prepare(struct together *together, int64_t now_ms, uint32_t columns);
+/* Makes the norms those of now: once before the calls of together_extras for that time. */
+void together_prepare(struct together *together, int64_t now_ms);
 
 /* The most that together_extras may return. */
 size_t together_extras_max(const struct together *together, const uint32_t *latest, size_t count);
 
-/* out[..] = (column, weight C_ui) for every item with C_ui > 0, by ascending column; returns how
- * many. latest: [count <= TOGETHER_WINDOW], latest first. column_of: [items]. */
+/* out[..] = (column, weight C_ui) for every item with C_ui > 0, each once, in no order; returns how
+ * many. out: room for together_extras_max. latest: [count <= TOGETHER_WINDOW], latest first.
+ * column_of: [items]. */
 size_t together_extras(struct together *together, const uint32_t *latest, size_t count,
                        double weight, const uint32_t *column_of, uint32_t items,
                        struct topn_extra *out);
