@@ -154,6 +154,7 @@ void history_close(struct history *history)
     items_deinit(&history->items);
     ids_deinit(&history->types.names);
     buffer_deinit(&history->scratch);
+    buffer_deinit(&history->aside);
     free(history->dirty_catalog.at);
     free(history->committing_catalog.at);
     free(history->learned.at);

@@ -192,6 +192,7 @@ struct history {
     struct numbers learned_items;
     bool items_described;
     struct buffer scratch;
+    struct buffer aside;    /* of a record that is changed */
     struct commit_job *job; /* under way, or NULL */
     struct error failure;   /* code != 0: a batch could not be learned */
 };
@@ -274,6 +275,13 @@ struct user *users_add(struct history *history, int32_t partition, struct slice 
                        const struct user_record *record);
 /* Replaces the record, taking over the reference of the new one: dirty. */
 void users_replace(struct history *history, struct user *user, const struct user_record *record);
+
+/* The user's record after an interaction, or an impression: changed in place where nobody else
+ * holds it. */
+void users_apply(struct history *history, struct user *user, const struct interaction *interaction,
+                 const struct trial_counts *counts);
+void users_impress(struct history *history, struct user *user, uint32_t item, int64_t ts_ms,
+                   uint64_t id_hash);
 void users_mark(struct history *history, struct user *user);
 void users_settle(struct history *history, struct user *user); /* may leave memory, if it may */
 

@@ -107,12 +107,16 @@ static void apply(struct learning *learning, struct partition *partition, struct
     struct trial_counts counts = before != NULL ? before->trial : (struct trial_counts){0};
     if (outcome.trial != 0)
         counts = trials_count(&partition->trials, &counts, &outcome, event->offset);
-    const struct user_record *after =
-        user_apply(before, &interaction, &history->settings.limits, &counts);
-    if (user == NULL)
-        user = users_add(history, partition->number, event->user, after);
-    else
-        users_replace(history, user, after);
+    if (before != NULL) {
+        users_apply(history, user, &interaction, &counts);
+    } else {
+        const struct user_record *first =
+            user_apply(NULL, &interaction, &history->settings.limits, &counts);
+        if (user == NULL)
+            user = users_add(history, partition->number, event->user, first);
+        else
+            users_replace(history, user, first); /* he was forgotten */
+    }
     touch(history, user, event);
 }
 
@@ -205,8 +209,7 @@ static int learn_impression(struct learning *learning, struct partition *partiti
     uint32_t item = ids_find(&history->items.ids, event->item);
     if (item == IDS_NONE)
         return COUNTER_IMPRESSION;
-    users_replace(history, user,
-                  user_impress(user->record, item, event->ts_ms, id, &history->settings.limits));
+    users_impress(history, user, item, event->ts_ms, id);
     if (history->settings.impressions_want_lists)
         touch(history, user, event);
     return COUNTER_IMPRESSION;

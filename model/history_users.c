@@ -287,6 +287,35 @@ void users_replace(struct history *history, struct user *user, const struct user
     users_mark(history, user);
 }
 
+/* What user_apply_onto and its like made of the user's record, which had so many bytes. */
+static void changed(struct history *history, struct user *user, const struct user_record *record,
+                    uint32_t old_bytes)
+{
+    history->users.bytes += (int64_t)record->bytes - (int64_t)old_bytes;
+    user->record = record;
+    users_mark(history, user);
+}
+
+void users_apply(struct history *history, struct user *user, const struct interaction *interaction,
+                 const struct trial_counts *counts)
+{
+    uint32_t bytes = user->record->bytes;
+    changed(history, user,
+            user_apply_onto(user->record, interaction, &history->settings.limits, counts,
+                            &history->aside),
+            bytes);
+}
+
+void users_impress(struct history *history, struct user *user, uint32_t item, int64_t ts_ms,
+                   uint64_t id_hash)
+{
+    uint32_t bytes = user->record->bytes;
+    changed(history, user,
+            user_impress_onto(user->record, item, ts_ms, id_hash, &history->settings.limits,
+                              &history->aside),
+            bytes);
+}
+
 bool history_has_erased(const struct history *history, const struct user *user)
 {
     if (!user->record->forgotten)

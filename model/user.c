@@ -5,11 +5,13 @@
 #include <stdlib.h>
 
 #define SEEN_AT_ONCE 16 /* looked through at once */
+#define ROOM_LEAST 256  /* bytes; three events */
 
 /* The count stands in front of the record, so that the loop thread may change it while the writer
  * thread reads the record's bytes. */
 struct held {
-    uint64_t references;
+    uint32_t references;
+    uint32_t room; /* bytes for the record */
     struct user_record record;
 };
 
@@ -81,15 +83,45 @@ struct slice user_record_bytes(const struct user_record *record)
 const struct user_record user_nobody = {
     .bytes = sizeof user_nobody, .format = USER_RECORD_FORMAT, .acked_offset = -1};
 
-struct user_record *user_record_new(const struct user_record *head)
+static struct user_record *begin(struct held *held, const struct user_record *head, uint64_t bytes)
 {
-    uint64_t bytes = user_bytes_of(head);
-    struct held *held = mem_alloc(offsetof(struct held, record) + bytes);
-    held->references = 1;
-    memset((char *)&held->record + bytes - 8, 0, 8);
+    if (head->list_count % 2 != 0)
+        memset((char *)&held->record + bytes - sizeof(uint32_t), 0, sizeof(uint32_t));
     held->record = *head;
     held->record.bytes = (uint32_t)bytes;
     return &held->record;
+}
+
+static struct user_record *new_record(const struct user_record *head, uint64_t room)
+{
+    struct held *held = mem_alloc(offsetof(struct held, record) + room);
+    held->references = 1;
+    held->room = (uint32_t)room;
+    return begin(held, head, user_bytes_of(head));
+}
+
+struct user_record *user_record_new(const struct user_record *head)
+{
+    return new_record(head, user_bytes_of(head));
+}
+
+/* Who has events has more of them soon. */
+struct user_record *user_record_new_roomy(const struct user_record *head)
+{
+    uint64_t bytes = user_bytes_of(head);
+    return new_record(head, bytes + bytes / 8 + ROOM_LEAST);
+}
+
+bool user_record_may_become(const struct user_record *record, const struct user_record *head)
+{
+    const struct held *held = held_of(record);
+    return held->references == 1 && user_bytes_of(head) <= held->room;
+}
+
+struct user_record *user_record_become(const struct user_record *record,
+                                       const struct user_record *head)
+{
+    return begin(held_of(record), head, user_bytes_of(head));
 }
 
 static struct user_record *record_copy(const struct user_record *old)

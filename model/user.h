@@ -1,15 +1,15 @@
-/* What is kept of a user: one flat, immutable value, the same bytes in memory and in the state.
+/* What is kept of a user: one flat value, the same bytes in memory and in the state.
  *
- * An event never changes a record; it makes the next one. So the writer thread and a scoring worker
- * may read a record while the loop thread already has a newer one. References are counted by the
- * loop thread alone, outside the record. After the fixed part come five arrays, in this order, each
- * 8-byte aligned:
- *   interactions  the newest `history_max`, ordered by (ts_ms, offset), oldest first
- *   seen          up to `seen_max` items with the types seen, least recently touched first
- *   dedup         hashes of the last `dedup_window` event ids, impressions' too, oldest first
- *   shown         up to `impressions_max` items shown to the user since he last used them, least
- *                 recently shown first
- *   list          item numbers of the last list that Redis acknowledged, best first
+ * An event never changes a record that others hold; it makes the next one. So the writer thread and
+ * a scoring worker may read a record while the loop thread already has a newer one. References are
+ * counted by the loop thread alone, outside the record; one that nobody else holds is changed where
+ * it is, which copies the arrays behind the interactions alone. After the fixed part come five
+ * arrays, in this order, each 8-byte aligned: interactions  the newest `history_max`, ordered by
+ * (ts_ms, offset), oldest first seen          up to `seen_max` items with the types seen, least
+ * recently touched first dedup         hashes of the last `dedup_window` event ids, impressions'
+ * too, oldest first shown         up to `impressions_max` items shown to the user since he last
+ * used them, least recently shown first list          item numbers of the last list that Redis
+ * acknowledged, best first
  *
  * What is shown is kept with users and items that are known already: see learn_impression.
  *
@@ -101,9 +101,6 @@ const struct user_record *user_apply(const struct user_record *old,
                                      const struct interaction *interaction,
                                      const struct user_limits *limits,
                                      const struct trial_counts *counts);
-/* An impression; `old` is not NULL. The least recently shown leave if there are too many. */
-const struct user_record *user_impress(const struct user_record *old, uint32_t item, int64_t ts_ms,
-                                       uint64_t id_hash, const struct user_limits *limits);
 /* Takes back the latest kept interaction with that id; NULL if there is none. Its type goes from
  * the item's seen types unless another kept interaction has it, and an item without types is
  * un-seen. The id stays in the dedup window. */
@@ -115,9 +112,20 @@ const struct user_record *user_acknowledge(const struct user_record *old, int64_
                                            uint32_t swap, const uint32_t *items, uint32_t count,
                                            bool changed);
 
-/* Takes over the reference to `old`; where there is no other, nothing is copied: nobody else can
- * have seen it. */
+/* These take over the reference to `old`, which is not NULL; where there is no other, the record
+ * itself is changed and returned: nobody else can have seen it. `aside`: room for what is in the
+ * way meanwhile, of the caller's, to be given again next time.
+ *
+ * user_impress_onto: an impression. The least recently shown leave if there are too many. */
+struct buffer;
 const struct user_record *user_want(const struct user_record *old, int64_t offset, uint32_t swap);
+const struct user_record *user_apply_onto(const struct user_record *old,
+                                          const struct interaction *interaction,
+                                          const struct user_limits *limits,
+                                          const struct trial_counts *counts, struct buffer *aside);
+const struct user_record *user_impress_onto(const struct user_record *old, uint32_t item,
+                                            int64_t ts_ms, uint64_t id_hash,
+                                            const struct user_limits *limits, struct buffer *aside);
 
 /* What of a record its factors would be made of without the interactions at or after an offset:
  * those before it, and nothing else. A record of the caller's own, on any thread. */

@@ -1,3 +1,4 @@
+#include "base/buffer.h"
 #include "model/user_layout.h"
 
 /* -- applying an interaction ------------------------------------------------------------------- */
@@ -113,6 +114,41 @@ static struct user_record head_after(const struct user_record *old,
     return head;
 }
 
+/* How an interaction changes a record: where it goes, and the fixed part after it. */
+struct step {
+    uint32_t place, seen, shown; /* seen, shown: the item's, or the count */
+    struct user_record head;
+};
+
+static struct step step_of(const struct user_record *old, const struct interaction *interaction,
+                           const struct user_limits *limits, const struct trial_counts *counts)
+{
+    struct step step = {.place = place_of(old, interaction->ts_ms),
+                        .seen = user_find_seen(old, interaction->item),
+                        .shown = find_shown(old, interaction->item)};
+    step.head = head_after(old, interaction, limits, step.seen, step.shown);
+    if (counts != NULL)
+        step.head.trial = *counts;
+    return step;
+}
+
+/* The arrays behind the interactions. */
+static void fill_behind(struct user_record *record, const struct user_record *old,
+                        const struct interaction *interaction, const struct step *step)
+{
+    touch_seen(record, old, interaction, step->seen);
+    remember_id(record, old, interaction->id_hash);
+    copy_shown((struct shown_item *)user_shown(record), old, step->shown, record->shown_count);
+    user_copy_array(user_list(record), user_list(old), old->list_count, sizeof(uint32_t));
+}
+
+static void fill(struct user_record *record, const struct user_record *old,
+                 const struct interaction *interaction, const struct step *step)
+{
+    insert_interaction(record, old, interaction, step->place);
+    fill_behind(record, old, interaction, step);
+}
+
 const struct user_record *user_apply(const struct user_record *old,
                                      const struct interaction *interaction,
                                      const struct user_limits *limits,
@@ -120,18 +156,61 @@ const struct user_record *user_apply(const struct user_record *old,
 {
     if (old == NULL)
         old = &user_nobody;
-    uint32_t seen = user_find_seen(old, interaction->item);
-    uint32_t shown = find_shown(old, interaction->item);
-    struct user_record head = head_after(old, interaction, limits, seen, shown);
-    if (counts != NULL)
-        head.trial = *counts;
+    struct step step = step_of(old, interaction, limits, counts);
+    struct user_record *record = user_record_new(&step.head);
+    fill(record, old, interaction, &step);
+    return record;
+}
 
-    struct user_record *record = user_record_new(&head);
-    insert_interaction(record, old, interaction, place_of(old, interaction->ts_ms));
-    touch_seen(record, old, interaction, seen);
-    remember_id(record, old, interaction->id_hash);
-    copy_shown((struct shown_item *)user_shown(record), old, shown, record->shown_count);
-    user_copy_array(user_list(record), user_list(old), old->list_count, sizeof(uint32_t));
+/* -- the same, onto the record itself ---------------------------------------------------------- */
+
+/* A record of what stands behind the interactions or, without the seen, behind those: what has to
+ * be out of the way before the arrays move. */
+static const struct user_record *put_aside(const struct user_record *old, bool with_seen,
+                                           struct buffer *aside)
+{
+    struct user_record head = *old;
+    const char *from = with_seen ? (const char *)user_seen(old) : (const char *)user_dedup(old);
+    head.interaction_count = 0;
+    if (!with_seen)
+        head.seen_count = 0;
+    buffer_clear(aside);
+    buffer_add(aside, &head, sizeof head);
+    buffer_add(aside, from, (size_t)((const char *)old + old->bytes - from));
+    return (const struct user_record *)aside->data;
+}
+
+/* At most one is dropped. What stands behind may be written over. */
+static void insert_in_place(struct user_record *record, const struct interaction *interaction,
+                            uint32_t place, bool drops)
+{
+    struct interaction *at = (struct interaction *)user_interactions(record);
+    if (!drops) {
+        memmove(at + place + 1, at + place, (record->interaction_count - place) * sizeof *at);
+        at[place] = *interaction;
+    } else if (place > 0) { /* else it is the oldest itself */
+        memmove(at, at + 1, (place - 1) * sizeof *at);
+        at[place - 1] = *interaction;
+    }
+}
+
+const struct user_record *user_apply_onto(const struct user_record *old,
+                                          const struct interaction *interaction,
+                                          const struct user_limits *limits,
+                                          const struct trial_counts *counts, struct buffer *aside)
+{
+    struct step step = step_of(old, interaction, limits, counts);
+    uint32_t dropped = old->interaction_count + 1 - step.head.interaction_count;
+    if (dropped > 1 || !user_record_may_become(old, &step.head)) {
+        struct user_record *record = user_record_new_roomy(&step.head);
+        fill(record, old, interaction, &step);
+        user_record_unref(old);
+        return record;
+    }
+    const struct user_record *behind = put_aside(old, true, aside);
+    insert_in_place((struct user_record *)old, interaction, step.place, dropped > 0);
+    struct user_record *record = user_record_become(old, &step.head);
+    fill_behind(record, behind, interaction, &step);
     return record;
 }
 
@@ -154,21 +233,37 @@ static void touch_shown(struct user_record *record, const struct user_record *ol
     to[record->shown_count - 1] = touched;
 }
 
-const struct user_record *user_impress(const struct user_record *old, uint32_t item, int64_t ts_ms,
-                                       uint64_t id_hash, const struct user_limits *limits)
+static struct user_record head_after_impression(const struct user_record *old, uint32_t known,
+                                                uint64_t id_hash, const struct user_limits *limits)
 {
-    uint32_t known = find_shown(old, item);
     uint32_t shown_count = old->shown_count + (known < old->shown_count ? 0 : 1);
     struct user_record head = *old;
     head.dedup_count = at_most(old->dedup_count + (id_hash != 0 ? 1 : 0), limits->dedup_window);
     head.shown_count = at_most(shown_count, limits->impressions_max);
+    return head;
+}
 
-    struct user_record *record = user_record_new(&head);
-    size_t before_dedup = (size_t)((const char *)user_dedup(old) - (const char *)(old + 1));
-    user_copy_array(record + 1, old + 1, before_dedup, 1);
-    remember_id(record, old, id_hash);
-    touch_shown(record, old, item, ts_ms, known);
-    user_copy_array(user_list(record), user_list(old), old->list_count, sizeof(uint32_t));
+const struct user_record *user_impress_onto(const struct user_record *old, uint32_t item,
+                                            int64_t ts_ms, uint64_t id_hash,
+                                            const struct user_limits *limits, struct buffer *aside)
+{
+    uint32_t known = find_shown(old, item);
+    struct user_record head = head_after_impression(old, known, id_hash, limits), *record;
+    const struct user_record *behind = old;
+    bool may = user_record_may_become(old, &head);
+    if (may) {
+        behind = put_aside(old, false, aside);
+        record = user_record_become(old, &head);
+    } else {
+        record = user_record_new_roomy(&head);
+        size_t before_dedup = (size_t)((const char *)user_dedup(old) - (const char *)(old + 1));
+        user_copy_array(record + 1, old + 1, before_dedup, 1);
+    }
+    remember_id(record, behind, id_hash);
+    touch_shown(record, behind, item, ts_ms, known);
+    user_copy_array(user_list(record), user_list(behind), behind->list_count, sizeof(uint32_t));
+    if (!may)
+        user_record_unref(old);
     return record;
 }
 

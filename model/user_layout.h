@@ -16,8 +16,18 @@ extern const struct user_record user_nobody;
 uint64_t user_bytes_of(const struct user_record *counts);
 
 /* A record with the fixed part of `head`, whose counts say how long it is, and arrays to be filled.
- * The last eight bytes are zeroed, for the list may end in the middle of them. */
+ * Where the list ends in the middle of eight bytes, the rest of them is zeroed. */
 struct user_record *user_record_new(const struct user_record *head);
+
+/* The same with room for it to become longer. */
+struct user_record *user_record_new_roomy(const struct user_record *head);
+
+/* Whether a record with these counts can take the place of `record`: there is room, and nobody else
+ * holds a reference. Then, after user_record_become, its fixed part is `head`, and the arrays that
+ * have moved are to be filled anew. */
+bool user_record_may_become(const struct user_record *record, const struct user_record *head);
+struct user_record *user_record_become(const struct user_record *record,
+                                       const struct user_record *head);
 
 /* Where the item is among the seen, or their count. */
 uint32_t user_find_seen(const struct user_record *record, uint32_t item);

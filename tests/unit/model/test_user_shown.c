@@ -1,5 +1,6 @@
 /* What a user's record keeps of impressions, against a naive model and rule by rule; and records of
  * the format that kept none. */
+#include "base/buffer.h"
 #include "model/user.h"
 
 #include <setjmp.h>
@@ -36,10 +37,17 @@ static const struct user_record *use(const struct user_record *record, int64_t o
     return step(record, user_apply(record, &interaction, &limits, NULL));
 }
 
+static const struct user_record *impress(const struct user_record *record, uint32_t item,
+                                         int64_t ts_ms, uint64_t id, const struct user_limits *some)
+{
+    static struct buffer aside; /* as long as the program runs */
+    return user_impress_onto(record, item, ts_ms, id, some, &aside);
+}
+
 static const struct user_record *show(const struct user_record *record, uint32_t item,
                                       int64_t ts_ms)
 {
-    return step(record, user_impress(record, item, ts_ms, 0, &limits));
+    return impress(record, item, ts_ms, 0, &limits);
 }
 
 /* `items` as digits, least recently shown first. */
@@ -118,7 +126,7 @@ static void compare_one_life(void)
         } else {
             int64_t ts_ms = 1000 + rand() % 50;
             uint64_t before = untouched(record);
-            record = step(record, user_impress(record, item, ts_ms, 0, &some));
+            record = impress(record, item, ts_ms, 0, &some);
             naive_show(&naive, item, ts_ms, some.impressions_max);
             assert_int_equal(untouched(record), before);
         }
@@ -180,9 +188,9 @@ static void test_using_an_item_takes_it_from_the_shown(void **state)
 static void test_an_impressions_id_takes_its_place_in_the_window(void **state)
 {
     const struct user_record *record = use(NULL, 0, 9, 71);
-    record = step(record, user_impress(record, 1, 500, 72, &limits));
+    record = impress(record, 1, 500, 72, &limits);
     assert_true(user_knows_id(record, 71) && user_knows_id(record, 72));
-    record = step(record, user_impress(record, 1, 500, 73, &limits));
+    record = impress(record, 1, 500, 73, &limits);
     assert_false(user_knows_id(record, 71));
     user_record_unref(record);
 }
