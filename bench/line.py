@@ -7,7 +7,8 @@ rest, again and again with later times:
 
   saturation  all events are in Kafka before freshet starts: events and lists a second, CPU an event, and where that went (in
               all rounds; the rest is of the one in the middle)
-  half        the same stream at half of that rate: p99 from event to list
+  half        the same stream at half of that rate: p99 from event to list; of the whole, in whose first second connections come
+              up and freshet's memory fills, and the worst of the five seconds' ones that the dashboard shows, after those first
   training    the same while full ALS runs, one training after the other
   path        the limit: the same stream at the same rate through the same Kafka, taken by a consumer that does nothing with
               it and has nothing beside it: from the record's timestamp to when it was taken
@@ -31,6 +32,7 @@ import sys
 import tempfile
 import threading
 import time
+import urllib.request
 
 import common
 
@@ -54,6 +56,7 @@ SATURATION_PASSES = 5  # through the rest of the stream, in one round
 SAMPLES_HZ = 499
 STATUS_S = 0.25  # between two looks at it, which freshet answers on its own time
 LEFT_TO_DRAIN_S = 60
+INTERVAL_S = 5  # of the dashboard's samples
 
 # Which station a source file belongs to, the first match; what is not named is the rest of the daemon.
 STATIONS = [
@@ -295,16 +298,27 @@ class Line:
         if trains:
             trainer.start()
             time.sleep(0.3)  # so that no event comes before it runs
+        began = time.time()
         sent_per_s = self.replay(path, "--rate", rate)
         stop.set()
+        ended = time.time()
         status = self.wait_drained()
         if trains:
             trainer.join()
+        steady = self.intervals(began + INTERVAL_S, ended)
         self.freshet.terminate()
         latency = status["latency"]["event_to_list_ms"]
         return {"events_per_s": sent_per_s, "lists": latency["count"], "p50_ms": latency["p50"],
-                "p99_ms": latency["p99"], "max_ms": latency["max"],
+                "p99_ms": latency["p99"], "max_ms": latency["max"], "steady_p50_ms": max(p50 for p50, _ in steady),
+                "steady_p99_ms": max(p99 for _, p99 in steady), "steady_s": INTERVAL_S * len(steady),
                 **({"trainings": len(trained), "training_s": statistics.median(trained)} if trains else {})}
+
+    def intervals(self, begin, end):
+        """(p50, p99) of the dashboard's intervals that lie between these times."""
+        with urllib.request.urlopen(f"http://{self.freshet.status()['http']}/api/overview") as answer:
+            series = json.load(answer)["series"]
+        return [(p50, p99) for t, p50, p99 in zip(series["t"], series["event_to_list_p50_ms"], series["event_to_list_p99_ms"])
+                if begin + INTERVAL_S <= t / 1000 <= end and p99 is not None]
 
     def path(self, rate, seconds):
         """The latencies of Kafka's own way, with nothing done to the records."""

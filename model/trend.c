@@ -9,6 +9,8 @@
  * 2^-256 of what came before the landmark is still there. */
 #define LANDMARK_HALF_LIVES 256
 
+#define AHEAD 2 /* items whose sums are on their way from memory */
+
 void trend_deinit(struct trend *trend)
 {
     free(trend->gathered);
@@ -46,6 +48,16 @@ static double gather(const struct trend *trend, const struct trend_source *sourc
     return gathered;
 }
 
+/* An item's sums lie in as many places as there are partitions, and may cross a line's end. */
+static void fetch(const struct trend_source *sources, size_t source_count, uint32_t item)
+{
+    for (size_t i = 0; i < source_count; i++)
+        if (item < sources[i].count) {
+            __builtin_prefetch(&sources[i].sums[item].ts_ms);
+            __builtin_prefetch(&sources[i].sums[item].decayed[HALF_LIFE_COUNT - 1]);
+        }
+}
+
 static void reserve(struct trend *trend, uint32_t items)
 {
     if (items <= trend->capacity)
@@ -78,8 +90,11 @@ void trend_touch(struct trend *trend, const struct trend_source *sources, size_t
     reserve(trend, items);
     for (; trend->count < items; trend->count++)
         trend->gathered[trend->count] = gather(trend, sources, source_count, trend->count);
-    for (size_t i = 0; i < touched_count; i++)
+    for (size_t i = 0; i < touched_count; i++) {
+        if (i + AHEAD < touched_count)
+            fetch(sources, source_count, touched[i + AHEAD]);
         trend->gathered[touched[i]] = gather(trend, sources, source_count, touched[i]);
+    }
 }
 
 double trend_decay(const struct trend *trend, int64_t now_ms)
