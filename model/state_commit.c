@@ -4,13 +4,35 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#define SPARE_MAX (32 << 20) /* bytes that wait for the next commit; a burst may have taken more \
+                              */
+
 /* -- gathering --------------------------------------------------------------------------------- */
 
 struct state_commit *state_commit_new(struct state *state)
 {
-    struct state_commit *commit = mem_zalloc(sizeof *commit);
+    struct state_writer *writer = state_writer_of(state);
+    struct state_commit *commit = writer != NULL ? writer->spare : NULL;
+    if (commit != NULL)
+        writer->spare = NULL;
+    else
+        commit = mem_zalloc(sizeof *commit);
     commit->state = state;
     return commit;
+}
+
+/* Much the same is gathered each time, and memory that comes from the system each time costs more
+ * than writing to it. */
+static void recycle(struct state_writer *writer, struct state_commit *done)
+{
+    if (writer->spare != NULL || done->bytes.capacity > SPARE_MAX) {
+        state_commit_drop(done);
+        return;
+    }
+    struct buffer bytes = done->bytes;
+    buffer_clear(&bytes);
+    *done = (struct state_commit){.ops = done->ops, .capacity = done->capacity, .bytes = bytes};
+    writer->spare = done;
 }
 
 void state_commit_drop(struct state_commit *commit)
@@ -94,7 +116,7 @@ static void report(struct state_writer *writer)
     writer->running = false;
     uv_unref((uv_handle_t *)&writer->reported);
     commit->done(commit->status == 0 ? NULL : &commit->err, commit->arg);
-    state_commit_drop(commit);
+    recycle(writer, commit);
 }
 
 static void on_reported(uv_async_t *async)
@@ -106,6 +128,8 @@ static void on_closed(uv_handle_t *handle)
 {
     struct state_writer *writer = handle->data;
     report(writer);
+    if (writer->spare != NULL)
+        state_commit_drop(writer->spare);
     uv_mutex_destroy(&writer->mutex);
     uv_cond_destroy(&writer->wake);
     free(writer);
