@@ -25,7 +25,7 @@
 #include "base/marks.h"
 #include "monitor/baselines.h"
 
-#define ACCURACY_RENEWAL_MS 100 /* less than our own lists lag behind at full speed */
+#define ACCURACY_RENEWAL_MS 100 /* docs/METRICS.md says what it costs the baselines */
 #define ACCURACY_RANK_MAX 20
 
 struct accuracy_count {
