@@ -41,20 +41,25 @@ static void raise_threshold(struct topn_lane *lane, float score)
         lane->threshold = score;
 }
 
-/* Scores of some columns together: see topn_score. Those that are not rows have no product. */
+/* Scores of some columns together: see topn_score. Those that are not rows have no product; which
+ * they are, no processor predicts. */
 static void score_columns(const struct topn_job *job, const struct topn_lane *lane,
                           const struct topn_offer *offers, uint32_t count, float *scores)
 {
-    uint32_t rows[TOPN_OFFERS_MAX];
-    const float *x = job->rows > 0 ? lane->user->x : NULL, *bias = job->scratch->bias;
-    for (uint32_t i = 0; i < count; i++)
-        rows[i] = offers[i].column < job->rows ? offers[i].column : 0;
-    if (x != NULL && count > 0)
-        job->index->dots(x, job->index->Y, job->index->stride, rows, count, scores);
+    uint32_t rows[TOPN_OFFERS_MAX], places[TOPN_OFFERS_MAX], row_count = 0;
+    float found[TOPN_OFFERS_MAX], products[TOPN_OFFERS_MAX] = {0};
+    size_t row_end = lane->user->x != NULL ? job->rows : 0;
     for (uint32_t i = 0; i < count; i++) {
-        float product = x != NULL && offers[i].column < job->rows ? scores[i] : 0;
-        scores[i] = (bias[offers[i].column] + product) + offers[i].extra;
+        rows[row_count] = offers[i].column;
+        places[row_count] = i;
+        row_count += offers[i].column < row_end;
     }
+    if (row_count > 0)
+        job->index->dots(lane->user->x, job->index->Y, job->index->stride, rows, row_count, found);
+    for (uint32_t i = 0; i < row_count; i++)
+        products[places[i]] = found[i];
+    for (uint32_t i = 0; i < count; i++)
+        scores[i] = (job->scratch->bias[offers[i].column] + products[i]) + offers[i].extra;
 }
 
 /* Pending entries become exact ones. */
