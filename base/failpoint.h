@@ -2,7 +2,8 @@
  *
  * A name stands in the table below and at exactly one place of the code (tests/faults/names.py says
  * so), as FAILPOINT("name"), or as FAILPOINT_FAILS("name") where the place can fail: an expression
- * that is true if it shall. The fault campaign (scripts/faults.sh) walks through the table.
+ * that is true if it shall. The fault campaign (scripts/faults.sh) walks through the table, but for
+ * kafka.down, which is there to fail.
  *
  * Compiled in by -DFRESHET_FAILPOINTS=ON alone (the presets faults, asan and tsan); otherwise both
  * macros are nothing, and no name is in the binary. The environment arms them, at the first one

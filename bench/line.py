@@ -309,8 +309,8 @@ class Line:
         self.freshet.terminate()
         latency = status["latency"]["event_to_list_ms"]
         return {"events_per_s": sent_per_s, "lists": latency["count"], "p50_ms": latency["p50"],
-                "p99_ms": latency["p99"], "max_ms": latency["max"], "steady_p50_ms": max(p50 for p50, _ in steady),
-                "steady_p99_ms": max(p99 for _, p99 in steady), "steady_s": INTERVAL_S * len(steady),
+                "p99_ms": latency["p99"], "max_ms": latency["max"], "steady_p50_ms": max((p50 for p50, _ in steady), default=None),
+                "steady_p99_ms": max((p99 for _, p99 in steady), default=None), "steady_s": INTERVAL_S * len(steady),
                 **({"trainings": len(trained), "training_s": statistics.median(trained)} if trains else {})}
 
     def intervals(self, begin, end):
@@ -382,7 +382,7 @@ def show(row):
 
 def main():
     parser = common.options(__doc__.splitlines()[0], rounds=3)
-    parser.add_argument("--seconds", type=float, default=15, help="how long the stream runs at half of saturation")
+    parser.add_argument("--seconds", type=float, default=26, help="how long the stream runs at half of saturation")
     parser.add_argument("--functions", type=int, default=24, help="how many functions to name")
     options = parser.parse_args()
     build()

@@ -1,5 +1,6 @@
 #include "model/finishing.h"
 #include "base/hash.h"
+#include "base/marks.h"
 #include "base/mem.h"
 #include "model/list_change.h"
 #include "model/topn_select.h"

@@ -61,7 +61,7 @@ static void grow(struct users *users)
 
 static int64_t bytes_of(const struct user *user)
 {
-    return (int64_t)sizeof *user + user->id.length + user->record->bytes + USER_OVERHEAD;
+    return (int64_t)sizeof *user + user->id.length + user_record_room(user->record) + USER_OVERHEAD;
 }
 
 static struct user *insert(struct history *history, int32_t partition, struct slice id,
@@ -279,41 +279,40 @@ void users_mark(struct history *history, struct user *user)
     users_settle(history, user);
 }
 
-void users_replace(struct history *history, struct user *user, const struct user_record *record)
+/* The user has this record now, after one that took so much room. */
+static void changed(struct history *history, struct user *user, const struct user_record *record,
+                    uint32_t old_room)
 {
-    history->users.bytes += (int64_t)record->bytes - (int64_t)user->record->bytes;
-    user_record_unref(user->record);
+    history->users.bytes += (int64_t)user_record_room(record) - (int64_t)old_room;
     user->record = record;
     users_mark(history, user);
 }
 
-/* What user_apply_onto and its like made of the user's record, which had so many bytes. */
-static void changed(struct history *history, struct user *user, const struct user_record *record,
-                    uint32_t old_bytes)
+void users_replace(struct history *history, struct user *user, const struct user_record *record)
 {
-    history->users.bytes += (int64_t)record->bytes - (int64_t)old_bytes;
-    user->record = record;
-    users_mark(history, user);
+    uint32_t old_room = user_record_room(user->record);
+    user_record_unref(user->record);
+    changed(history, user, record, old_room);
 }
 
 void users_apply(struct history *history, struct user *user, const struct interaction *interaction,
                  const struct trial_counts *counts)
 {
-    uint32_t bytes = user->record->bytes;
+    uint32_t room = user_record_room(user->record);
     changed(history, user,
             user_apply_onto(user->record, interaction, &history->settings.limits, counts,
                             &history->aside),
-            bytes);
+            room);
 }
 
 void users_impress(struct history *history, struct user *user, uint32_t item, int64_t ts_ms,
                    uint64_t id_hash)
 {
-    uint32_t bytes = user->record->bytes;
+    uint32_t room = user_record_room(user->record);
     changed(history, user,
             user_impress_onto(user->record, item, ts_ms, id_hash, &history->settings.limits,
                               &history->aside),
-            bytes);
+            room);
 }
 
 bool history_has_erased(const struct history *history, const struct user *user)

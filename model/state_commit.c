@@ -4,8 +4,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
-#define SPARE_MAX (32 << 20) /* bytes that wait for the next commit; a burst may have taken more \
-                              */
+#define SPARE_MAX (32 << 20) /* bytes that wait for the next commit */
 
 /* -- gathering --------------------------------------------------------------------------------- */
 
@@ -25,13 +24,14 @@ struct state_commit *state_commit_new(struct state *state)
  * than writing to it. */
 static void recycle(struct state_writer *writer, struct state_commit *done)
 {
-    if (writer->spare != NULL || done->bytes.capacity > SPARE_MAX) {
+    size_t bytes = done->bytes.capacity + done->capacity * sizeof *done->ops;
+    if (writer->spare != NULL || bytes > SPARE_MAX) { /* after a burst, say */
         state_commit_drop(done);
         return;
     }
-    struct buffer bytes = done->bytes;
-    buffer_clear(&bytes);
-    *done = (struct state_commit){.ops = done->ops, .capacity = done->capacity, .bytes = bytes};
+    struct buffer memory = done->bytes;
+    buffer_clear(&memory);
+    *done = (struct state_commit){.ops = done->ops, .capacity = done->capacity, .bytes = memory};
     writer->spare = done;
 }
 

@@ -36,9 +36,8 @@ struct state_writer {
     uv_cond_t wake;
     struct state_commit *handed, *finished;
     bool stopping;
-    bool running; /* loop thread, as the next: from start to just before `done` */
-    struct state_commit
-        *spare; /* a commit that is done: its memory is the next one's, NULL: none */
+    bool running;               /* loop thread, as the next: from start to just before `done` */
+    struct state_commit *spare; /* NULL, or one that is done: its memory is the next one's */
 };
 
 int state_writer_start(struct state_writer **writer, uv_loop_t *loop, struct error *err);

@@ -112,24 +112,24 @@ static inline void add(struct gathering *gathering, uint32_t item, float n)
     gathering->sums[item] = before + n;
 }
 
-/* sums[i] += weight n_(j, i) for the neighbours i of one item. */
-static void add_ever(struct gathering *gathering, const struct pairs_table *table, float weight,
+/* sums[i] += weight n_(j, i) for the neighbours i of one item; forward, backward: the weights. */
+static void add_ever(struct gathering *gathering, const struct pairs_table *table, float forward,
                      float backward, uint32_t items)
 {
     const struct pairs_table here = *table;
     for (uint32_t i = 0; i < here.count; i++)
         if (here.items[i] < items)
             add(gathering, here.items[i],
-                weight * here.ever[i].forward + backward * here.ever[i].backward);
+                forward * here.ever[i].forward + backward * here.ever[i].backward);
 }
 
-static void add_day(struct gathering *gathering, const struct pairs_table *table, float weight,
+static void add_day(struct gathering *gathering, const struct pairs_table *table, float forward,
                     float backward, uint32_t items, int64_t now_ms)
 {
     const struct pairs_table here = *table;
     for (uint32_t i = 0; i < here.count; i++) {
         const struct pairs_day *day = &here.day[i];
-        float n = weight * day->forward + backward * day->backward;
+        float n = forward * day->forward + backward * day->backward;
         if (here.items[i] >= items || n == 0)
             continue;
         if (now_ms > day->ts_ms)
@@ -210,13 +210,13 @@ size_t together_extras(struct together *together, const uint32_t *latest, size_t
         prefetch_table(parts[i].table, horizon);
     struct gathering gathering = {together->sums, out, 0};
     for (size_t i = 0; i < count_parts; i++) {
-        float weight_of = parts[i].weight, backward = together->choice.both ? weight_of : 0;
+        float forward = parts[i].weight, backward = together->choice.both ? forward : 0;
         if (i + AHEAD < count_parts)
             prefetch_table(parts[i + AHEAD].table, horizon);
         if (horizon == PAIRS_EVER)
-            add_ever(&gathering, parts[i].table, weight_of, backward, items);
+            add_ever(&gathering, parts[i].table, forward, backward, items);
         else
-            add_day(&gathering, parts[i].table, weight_of, backward, items, together->norm_ms);
+            add_day(&gathering, parts[i].table, forward, backward, items, together->norm_ms);
     }
     return move_to_columns(together, column_of, out, gathering.count);
 }

@@ -6,7 +6,7 @@
  * weight), n_(j, i) the co-occurrence of model/pairs.h at one horizon, forward alone or both ways,
  * and n_i the item's events at the same horizon, each decayed to `now` and summed over partitions
  * in number order: the cosine of item-to-item collaborative filtering (Linden, Smith, York 2003),
- * live and with a prior. C is 0 but for some hundreds of items, which are what together_extras
+ * live and with a prior. C is 0 but for some hundreds or a thousand items, which together_extras
  * lists.
  *
  * Loop thread; together_extras may run on the scoring worker while the loop does not learn. */

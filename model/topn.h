@@ -10,9 +10,9 @@
  * (the warm threshold); without one the threshold grows as candidates are found. Panels whose
  * largest norm cannot reach it (|x| |y| + bias, Cauchy-Schwarz) are passed over.
  *
- * Extras: a few items of a user (together, c C_ui > 0) score more than the dense terms say. They
- * are offered one by one with their full score; the exact top-N lies in the union of them and the
- * dense top-N. Items beyond the factors' rows (newer than the generation) have x.y = 0.
+ * Extras: some items of a user (together, c C_ui > 0) score more than the dense terms say. They
+ * are offered first with their full score; the exact top-N lies in the union of them and the dense
+ * top-N. Items beyond the factors' rows (newer than the generation) have x.y = 0.
  * Ties go to the smaller id in byte order. Excluded and hidden items never enter, nor does a score
  * that is not a number. Any thread; scratch is the caller's, an index may be shared by readers. */
 #ifndef FRESHET_MODEL_TOPN_H

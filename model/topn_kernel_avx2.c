@@ -94,7 +94,6 @@ TARGET unsigned topn_run_avx2(struct topn_tile *tile)
     return users;
 }
 
-/* Lanes 0 to 7 and 8 to 15 in one register each. */
 /* -- dot products ------------------------------------------------------------------------------ */
 
 /* Lanes l and l + 8 of the sixteen sums, added. */

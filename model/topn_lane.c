@@ -170,6 +170,8 @@ static void offer_some(const struct topn_job *job, struct topn_lane *lane,
     for (uint32_t i = 0; i < count; i++) {
         if (!(scores[i] >= lane->threshold)) /* nor a NaN, which is what excluded items have */
             continue;
+        if (topn_lane_is_out(lane, offers[i].column)) /* a last list that repeats itself */
+            continue;
         set_out(lane, offers[i].column);
         topn_lane_push(job, lane, offers[i].column, scores[i]);
     }
@@ -231,6 +233,8 @@ static void offer_first(const struct topn_job *job, struct topn_lane *lane)
     if (lane->count >= job->n)
         settle(job, lane);
     offer(job, lane, job->scratch->rest, rest);
+    if (!lane->full && lane->count >= job->n)
+        settle(job, lane);
 }
 
 void topn_lane_open(const struct topn_job *job, struct topn_lane *lane,

@@ -25,7 +25,7 @@ struct topn_lane { /* one user's selection under way */
     struct topn_entry worst; /* what a newcomer has to beat */
     double norm;             /* |x| */
     double slack;            /* F above; infinite: no filter */
-    uint32_t *out; /* [out_mask + 1]: hash table of column + 1: hidden or offered already */
+    uint32_t *out; /* [out_mask + 1]: hash table of column + 1: hidden or pushed already */
     uint32_t out_mask;
     uint64_t sieve[TOPN_SIEVE_BITS / 64]; /* bits of the columns in `out`: most are not in it */
     bool sieve_says;                      /* it has a bit for each column */
@@ -72,8 +72,8 @@ bool topn_is_excluded(const struct topn_items *items, uint32_t column);
 /* Slots of the table `out` that the lane of this user needs; a power of two. */
 uint32_t topn_lane_out_size(const struct topn_user *user);
 
-/* Offers the user's extras and last list, whose n-th, if there are as many, is the first threshold.
- * entries: [job->capacity]; out: [topn_lane_out_size], zeros. */
+/* Offers the user's extras and last list; the n-th of the latter, with their extras, is the first
+ * threshold, if there are as many. entries: [job->capacity]; out: [topn_lane_out_size], zeros. */
 void topn_lane_open(const struct topn_job *job, struct topn_lane *lane,
                     const struct topn_user *user, struct topn_entry *entries, uint32_t *out);
 
@@ -82,7 +82,7 @@ static inline uint32_t topn_lane_out_slot(const struct topn_lane *lane, uint32_t
     return column * 2654435769u >> 7 & lane->out_mask; /* Knuth's multiplicative hash */
 }
 
-/* Hidden, or offered by topn_lane_open: not to be pushed. */
+/* Hidden, or pushed by topn_lane_open: not to be pushed again. */
 static inline bool topn_lane_is_out(const struct topn_lane *lane, uint32_t column)
 {
     bool may = lane->sieve[column % TOPN_SIEVE_BITS / 64] >> (column % 64) & 1;

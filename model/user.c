@@ -112,6 +112,11 @@ struct user_record *user_record_new_roomy(const struct user_record *head)
     return new_record(head, bytes + bytes / 8 + ROOM_LEAST);
 }
 
+uint32_t user_record_room(const struct user_record *record)
+{
+    return held_of(record)->room;
+}
+
 bool user_record_may_become(const struct user_record *record, const struct user_record *head)
 {
     const struct held *held = held_of(record);

@@ -3,13 +3,13 @@
  * An event never changes a record that others hold; it makes the next one. So the writer thread and
  * a scoring worker may read a record while the loop thread already has a newer one. References are
  * counted by the loop thread alone, outside the record; one that nobody else holds is changed where
- * it is, which copies the arrays behind the interactions alone. After the fixed part come five
- * arrays, in this order, each 8-byte aligned: interactions  the newest `history_max`, ordered by
- * (ts_ms, offset), oldest first seen          up to `seen_max` items with the types seen, least
- * recently touched first dedup         hashes of the last `dedup_window` event ids, impressions'
- * too, oldest first shown         up to `impressions_max` items shown to the user since he last
- * used them, least recently shown first list          item numbers of the last list that Redis
- * acknowledged, best first
+ * it is. After the fixed part come five arrays, in this order, each 8-byte aligned:
+ *   interactions  the newest `history_max`, ordered by (ts_ms, offset), oldest first
+ *   seen          up to `seen_max` items with the types seen, least recently touched first
+ *   dedup         hashes of the last `dedup_window` event ids, impressions' too, oldest first
+ *   shown         up to `impressions_max` items shown to the user since he last used them, least
+ *                 recently shown first
+ *   list          item numbers of the last list that Redis acknowledged, best first
  *
  * What is shown is kept with users and items that are known already: see learn_impression.
  *
@@ -81,6 +81,9 @@ const uint32_t *user_list(const struct user_record *record);
 const struct user_record *user_record_ref(const struct user_record *record);
 void user_record_unref(const struct user_record *record);
 
+/* Bytes of memory that it takes, with room for it to become longer. */
+uint32_t user_record_room(const struct user_record *record);
+
 /* The record as bytes for the state, and back (copied, checked in full: ERR_DATA), of either
  * format. */
 struct slice user_record_bytes(const struct user_record *record);
@@ -112,17 +115,17 @@ const struct user_record *user_acknowledge(const struct user_record *old, int64_
                                            uint32_t swap, const uint32_t *items, uint32_t count,
                                            bool changed);
 
-/* These take over the reference to `old`, which is not NULL; where there is no other, the record
- * itself is changed and returned: nobody else can have seen it. `aside`: room for what is in the
- * way meanwhile, of the caller's, to be given again next time.
- *
- * user_impress_onto: an impression. The least recently shown leave if there are too many. */
 struct buffer;
+
+/* The next three take over the reference to `old`, which is not NULL; where there is no other, the
+ * record itself is changed and returned: nobody else can have seen it. */
 const struct user_record *user_want(const struct user_record *old, int64_t offset, uint32_t swap);
+/* aside: the caller's memory for what is in the way meanwhile; to be given again next time. */
 const struct user_record *user_apply_onto(const struct user_record *old,
                                           const struct interaction *interaction,
                                           const struct user_limits *limits,
                                           const struct trial_counts *counts, struct buffer *aside);
+/* An impression. The least recently shown leave if there are too many. */
 const struct user_record *user_impress_onto(const struct user_record *old, uint32_t item,
                                             int64_t ts_ms, uint64_t id_hash,
                                             const struct user_limits *limits, struct buffer *aside);

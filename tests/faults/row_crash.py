@@ -1,4 +1,4 @@
-"""Row 1: kill -9, at random and at every failpoint of base/failpoint.h."""
+"""Row 1: kill -9, at random and at every failpoint of base/failpoint.h but kafka.down, where nothing is under way."""
 
 import functools
 import random

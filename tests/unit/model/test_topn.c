@@ -731,28 +731,30 @@ static uint32_t draw_columns(struct world *world, uint32_t count, uint32_t share
 }
 
 /* A last list gives the threshold that other extras are held against: some of them are in it, some
- * hidden, newer than the factors, excluded, or equal to others. */
+ * hidden, newer than the factors, excluded, or equal to others; in a large catalogue they share
+ * bits of the sieve. */
 static void test_topn_extras_beside_a_last_list_are_exact(void **state)
 {
-    enum { COLUMNS = 900, USERS = 3 };
+    enum { COLUMNS = TOPN_SIEVE_BITS + 900, USERS = 3 };
     struct world *world = *state;
     static uint32_t columns[COLUMNS], last[USERS][COLUMNS], hidden[USERS][COLUMNS];
     static struct topn_extra extras[USERS][COLUMNS];
     float (*kinds[])(struct world *) = {draw_real, small_integer, any_scale, huge};
     for (int round = 0; round < 40; round++) {
-        make(world, 840, 60, 20, kinds[round % 4]);
+        uint32_t count = round % 10 < 9 ? 900 : COLUMNS;
+        make(world, count - 60, 60, 20, kinds[round % 4]);
         uint64_t excluded[COLUMNS / 64 + 1] = {0};
         for (int i = 0; i < 20; i++)
-            excluded[draw(world, COLUMNS / 64)] |= UINT64_C(1) << draw(world, 64);
+            excluded[draw(world, count / 64)] |= UINT64_C(1) << draw(world, 64);
         world->items.excluded = excluded;
         for (uint32_t i = 0; i < USERS; i++) {
             struct topn_user *user = &world->users[i];
             user->extras = extras[i];
-            user->extra_count = draw_columns(world, COLUMNS, 10 + draw(world, 60), false, columns);
+            user->extra_count = draw_columns(world, count, 10 + draw(world, 60), false, columns);
             for (size_t at = 0; at < user->extra_count; at++)
                 extras[i][at] = (struct topn_extra){columns[at], (float)(1 + draw(world, 4)) / 4};
             user->hidden = hidden[i];
-            user->hidden_count = draw_columns(world, COLUMNS, draw(world, 30), true, hidden[i]);
+            user->hidden_count = draw_columns(world, count, draw(world, 30), true, hidden[i]);
         }
         uint32_t n = 5 + draw(world, 60);
         assert_equals_full_sort(world, USERS + 1, n);
