@@ -44,7 +44,7 @@ static void raise_threshold(struct topn_lane *lane, float score)
 /* Scores of some columns together: see topn_score. Those that are not rows have no product; which
  * they are, no processor predicts. */
 static void score_columns(const struct topn_job *job, const struct topn_lane *lane,
-                          const struct topn_offer *offers, uint32_t count, float *scores)
+                          const struct topn_extra *offers, uint32_t count, float *scores)
 {
     uint32_t rows[TOPN_OFFERS_MAX], places[TOPN_OFFERS_MAX], row_count = 0;
     float found[TOPN_OFFERS_MAX], products[TOPN_OFFERS_MAX] = {0};
@@ -59,13 +59,13 @@ static void score_columns(const struct topn_job *job, const struct topn_lane *la
     for (uint32_t i = 0; i < row_count; i++)
         products[places[i]] = found[i];
     for (uint32_t i = 0; i < count; i++)
-        scores[i] = (job->scratch->bias[offers[i].column] + products[i]) + offers[i].extra;
+        scores[i] = (job->scratch->bias[offers[i].column] + products[i]) + offers[i].value;
 }
 
 /* Pending entries become exact ones. */
 static void rescore(const struct topn_job *job, struct topn_lane *lane)
 {
-    struct topn_offer offers[TOPN_OFFERS_MAX];
+    struct topn_extra offers[TOPN_OFFERS_MAX];
     float scores[TOPN_OFFERS_MAX];
     uint32_t places[TOPN_OFFERS_MAX];
     for (uint32_t at = 0; lane->pending > 0;) {
@@ -73,7 +73,7 @@ static void rescore(const struct topn_job *job, struct topn_lane *lane)
         for (; at < lane->count && count < TOPN_OFFERS_MAX; at++) {
             uint32_t column = lane->entries[at].column;
             places[count] = at;
-            offers[count] = (struct topn_offer){column & ~TOPN_PENDING, 0};
+            offers[count] = (struct topn_extra){column & ~TOPN_PENDING, 0};
             count += column / TOPN_PENDING;
         }
         score_columns(job, lane, offers, count, scores);
@@ -163,7 +163,7 @@ void topn_lane_push_pending(const struct topn_job *job, struct topn_lane *lane, 
 /* What is below the threshold need not be known as out: its score without the extra, which the
  * filter may yet find, is no larger. */
 static void offer_some(const struct topn_job *job, struct topn_lane *lane,
-                       const struct topn_offer *offers, uint32_t count)
+                       const struct topn_extra *offers, uint32_t count)
 {
     float scores[TOPN_OFFERS_MAX];
     score_columns(job, lane, offers, count, scores);
@@ -178,7 +178,7 @@ static void offer_some(const struct topn_job *job, struct topn_lane *lane,
 }
 
 static void offer(const struct topn_job *job, struct topn_lane *lane,
-                  const struct topn_offer *offers, size_t count)
+                  const struct topn_extra *offers, size_t count)
 {
     for (size_t i = 0; i < count; i += TOPN_OFFERS_MAX)
         offer_some(job, lane, offers + i,
@@ -192,13 +192,13 @@ static bool may_offer(const struct topn_job *job, const struct topn_lane *lane, 
 
 /* The extras that are in the sieve are offered; returns how many others are left in `rest`. */
 static size_t offer_extras(const struct topn_job *job, struct topn_lane *lane,
-                           const uint64_t *sieve, struct topn_offer *rest)
+                           const uint64_t *sieve, struct topn_extra *rest)
 {
     const struct topn_user *user = lane->user;
-    struct topn_offer *inside = job->scratch->inside;
+    struct topn_extra *inside = job->scratch->inside;
     size_t inside_count = 0, rest_count = 0;
     for (size_t i = 0; i < user->extra_count; i++) {
-        struct topn_offer extra = {user->extras[i].column, user->extras[i].value};
+        struct topn_extra extra = user->extras[i];
         bool may = may_offer(job, lane, extra.column);
         bool is_inside = sieve[extra.column % TOPN_SIEVE_BITS / 64] >> (extra.column % 64) & 1;
         inside[inside_count] = rest[rest_count] = extra;
@@ -212,10 +212,10 @@ static size_t offer_extras(const struct topn_job *job, struct topn_lane *lane,
 static void offer_last(const struct topn_job *job, struct topn_lane *lane)
 {
     const struct topn_user *user = lane->user;
-    struct topn_offer *inside = job->scratch->inside;
+    struct topn_extra *inside = job->scratch->inside;
     size_t count = 0;
     for (size_t i = 0; i < user->last_count; i++) {
-        inside[count] = (struct topn_offer){user->last[i], 0};
+        inside[count] = (struct topn_extra){user->last[i], 0};
         count += may_offer(job, lane, user->last[i]);
     }
     offer(job, lane, inside, count);

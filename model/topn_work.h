@@ -9,11 +9,7 @@
 #define TOPN_PENDING 0x80000000u /* in a column: the score is the filter's, less its doubt */
 #define TOPN_CREWS_MAX (TOPN_USERS_MAX / TOPN_GROUP)
 
-struct topn_offer { /* to be scored */
-    uint32_t column;
-    float extra;
-};
-#define TOPN_OFFERS_MAX 64 /* scored together */
+#define TOPN_OFFERS_MAX 64 /* columns scored together */
 
 struct topn_lane { /* one user's selection under way */
     const struct topn_user *user;
@@ -44,7 +40,7 @@ struct topn_scratch {
     struct topn_crew crews[TOPN_CREWS_MAX];
     struct topn_tile tile;
     _Alignas(64) float panel_bias[TOPN_PANEL];
-    struct topn_offer *inside, *rest; /* [offers_capacity] of one lane: of its last list, or not */
+    struct topn_extra *inside, *rest; /* [offers_capacity] of one lane: of its last list, or not */
     size_t offers_capacity;
     struct topn_entry *entries;
     size_t entries_capacity;
