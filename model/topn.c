@@ -47,6 +47,8 @@ void topn_scratch_free(struct topn_scratch *scratch)
         return;
     free(scratch->inside);
     free(scratch->rest);
+    free(scratch->scores);
+    free(scratch->columns);
     free(scratch->entries);
     free(scratch->bias);
     free(scratch->out);
@@ -150,12 +152,18 @@ static void measure_bias(struct topn_job *job)
     }
 }
 
-static void reserve(struct topn_scratch *scratch, size_t entries)
+static void reserve(struct topn_scratch *scratch, size_t user_count, size_t capacity)
 {
-    if (scratch->entries_capacity >= entries)
-        return;
-    scratch->entries_capacity = entries;
-    scratch->entries = mem_array(scratch->entries, entries, sizeof *scratch->entries);
+    size_t scores = user_count * (capacity + TOPN_SPARE);
+    if (scratch->scores_capacity < scores) {
+        scratch->scores_capacity = scores;
+        scratch->scores = mem_array(scratch->scores, scores, sizeof *scratch->scores);
+        scratch->columns = mem_array(scratch->columns, scores, sizeof *scratch->columns);
+    }
+    if (scratch->entries_capacity < capacity) {
+        scratch->entries_capacity = capacity;
+        scratch->entries = mem_array(scratch->entries, capacity, sizeof *scratch->entries);
+    }
 }
 
 /* For the user with the most extras, or with the longest last list. */
@@ -175,7 +183,7 @@ static void reserve_offers(struct topn_scratch *scratch, const struct topn_user 
     scratch->rest = mem_array(scratch->rest, capacity, sizeof *scratch->rest);
 }
 
-/* Room for all users' tables, empty. */
+/* The lanes' tables for all users, empty, one behind the other. */
 static uint32_t *clear_out(struct topn_scratch *scratch, const struct topn_user *users,
                            size_t user_count)
 {
@@ -190,15 +198,30 @@ static uint32_t *clear_out(struct topn_scratch *scratch, const struct topn_user 
     return scratch->out;
 }
 
+static void give_room(struct topn_job *job, const struct topn_user *users, size_t user_count)
+{
+    struct topn_scratch *scratch = job->scratch;
+    size_t room = job->capacity + TOPN_SPARE;
+    uint32_t *out = clear_out(scratch, users, user_count);
+    memset(scratch->lanes, 0, user_count * sizeof *scratch->lanes);
+    for (size_t i = 0; i < user_count; i++) {
+        struct topn_lane *lane = &scratch->lanes[i];
+        lane->scores = scratch->scores + i * room;
+        lane->columns = scratch->columns + i * room;
+        lane->out = out;
+        lane->out_mask = topn_lane_out_size(&users[i]) - 1;
+        out += lane->out_mask + 1;
+    }
+}
+
 static void scan(struct topn_job *job, const struct topn_user *users, size_t user_count)
 {
     struct topn_lane *filtered[TOPN_USERS_MAX];
     size_t filtered_count = 0;
-    uint32_t *out = clear_out(job->scratch, users, user_count);
+    give_room(job, users, user_count);
     for (size_t i = 0; i < user_count; i++) {
         struct topn_lane *lane = &job->scratch->lanes[i];
-        topn_lane_open(job, lane, &users[i], job->scratch->entries + i * job->capacity, out);
-        out += lane->out_mask + 1;
+        topn_lane_open(job, lane, &users[i]);
         size_t rows = users[i].x != NULL ? job->rows : 0;
         scan_bias(job, lane, rows);
         if (rows > 0 && isfinite(lane->slack))
@@ -219,8 +242,9 @@ void topn(const struct topn_items *items, const struct topn_user *users, size_t 
         return;
     struct topn_job job = {.items = items, .index = items->index, .n = n, .scratch = scratch};
     job.rows = items->index != NULL ? items->index->rows : 0;
+    job.select = topn_select_for(kernel_chosen());
     job.capacity = n + (n < SPARE_MIN ? SPARE_MIN : n);
-    reserve(scratch, user_count * job.capacity);
+    reserve(scratch, user_count, job.capacity);
     reserve_offers(scratch, users, user_count);
     copy_bias(&job);
     measure_bias(&job);

@@ -53,8 +53,10 @@ static void order_rows(struct topn_index *index, struct ranked *ranked)
         return;
     }
     qsort(ranked, index->rows, sizeof *ranked, compare_ranked);
-    for (size_t i = 0; i < index->rows; i++)
+    for (size_t i = 0; i < index->rows; i++) {
         index->order[i] = ranked[i].row;
+        index->places[ranked[i].row] = topn_place(i / TOPN_PANEL, i % TOPN_PANEL);
+    }
 }
 
 static const float *row_at(const struct topn_index *index, size_t panel, size_t item)
@@ -159,9 +161,10 @@ struct topn_index *topn_index_new_for(const float *Y, size_t rows, size_t stride
 
     struct ranked *ranked = mem_try(rows + 1, sizeof *ranked);
     index->order = mem_try(index->panel_count * TOPN_PANEL + 1, sizeof *index->order);
+    index->places = mem_try(rows + 1, sizeof *index->places);
     index->panels = mem_try(index->panel_count + 1, sizeof *index->panels);
     index->packed = mem_try(index->panel_count + 1, index->panel_bytes);
-    if (!ranked || !index->order || !index->panels || !index->packed) {
+    if (!ranked || !index->order || !index->places || !index->panels || !index->packed) {
         free(ranked);
         topn_index_free(index);
         return NULL;
@@ -206,6 +209,7 @@ void topn_index_free(struct topn_index *index)
     if (index == NULL)
         return;
     free(index->order);
+    free(index->places);
     free(index->panels);
     free(index->packed);
     free(index);

@@ -22,6 +22,7 @@ struct topn_index {
     size_t panel_count;        /* of TOPN_PANEL items */
     size_t panel_bytes;        /* a multiple of 64 */
     uint32_t *order;           /* [panel_count, TOPN_PANEL]: columns, by falling norm */
+    uint32_t *places;          /* [rows]: where `order` has them, see topn_place */
     size_t last_items;         /* in the last panel; what `order` has beyond is 0 */
     struct topn_panel *panels; /* [panel_count] */
     unsigned char *packed;     /* [panel_count, panel_bytes] */
@@ -30,6 +31,12 @@ struct topn_index {
 /* For tests and bench: with a filter other than the best. NULL if the processor lacks it, too. */
 struct topn_index *topn_index_new_for(const float *Y, size_t rows, size_t stride, int rank,
                                       enum topn_filter filter);
+
+/* Of an item in a panel, as one number. */
+static inline uint32_t topn_place(size_t panel, size_t item)
+{
+    return (uint32_t)(panel * 64 + item);
+}
 
 double topn_norm(const float *row, int begin, int end); /* cannot overflow */
 float topn_round_up(double value);                      /* >= value, which is not negative */

@@ -14,13 +14,17 @@ bool topn_is_excluded(const struct topn_items *items, uint32_t column)
     return items->excluded != NULL && (items->excluded[column / 64] >> (column % 64) & 1) != 0;
 }
 
-static void set_out(struct topn_lane *lane, uint32_t column)
+static void set_out(const struct topn_job *job, struct topn_lane *lane, uint32_t column)
 {
     uint32_t slot = topn_lane_out_slot(lane, column);
     while (lane->out[slot] != 0 && lane->out[slot] != column + 1)
         slot = (slot + 1) & lane->out_mask;
     lane->out[slot] = column + 1;
     lane->sieve[column % TOPN_SIEVE_BITS / 64] |= UINT64_C(1) << (column % 64);
+    if (column >= job->rows)
+        return;
+    uint32_t place = job->index->places[column];
+    lane->panels_out[place / 64 % TOPN_SIEVE_PANELS] |= UINT64_C(1) << (place % 64);
 }
 
 /* At most half full. */
@@ -62,42 +66,36 @@ static void score_columns(const struct topn_job *job, const struct topn_lane *la
         scores[i] = (job->scratch->bias[offers[i].column] + products[i]) + offers[i].value;
 }
 
-/* Pending entries become exact ones. */
+/* Pending entries, which are all rows, become exact ones. */
 static void rescore(const struct topn_job *job, struct topn_lane *lane)
 {
-    struct topn_extra offers[TOPN_OFFERS_MAX];
-    float scores[TOPN_OFFERS_MAX];
-    uint32_t places[TOPN_OFFERS_MAX];
+    uint32_t rows[TOPN_OFFERS_MAX], places[TOPN_OFFERS_MAX];
+    float products[TOPN_OFFERS_MAX];
     for (uint32_t at = 0; lane->pending > 0;) {
         uint32_t count = 0;
         for (; at < lane->count && count < TOPN_OFFERS_MAX; at++) {
-            uint32_t column = lane->entries[at].column;
             places[count] = at;
-            offers[count] = (struct topn_extra){column & ~TOPN_PENDING, 0};
-            count += column / TOPN_PENDING;
+            rows[count] = lane->columns[at] & ~TOPN_PENDING;
+            count += lane->columns[at] / TOPN_PENDING;
         }
-        score_columns(job, lane, offers, count, scores);
-        for (uint32_t i = 0; i < count; i++)
-            lane->entries[places[i]] = (struct topn_entry){offers[i].column, scores[i]};
+        job->index->dots(lane->user->x, job->index->Y, job->index->stride, rows, count, products);
+        for (uint32_t i = 0; i < count; i++) {
+            lane->columns[places[i]] = rows[i];
+            lane->scores[places[i]] = (job->scratch->bias[rows[i]] + products[i]) + 0;
+        }
         lane->pending -= count;
     }
 }
 
 /* Drops what cannot reach the threshold even if its doubt is all in its favour. */
-static void drop(struct topn_lane *lane)
+static void drop(const struct topn_job *job, struct topn_lane *lane)
 {
     float least = lane->threshold - 2 * lane->doubt;
-    uint32_t count = 0, pending = 0;
     least -= fabsf(least) * TOPN_MARGIN;
-    for (uint32_t i = 0; i < lane->count; i++) {
-        struct topn_entry entry = lane->entries[i];
-        lane->entries[count] = entry;
-        bool stays = entry.score >= least;
-        count += stays;
-        pending += stays & (entry.column / TOPN_PENDING);
-    }
-    lane->count = count;
-    lane->pending = pending;
+    lane->count = (uint32_t)job->select->keep(lane->scores, lane->columns, lane->count, least);
+    lane->pending = 0;
+    for (uint32_t i = 0; i < lane->count; i++)
+        lane->pending += lane->columns[i] / TOPN_PENDING;
 }
 
 /* The n-th of the lower bounds is a threshold, and so is one a little further down. */
@@ -105,8 +103,43 @@ static void narrow(const struct topn_job *job, struct topn_lane *lane)
 {
     if (lane->pending == 0 || lane->count <= job->n)
         return;
-    raise_threshold(lane, topn_nth(lane->entries, lane->count, job->n, job->n / 8));
-    drop(lane);
+    raise_threshold(lane, job->select->nth(lane->scores, lane->count, job->n, job->n / 8));
+    drop(job, lane);
+}
+
+/* What is not below the n-th is more than n if others tie with it: the last by id go. */
+static void drop_last_ties(const struct topn_job *job, struct topn_lane *lane, float nth)
+{
+    struct topn_entry *ties = job->scratch->entries;
+    uint32_t count = 0, above = 0;
+    for (uint32_t i = 0; i < lane->count; i++) {
+        struct topn_entry entry = {lane->columns[i], lane->scores[i]};
+        ties[count] = entry;
+        lane->columns[above] = entry.column;
+        lane->scores[above] = entry.score;
+        count += entry.score == nth;
+        above += entry.score > nth;
+    }
+    topn_sort(ties, count, job->items->ids);
+    for (uint32_t i = 0; above + i < job->n; i++) {
+        lane->columns[above + i] = ties[i].column;
+        lane->scores[above + i] = ties[i].score;
+    }
+    lane->count = job->n;
+}
+
+/* Of the entries with the least score, the one that the others beat. */
+static struct topn_entry find_worst(const struct topn_job *job, const struct topn_lane *lane,
+                                    float least)
+{
+    struct topn_entry worst = {0, NAN};
+    for (uint32_t i = 0; i < lane->count; i++) {
+        struct topn_entry entry = {lane->columns[i], lane->scores[i]};
+        if (entry.score == least &&
+            (isnan(worst.score) || topn_beats(&worst, &entry, job->items->ids)))
+            worst = entry;
+    }
+    return worst;
 }
 
 /* Keeps the best n, exactly. */
@@ -115,14 +148,13 @@ static void settle(const struct topn_job *job, struct topn_lane *lane)
     rescore(job, lane);
     if (lane->count < job->n)
         return;
-    topn_select_best(lane->entries, lane->count, job->n, job->items->ids);
-    lane->count = job->n;
-    lane->worst = lane->entries[0];
-    for (uint32_t i = 1; i < job->n; i++)
-        if (topn_beats(&lane->worst, &lane->entries[i], job->items->ids))
-            lane->worst = lane->entries[i];
+    float nth = job->select->nth(lane->scores, lane->count, job->n, 0);
+    lane->count = (uint32_t)job->select->keep(lane->scores, lane->columns, lane->count, nth);
+    if (lane->count > job->n)
+        drop_last_ties(job, lane, nth);
+    lane->worst = find_worst(job, lane, nth);
     lane->full = true;
-    raise_threshold(lane, lane->worst.score);
+    raise_threshold(lane, nth);
 }
 
 static void make_room(const struct topn_job *job, struct topn_lane *lane)
@@ -133,9 +165,10 @@ static void make_room(const struct topn_job *job, struct topn_lane *lane)
 }
 
 /* `capacity` > n: a full buffer is compacted, so there is always room for one more. */
-static void push(const struct topn_job *job, struct topn_lane *lane, struct topn_entry entry)
+static void push(const struct topn_job *job, struct topn_lane *lane, uint32_t column, float score)
 {
-    lane->entries[lane->count++] = entry;
+    lane->columns[lane->count] = column;
+    lane->scores[lane->count++] = score;
     if (lane->count == job->capacity)
         make_room(job, lane);
 }
@@ -146,16 +179,35 @@ void topn_lane_push(const struct topn_job *job, struct topn_lane *lane, uint32_t
     struct topn_entry entry = {column, score};
     if (isnan(score) || (lane->full && !topn_beats(&entry, &lane->worst, job->items->ids)))
         return;
-    push(job, lane, entry);
+    push(job, lane, column, score);
 }
 
-void topn_lane_push_pending(const struct topn_job *job, struct topn_lane *lane, uint32_t column,
-                            float score, float doubt)
+/* The bits of those that are not out. */
+static uint64_t bits_in(const struct topn_lane *lane, size_t panel,
+                        const struct topn_passing *passing)
 {
-    if (doubt > lane->doubt)
-        lane->doubt = doubt;
-    lane->pending++;
-    push(job, lane, (struct topn_entry){column | TOPN_PENDING, score - doubt});
+    uint64_t in_sieve = passing->bits & lane->panels_out[panel % TOPN_SIEVE_PANELS];
+    uint64_t bits = passing->bits & ~in_sieve;
+    for (; !lane->panels_say && in_sieve != 0; in_sieve &= in_sieve - 1)
+        if (!topn_lane_is_out(lane, passing->columns[__builtin_ctzll(in_sieve)]))
+            bits |= in_sieve & -in_sieve;
+    return bits;
+}
+
+void topn_lane_push_panel(const struct topn_job *job, struct topn_lane *lane, size_t panel,
+                          struct topn_passing *passing)
+{
+    passing->bits = bits_in(lane, panel, passing);
+    if (passing->bits == 0)
+        return;
+    if (lane->count + TOPN_PANEL > job->capacity)
+        make_room(job, lane);
+    if (passing->doubt > lane->doubt)
+        lane->doubt = passing->doubt;
+    size_t taken =
+        job->select->take(lane->scores + lane->count, lane->columns + lane->count, passing);
+    lane->pending += (uint32_t)taken;
+    lane->count += (uint32_t)taken;
 }
 
 /* -- what is offered first --------------------------------------------------------------------- */
@@ -172,7 +224,7 @@ static void offer_some(const struct topn_job *job, struct topn_lane *lane,
             continue;
         if (topn_lane_is_out(lane, offers[i].column)) /* a last list that repeats itself */
             continue;
-        set_out(lane, offers[i].column);
+        set_out(job, lane, offers[i].column);
         topn_lane_push(job, lane, offers[i].column, scores[i]);
     }
 }
@@ -238,15 +290,12 @@ static void offer_first(const struct topn_job *job, struct topn_lane *lane)
 }
 
 void topn_lane_open(const struct topn_job *job, struct topn_lane *lane,
-                    const struct topn_user *user, struct topn_entry *entries, uint32_t *out)
+                    const struct topn_user *user)
 {
-    memset(lane, 0, sizeof *lane);
-    lane->out = out;
-    lane->out_mask = topn_lane_out_size(user) - 1;
     lane->user = user;
-    lane->entries = entries;
     lane->threshold = -INFINITY;
     lane->sieve_says = job->items->count <= TOPN_SIEVE_BITS;
+    lane->panels_say = job->rows <= TOPN_SIEVE_PANELS * TOPN_PANEL;
     if (user->x != NULL && job->rows > 0) {
         lane->norm = topn_norm(user->x, 0, job->index->rank);
         double largest = lane->norm * job->index->norm_max + job->bias_largest;
@@ -255,17 +304,24 @@ void topn_lane_open(const struct topn_job *job, struct topn_lane *lane,
                               : INFINITY;
     }
     for (size_t i = 0; i < user->hidden_count; i++)
-        set_out(lane, user->hidden[i]);
+        set_out(job, lane, user->hidden[i]);
     offer_first(job, lane);
 }
 
+/* Many more than n are narrowed down before they are sorted. */
 uint32_t topn_lane_finish(const struct topn_job *job, struct topn_lane *lane,
                           struct topn_entry *out)
 {
+    struct topn_entry *entries = job->scratch->entries;
     narrow(job, lane);
-    settle(job, lane);
-    topn_sort(lane->entries, lane->count, job->items->ids);
-    if (lane->count > 0)
-        memcpy(out, lane->entries, lane->count * sizeof *out);
-    return lane->count;
+    rescore(job, lane);
+    if (lane->count > job->n + job->n / 4)
+        settle(job, lane);
+    for (uint32_t i = 0; i < lane->count; i++)
+        entries[i] = (struct topn_entry){lane->columns[i], lane->scores[i]};
+    topn_sort(entries, lane->count, job->items->ids);
+    uint32_t count = lane->count < job->n ? lane->count : job->n;
+    if (count > 0)
+        memcpy(out, entries, count * sizeof *out);
+    return count;
 }

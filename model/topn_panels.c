@@ -24,7 +24,7 @@ static void pack_bytes(const struct topn_index *index, struct topn_crew *crew, u
     const float *x = crew->lanes[at]->user->x;
     double largest = 0, rounding = 0, most = topn_filter_user_most(index->filter);
     for (int k = 0; k < index->rank; k++)
-        largest = fmax(largest, fabs((double)x[k]));
+        largest = fabs((double)x[k]) > largest ? fabs((double)x[k]) : largest;
     crew->bounds.scale[at] = (float)(largest / most);
     double scale = (double)crew->bounds.scale[at];
     for (int k = 0; k < index->rank; k++) {
@@ -115,18 +115,6 @@ static float gather_bias(const struct topn_job *job, size_t at)
     return largest;
 }
 
-static void take(const struct topn_job *job, struct topn_lane *lane, size_t at, uint32_t user)
-{
-    const struct topn_tile *tile = &job->scratch->tile;
-    float doubt = tile->doubt[user];
-    const uint32_t *order = job->index->order + at * TOPN_PANEL;
-    for (uint64_t bits = tile->passing[user]; bits != 0; bits &= bits - 1) {
-        int item = __builtin_ctzll(bits);
-        if (!topn_lane_is_out(lane, order[item]))
-            topn_lane_push_pending(job, lane, order[item], tile->scores[user][item], doubt);
-    }
-}
-
 static void run_tile(const struct topn_job *job, struct topn_crew *crew, size_t at)
 {
     struct topn_tile *tile = &job->scratch->tile;
@@ -143,7 +131,11 @@ static void run_tile(const struct topn_job *job, struct topn_crew *crew, size_t 
         uint32_t user = (uint32_t)__builtin_ctz(users);
         if (user >= crew->count)
             break;
-        take(job, crew->lanes[user], at, user);
+        struct topn_passing passing = {.scores = tile->scores[user],
+                                       .columns = job->index->order + at * TOPN_PANEL,
+                                       .bits = tile->passing[user],
+                                       .doubt = tile->doubt[user]};
+        topn_lane_push_panel(job, crew->lanes[user], at, &passing);
         crew->bounds.threshold[user] = crew->lanes[user]->threshold;
     }
 }

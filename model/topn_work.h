@@ -4,16 +4,18 @@
 #define FRESHET_MODEL_TOPN_WORK_H
 
 #include "model/topn_index.h"
+#include "model/topn_select.h"
 
 #define TOPN_SIEVE_BITS 8192
-#define TOPN_PENDING 0x80000000u /* in a column: the score is the filter's, less its doubt */
+#define TOPN_SIEVE_PANELS 128
 #define TOPN_CREWS_MAX (TOPN_USERS_MAX / TOPN_GROUP)
 
 #define TOPN_OFFERS_MAX 64 /* columns scored together */
 
 struct topn_lane { /* one user's selection under way */
     const struct topn_user *user;
-    struct topn_entry *entries; /* [capacity], borrowed of the scratch */
+    float *scores;     /* [capacity + TOPN_SPARE], borrowed of the scratch */
+    uint32_t *columns; /* the same */
     uint32_t count, pending;
     float threshold;         /* no score below it enters */
     float doubt;             /* the largest of a pending entry's */
@@ -23,8 +25,10 @@ struct topn_lane { /* one user's selection under way */
     double slack;            /* F above; infinite: no filter */
     uint32_t *out; /* [out_mask + 1]: hash table of column + 1: hidden or pushed already */
     uint32_t out_mask;
-    uint64_t sieve[TOPN_SIEVE_BITS / 64]; /* bits of the columns in `out`: most are not in it */
-    bool sieve_says;                      /* it has a bit for each column */
+    uint64_t sieve[TOPN_SIEVE_BITS / 64];   /* bits of the columns in `out`: most are not in it */
+    bool sieve_says;                        /* it has a bit for each column */
+    uint64_t panels_out[TOPN_SIEVE_PANELS]; /* the same of rows, by place: a bit for each item */
+    bool panels_say;
 };
 
 struct topn_crew { /* the users of a tile */
@@ -42,7 +46,10 @@ struct topn_scratch {
     _Alignas(64) float panel_bias[TOPN_PANEL];
     struct topn_extra *inside, *rest; /* [offers_capacity] of one lane: of its last list, or not */
     size_t offers_capacity;
-    struct topn_entry *entries;
+    float *scores; /* [users, capacity + TOPN_SPARE]: of all lanes */
+    uint32_t *columns;
+    size_t scores_capacity;
+    struct topn_entry *entries; /* [capacity]: of one lane */
     size_t entries_capacity;
     float *bias; /* [count], NaN where excluded */
     size_t bias_capacity;
@@ -57,6 +64,7 @@ struct topn_job {
     const struct topn_items *items;
     const struct topn_index *index; /* NULL: there is none */
     size_t rows;
+    const struct topn_select *select;
     uint32_t n, capacity;
     float bias_max;      /* of what is not excluded */
     double bias_largest; /* in size; a NaN is larger than nothing, and enters no list */
@@ -69,9 +77,9 @@ bool topn_is_excluded(const struct topn_items *items, uint32_t column);
 uint32_t topn_lane_out_size(const struct topn_user *user);
 
 /* Offers the user's extras and last list; the n-th of the latter, with their extras, is the first
- * threshold, if there are as many. entries: [job->capacity]; out: [topn_lane_out_size], zeros. */
+ * threshold, if there are as many. The lane is zeros but for the room that it was given. */
 void topn_lane_open(const struct topn_job *job, struct topn_lane *lane,
-                    const struct topn_user *user, struct topn_entry *entries, uint32_t *out);
+                    const struct topn_user *user);
 
 static inline uint32_t topn_lane_out_slot(const struct topn_lane *lane, uint32_t column)
 {
@@ -94,9 +102,9 @@ static inline bool topn_lane_is_out(const struct topn_lane *lane, uint32_t colum
 void topn_lane_push(const struct topn_job *job, struct topn_lane *lane, uint32_t column,
                     float score);
 
-/* A filter's score, which errs by at most `doubt`. */
-void topn_lane_push_pending(const struct topn_job *job, struct topn_lane *lane, uint32_t column,
-                            float score, float doubt);
+/* What a filter lets through of a panel; clears the bits of what is out. */
+void topn_lane_push_panel(const struct topn_job *job, struct topn_lane *lane, size_t panel,
+                          struct topn_passing *passing);
 
 /* The best n of what was pushed, in order, into out. Returns how many. */
 uint32_t topn_lane_finish(const struct topn_job *job, struct topn_lane *lane,

@@ -689,6 +689,20 @@ static void test_topn_hides_one_of_those_that_share_a_bit(void **state)
     assert_int_equal(world->out[10].column, extra.column);
 }
 
+/* So does that of places in panels. */
+static void test_topn_hides_one_of_those_that_share_a_place(void **state)
+{
+    struct world *world = *state;
+    size_t rows = 3 * (size_t)TOPN_SIEVE_PANELS * TOPN_PANEL;
+    make(world, rows, 0, 8, draw_real);
+    uint32_t hidden[1000];
+    for (uint32_t i = 0; i < 1000; i++)
+        hidden[i] = i * (uint32_t)(rows / 1000) + draw(world, 10);
+    world->users[1].hidden = hidden;
+    world->users[1].hidden_count = 1000;
+    assert_equals_full_sort(world, 2, 100);
+}
+
 static void test_topn_lists_extras_of_users_without_factors(void **state)
 {
     struct world *world = *state;
@@ -983,6 +997,7 @@ int main(void)
         TEST(test_topn_extras_beside_a_last_list_are_exact),
         TEST(test_topn_extras_bring_back_neither_hidden_nor_excluded_items),
         TEST(test_topn_hides_one_of_those_that_share_a_bit),
+        TEST(test_topn_hides_one_of_those_that_share_a_place),
         TEST(test_topn_lists_extras_of_users_without_factors),
         TEST(test_topn_with_more_extras_than_fit_is_exact),
         TEST(test_topn_last_list_may_hold_what_is_hidden_now),
