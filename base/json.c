@@ -170,13 +170,48 @@ void json_int(struct json_writer *w, const char *key, int64_t value)
     buffer_number(w->out, value < 0 ? -(uint64_t)value : (uint64_t)value);
 }
 
+#define UNIT_MOST 1000000 /* six decimals */
+#define WHOLE_MOST 1e15   /* below 2^53 */
+
+/* unit: 10^decimals */
+static void write_fixed(struct buffer *out, bool negative, uint64_t whole, uint64_t unit)
+{
+    if (negative)
+        buffer_byte(out, '-');
+    buffer_number(out, whole / unit);
+    if (unit > 1)
+        buffer_byte(out, '.');
+    for (unit /= 10; unit > 0; unit /= 10)
+        buffer_byte(out, (char)('0' + whole / unit % 10));
+}
+
+/* A number of few decimals as people write it: whole / unit is one rounding of two exact doubles,
+ * as reading the text is, so what gives the value here gives it there. */
+static bool write_decimal(struct buffer *out, double value)
+{
+    double size = fabs(value);
+    if (value == 0 && signbit(value))
+        return false;
+    for (uint64_t unit = 1; unit <= UNIT_MOST; unit *= 10) {
+        double scaled = size * (double)unit;
+        if (!(scaled < WHOLE_MOST))
+            return false;
+        double whole = rint(scaled);
+        if (whole / (double)unit == size) {
+            write_fixed(out, value < 0, (uint64_t)whole, unit);
+            return true;
+        }
+    }
+    return false;
+}
+
 void json_real(struct json_writer *w, const char *key, double value)
 {
     begin_value(w, key);
-    if (isfinite(value))
-        buffer_printf(w->out, "%.17g", value);
-    else
+    if (!isfinite(value))
         buffer_text(w->out, "null");
+    else if (!write_decimal(w->out, value))
+        buffer_printf(w->out, "%.17g", value);
 }
 
 #define DIGITS 6

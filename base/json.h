@@ -39,7 +39,8 @@ void json_end_array(struct json_writer *w);
 void json_string(struct json_writer *w, const char *key, struct slice value);
 void json_text(struct json_writer *w, const char *key, const char *value); /* NULL: null */
 void json_int(struct json_writer *w, const char *key, int64_t value);
-void json_real(struct json_writer *w, const char *key, double value);  /* %.17g; not finite: null */
+/* Reads back as the same bits: up to six decimals if they will do, else %.17g; not finite: null. */
+void json_real(struct json_writer *w, const char *key, double value);
 void json_real6(struct json_writer *w, const char *key, double value); /* six significant digits */
 void json_bool(struct json_writer *w, const char *key, bool value);
 void json_raw(struct json_writer *w, const char *key, struct slice json); /* already JSON */

@@ -15,6 +15,7 @@
 #define AHEAD_MAX 20000 /* records the embedded broker may hold for a consumer: about 4 MB */
 #define LOOK_EVERY 500  /* records between looks at how far the group is */
 #define FLUSH_MS 60000
+#define TICK_NS 1000000
 
 struct replay {
     struct producer *producer;
@@ -27,10 +28,11 @@ struct replay {
     struct progress progress;
 };
 
+/* Up to TICK_NS early: a sleep for each of thousands of records a second costs more than they do. */
 static void sleep_until(int64_t ns)
 {
     int64_t left_ns = ns - clock_monotonic_ns();
-    if (left_ns <= 0)
+    if (left_ns <= TICK_NS)
         return;
     struct timespec wait = {(time_t)(left_ns / 1000000000), (long)(left_ns % 1000000000)};
     nanosleep(&wait, NULL);

@@ -122,17 +122,43 @@ static void test_writer_writes_the_extremes_of_integers(void **state)
     assert_page(page, "[0,-7,9223372036854775807,-9223372036854775808]");
 }
 
+static void assert_real(double value, const char *text)
+{
+    struct buffer out = {0};
+    struct json_writer w = {.out = &out};
+    json_real(&w, NULL, value);
+    buffer_byte(&out, '\0');
+    double back = strtod(out.data, NULL);
+    assert_memory_equal(&back, &value, sizeof value);
+    if (text != NULL)
+        assert_string_equal(out.data, text);
+    buffer_deinit(&out);
+}
+
 static void test_writer_writes_reals_that_read_back_as_the_same_bits(void **state)
 {
-    static const double values[] = {0.1, 1.0 / 3, -2.5e-308, 1.7976931348623157e308, 12345678.9};
-    for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
-        struct buffer out = {0};
-        struct json_writer w = {.out = &out};
-        json_real(&w, NULL, values[i]);
-        buffer_byte(&out, '\0');
-        assert_true(strtod(out.data, NULL) == values[i]);
-        buffer_deinit(&out);
+    static const double values[] = {
+        0.0,     -0.0,         1.0 / 3,          0.1 + 0.2,
+        1e15,    1e15 - 0.125, 999999999.999999, 12345678.9,
+        0x1p-20, -2.5e-308,    5e-324,           1.7976931348623157e308};
+    for (size_t i = 0; i < sizeof values / sizeof *values; i++)
+        assert_real(values[i], NULL);
+    uint64_t random = 1;
+    for (int i = 0; i < 100000; i++) {
+        random = random * 6364136223846793005u + 1442695040888963407u; /* Knuth's LCG */
+        double scale = pow(10, (double)(random >> 60));
+        assert_real((double)(int64_t)(random << 4 >> 20) / scale, NULL);
     }
+}
+
+static void test_writer_writes_few_decimals_as_people_do(void **state)
+{
+    assert_real(3, "3");
+    assert_real(2.55, "2.55");
+    assert_real(-0.5, "-0.5");
+    assert_real(0.000001, "0.000001");
+    assert_real(120.05, "120.05");
+    assert_real(0.1 + 0.2, "0.30000000000000004");
 }
 
 static void test_writer_writes_null_for_what_is_not_finite(void **state)
@@ -322,6 +348,7 @@ int main(void)
         cmocka_unit_test(test_writer_replaces_each_byte_that_is_no_utf8),
         cmocka_unit_test(test_writer_writes_the_extremes_of_integers),
         cmocka_unit_test(test_writer_writes_reals_that_read_back_as_the_same_bits),
+        cmocka_unit_test(test_writer_writes_few_decimals_as_people_do),
         cmocka_unit_test(test_writer_writes_null_for_what_is_not_finite),
         cmocka_unit_test(test_six_digits_are_those_of_printf_at_every_edge),
         cmocka_unit_test(test_six_digits_are_those_of_printf_for_floats_of_every_size),
