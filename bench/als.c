@@ -70,7 +70,7 @@ static void iterate(void *arg, char *fields, size_t fields_size)
     struct als_settings settings = {.hyper = hyper,
                                     .iterations = 1,
                                     .threads = side->threads,
-                                    .duty = 1,
+                                    .pace = {.duty = 1},
                                     .residual = side->residual};
     struct error err = {0};
     if (als_run(&ratings, &settings, side->X, side->Y, NULL, NULL, &err) != 0) {
@@ -132,6 +132,7 @@ static void probe(void *arg, char *fields, size_t fields_size)
 
 int main(int count, char **arguments)
 {
+    blas_know_processor(arguments);
     if (count < 6)
         return 64;
     blas_init();

@@ -128,6 +128,7 @@ static void load_pairs(struct work *w)
 
 int main(int count, char **arguments)
 {
+    blas_know_processor(arguments);
     if (count != 7)
         return 64;
     blas_init();

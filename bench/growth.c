@@ -183,6 +183,7 @@ static void remember(struct work *work)
 
 int main(int argc, char **argv)
 {
+    blas_know_processor(argv);
     if (argc != 7) {
         fprintf(stderr, "usage: growth-driver FACTORS HISTORIES RANK ITEMS USERS EACH\n");
         return 64;

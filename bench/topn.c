@@ -253,6 +253,7 @@ static int print_best(void)
 
 int main(int argc, char **argv)
 {
+    blas_know_processor(argv);
     if (argc == 2 && strcmp(argv[1], "filter") == 0)
         return print_best();
     if (argc != 6) {

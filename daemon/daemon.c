@@ -1,6 +1,7 @@
 #include "daemon/daemon.h"
 #include "base/clock.h"
 #include "base/failpoint.h"
+#include "base/kernel.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "daemon/api.h"
@@ -428,7 +429,9 @@ int daemon_run(const struct settings *settings, const char *config, struct error
     uv_loop_init(&daemon.loop);
     init_handles(&daemon);
     if (open_all(&daemon, &daemon.failure) == 0) {
-        log_info("running; topic %s, state %s", settings->consumer.topic, settings->state.dir);
+        log_info("running; topic %s, state %s; numbers by %s and OpenBLAS's %s",
+                 settings->consumer.topic, settings->state.dir, kernel_names[kernel_chosen()],
+                 blas_core_name());
         service_tell("READY=1");
         swapper_look(daemon.swapper);
         experiment_begin(daemon.experiment);

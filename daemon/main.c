@@ -1,5 +1,6 @@
 /* freshet: one binary, one subcommand a job. */
 #include "daemon/command.h"
+#include "model/blas.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -48,6 +49,7 @@ static void print_usage(FILE *out)
 
 int main(int argc, char **argv)
 {
+    blas_know_processor(argv);
     if (argc >= 2 && strcmp(argv[1], "--version") == 0) {
         printf("freshet %s\n", FRESHET_VERSION);
         return 0;

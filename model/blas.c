@@ -1,10 +1,15 @@
 #include "model/blas.h"
+#include "base/kernel.h"
 #include "base/mem.h"
 
 #include <cblas.h>
 #include <lapacke.h>
+#include <limits.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
+#include <unistd.h>
 #undef I
 
 /* Rows converted to double at a time: 256 rows of rank 128 are 256 KiB, which stay in L2. */
@@ -18,6 +23,35 @@ void blas_init(void)
 const char *blas_core_name(void)
 {
     return openblas_get_corename();
+}
+
+/* With AVX2 at least. */
+static bool is_wide(const char *core)
+{
+    static const char *const wide[] = {"Haswell",  "Zen",        "Excavator",
+                                       "SkylakeX", "Cooperlake", "SapphireRapids"};
+    for (size_t i = 0; i < sizeof wide / sizeof *wide; i++)
+        if (strcasecmp(core, wide[i]) == 0)
+            return true;
+    return false;
+}
+
+const char *blas_better_core(const char *chosen, const char *set)
+{
+    if (set != NULL || is_wide(chosen) || !kernel_available(KERNEL_AVX2))
+        return NULL;
+    return kernel_available(KERNEL_AVX512) ? "SkylakeX" : "Haswell";
+}
+
+void blas_know_processor(char **argv)
+{
+    char path[PATH_MAX];
+    const char *core = blas_better_core(blas_core_name(), getenv(BLAS_CORE_VARIABLE));
+    ssize_t length = core != NULL ? readlink("/proc/self/exe", path, sizeof path - 1) : -1;
+    if (length <= 0 || setenv(BLAS_CORE_VARIABLE, core, 1) != 0)
+        return;
+    path[length] = 0;
+    execv(path, argv);
 }
 
 /* to: [rows, rank] <- from: [rows, stride] */

@@ -3,12 +3,14 @@
 
 import json
 import pathlib
+import re
 import subprocess
 
 import services
 from harness import BINARY, COMMAND_S, EVENTS_FILE, EndToEnd, Freshet, main
 
 REPLAYED = 6000
+WIDE_CORES = ("Haswell", "Zen", "Excavator", "SkylakeX", "Cooperlake", "SapphireRapids")
 BAD_SETTINGS = """\
 kafka:
   bootstrap.servers: "127.0.0.1:1"
@@ -303,6 +305,17 @@ class DaemonTest(EndToEnd):
         accuracy = self.daemon.status()["accuracy"]["new"]
         self.assertGreater(accuracy["freshet"]["events"], 0)
         self.assertIn("hit@20", accuracy["recent"]["1w"])
+
+
+    def test_openblas_has_kernels_for_this_processor(self):
+        said = re.search(r"; numbers by (\w+) and OpenBLAS's (\w+)", self.daemon.log.read_text())
+        self.assertIsNotNone(said)
+        flags = pathlib.Path("/proc/cpuinfo").read_text().split()
+        if "avx2" in flags and "fma" in flags:
+            self.assertIn(said[1], ("avx2", "avx512"))
+            self.assertIn(said[2], WIDE_CORES)
+        name = pathlib.Path(f"/proc/{self.daemon.process.pid}/comm").read_text()
+        self.assertEqual(name, "freshet\n")
 
 
 class EmbeddedBrokerTest(EndToEnd):
