@@ -114,7 +114,7 @@ int judging_open(struct judging *judging, const char *config, const char *record
     settings_scorer(judging->settings, &judging->scorer);
     judging->stage.threads = (size_t)threads;
     judging->stage.train.als.threads = (int)threads;
-    judging->stage.train.als.duty = 1; /* no stream to leave room for */
+    judging->stage.train.als.pace = (struct pace){.duty = 1}; /* no stream to leave room for */
     judging->stage.generations_keep = (size_t)judging->settings->train.keep;
     judging->stage.stop = &stopped;
     progress_begin(&judging->progress);

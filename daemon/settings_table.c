@@ -206,7 +206,8 @@ const struct row settings_rows[] = {
      .sentence = "A generation whose NDCG@20 on held-out events is worse than the running one's "
                  "by more than this share, and by two standard errors, is refused."},
     {"train.duty", ROW_REAL, AT(train.duty), 0, 1, .above = true, .standard = "1.0",
-     .sentence = "The share of the time a run works; the rest it sleeps."},
+     .sentence = "The share of the time a run works at most; the rest it sleeps. Where others want "
+                 "the processor it works less, down to a quarter of that."},
 
     {"lists.n", ROW_INT, AT(lists.n), 1, 1000, .standard = "100", .in_arms = true,
      .sentence = "Items in a list."},

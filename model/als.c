@@ -9,7 +9,6 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 /* Rows a thread takes at once: some milliseconds of work at most, so that threads end together. */
 #define BLOCK_ROWS 64
@@ -93,15 +92,6 @@ struct half {
     atomic_size_t next; /* first row, or part, that nobody has taken */
 };
 
-static void rest(double duty, int64_t worked_ns)
-{
-    if (duty >= 1)
-        return;
-    int64_t ns = (int64_t)((double)worked_ns * (1 - duty) / duty);
-    struct timespec pause = {.tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000};
-    nanosleep(&pause, NULL);
-}
-
 /* Takes the next `count` of `end`; returns how many it got, from *first. */
 static size_t take(struct half *half, size_t count, size_t end, size_t *first)
 {
@@ -118,12 +108,13 @@ static void *sum_gram(void *arg)
     struct half *half = arg;
     size_t f = (size_t)half->basis.rank, stride = half->basis.stride, rows = half->basis.rows;
     size_t each = (rows + GRAM_PARTS - 1) / GRAM_PARTS, part;
+    struct pacing pacing;
+    pacing_begin(&pacing, half->settings->pace);
     while (take(half, 1, GRAM_PARTS, &part) > 0) {
         size_t first = part * each < rows ? part * each : rows;
         size_t count = rows - first < each ? rows - first : each;
-        int64_t began_ns = clock_monotonic_ns();
         blas_gram(half->fixed + first * stride, count, stride, (int)f, half->G + part * f * f);
-        rest(half->settings->duty, clock_monotonic_ns() - began_ns);
+        pacing_rest(&pacing);
     }
     return NULL;
 }
@@ -132,10 +123,11 @@ static void *rotate_fixed(void *arg)
 {
     struct half *half = arg;
     size_t stride = half->basis.stride, row, count;
+    struct pacing pacing;
+    pacing_begin(&pacing, half->settings->pace);
     while ((count = take(half, ROTATED_ROWS, half->basis.rows, &row)) > 0) {
-        int64_t began_ns = clock_monotonic_ns();
         blas_rotate(half->fixed + row * stride, count, stride, half->basis.rank, half->V);
-        rest(half->settings->duty, clock_monotonic_ns() - began_ns);
+        pacing_rest(&pacing);
     }
     return NULL;
 }
@@ -158,14 +150,15 @@ static void *solve_rows(void *arg)
     float *rotated = mem_zalloc(BLOCK_ROWS * basis->stride * sizeof *rotated); /* 0 beyond rank */
     size_t row, count, pairs = half->begin[half->rows];
     double residual = half->settings->residual > 0 ? half->settings->residual : ALS_RESIDUAL;
+    struct pacing pacing;
+    pacing_begin(&pacing, half->settings->pace);
     while ((count = take(half, BLOCK_ROWS, half->rows, &row)) > 0) {
-        int64_t began_ns = clock_monotonic_ns();
         rotate_start(half, half->solved + row * basis->stride, count, rotated);
         for (size_t end = row + count; row < end; row++)
             foldin_solve_to(basis, &half->settings->hyper, half->pairs + half->begin[row],
                             half->begin[row + 1] - half->begin[row], pairs - half->begin[row + 1],
                             residual, half->solved + row * basis->stride, scratch);
-        rest(half->settings->duty, clock_monotonic_ns() - began_ns);
+        pacing_rest(&pacing);
     }
     foldin_scratch_free(scratch);
     free(rotated);

@@ -8,6 +8,7 @@
 #ifndef FRESHET_MODEL_ALS_H
 #define FRESHET_MODEL_ALS_H
 
+#include "base/pace.h"
 #include "model/foldin.h"
 
 struct ratings { /* the same pairs by user and by item; owned by the caller */
@@ -30,9 +31,9 @@ void ratings_deinit(struct ratings *ratings);
 struct als_settings {
     struct hyperparameters hyper;
     int iterations;
-    int threads;     /* >= 1 */
-    double duty;     /* share of time the threads work, (0, 1]; the rest is slept, block by block */
-    double residual; /* of each row, as a share of |b|; 0: ALS_RESIDUAL */
+    int threads;      /* >= 1 */
+    struct pace pace; /* of each thread */
+    double residual;  /* of each row, as a share of |b|; 0: ALS_RESIDUAL */
 };
 
 struct als_progress {

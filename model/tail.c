@@ -151,7 +151,7 @@ static void group_by_user(struct tail *tail)
 int tail_init(struct tail *tail, const struct corpus *corpus, const struct generation *live,
               uint32_t neighbours_max, size_t events_max, uint64_t seed, struct error *err)
 {
-    *tail = (struct tail){.corpus = corpus};
+    *tail = (struct tail){.corpus = corpus, .pace = {.duty = 1}};
     if (cut(tail, neighbours_max, err) != 0) {
         tail_deinit(tail);
         return ERR_DOWN;

@@ -46,8 +46,9 @@ struct tail {
     size_t order_count;
     struct tail_event *events; /* [count]: the sample, in stream order */
     size_t count;
-    size_t *by_user; /* [count]: the sample's numbers, a user's together */
-    bool fresh;      /* the sample is unknown to the running generation */
+    size_t *by_user;  /* [count]: the sample's numbers, a user's together */
+    bool fresh;       /* the sample is unknown to the running generation */
+    struct pace pace; /* of ranking; tail_init lets it work all the time */
 };
 
 /* `live`: the running generation or NULL. At most `events_max` events are sampled. neighbours_max:

@@ -486,6 +486,8 @@ static void run(struct replay *replay, float *ndcg)
 {
     const struct tail *tail = replay->tail;
     size_t next = 0;
+    struct pacing pacing;
+    pacing_begin(&pacing, tail->pace);
     for (size_t i = 0; i < tail->order_count && next < tail->count; i++) {
         if (tail->order[i] == tail->events[next].at) {
             if (next == replay->group_end)
@@ -494,6 +496,7 @@ static void run(struct replay *replay, float *ndcg)
             next++;
         }
         learn(replay, tail->order[i], tail->order_begin + i);
+        pacing_rest(&pacing);
     }
 }
 

@@ -259,6 +259,7 @@ static int hold_out(struct training *t, struct error *err)
                   tail_events_max(t->corpus.items), t->settings->seed, err) != 0)
         return -1;
     int failed = 0;
+    tail.pace = t->settings->als.pace;
     if (tail.count >= TAIL_EVENTS_MIN) {
         enter(t, "tail");
         FAILPOINT("train.tail");

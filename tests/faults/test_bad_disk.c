@@ -258,7 +258,7 @@ static int try_train(struct place *place, struct error *err)
         .als = {.hyper = {OBJECTIVE_IALS, 4, 0.1, 0.01, 1, LAMBDA_COUNT},
                 .iterations = 2,
                 .threads = 1,
-                .duty = 1},
+                .pace = {.duty = 1}},
         .warm_iterations = 1,
         .gate = 0.05,
         .seed = 1,

@@ -78,7 +78,7 @@ static int set_up(void **at)
                                     .alpha = 1},
                           .iterations = 3,
                           .threads = 1,
-                          .duty = 1},
+                          .pace = {.duty = 1}},
                   .warm_iterations = 1,
                   .gate = 0.05,
                   .seed = SEED,

@@ -38,7 +38,7 @@ static struct world world_new(size_t users, size_t items, size_t per_user, int r
     w.settings.hyper = (struct hyperparameters){OBJECTIVE_IALS, rank, 0.1, 0.02, 1, LAMBDA_COUNT};
     w.settings.iterations = 8;
     w.settings.threads = 1;
-    w.settings.duty = 1;
+    w.settings.pace.duty = 1;
     w.ratings.users = users;
     w.ratings.items = items;
     w.ratings.user_begin = mem_zalloc((users + 1) * sizeof *w.ratings.user_begin);
@@ -396,7 +396,7 @@ static void test_a_duty_below_one_rests(void **state)
 {
     struct world w = world_new(3000, 500, 30, 32, 5);
     w.settings.iterations = 2;
-    w.settings.duty = 0.25;
+    w.settings.pace.duty = 0.25;
     int64_t cpu_ns = clock_cpu_ns(), wall_ns = clock_monotonic_ns();
     run(&w);
     cpu_ns = clock_cpu_ns() - cpu_ns;

@@ -1,5 +1,6 @@
 /* The held-out tail, against a naive twin that replays every event from its definition. */
 #include "model/tail.h"
+#include "base/clock.h"
 #include "base/mem.h"
 #include "model/blas.h"
 #include "model/sums.h"
@@ -560,6 +561,25 @@ static void test_an_item_nobody_has_met_is_a_miss(void **state)
     world_free(w);
 }
 
+/* Some of all ranking comes before the first event and behind the last slice, without a rest. */
+static void test_ranking_rests_for_its_duty(void **state)
+{
+    struct world *w = world_new();
+    for (uint32_t i = 0; i < 20000; i++)
+        meet(w, i % 397, i * 7919 % 113, i, 0);
+    finish(w, 397, 113);
+    struct tail tail = tail_of(w);
+    tail.pace = (struct pace){.duty = 0.1};
+    int64_t cpu_ns = clock_cpu_ns(), wall_ns = clock_monotonic_ns();
+    free(rank(w, &tail, many_weights, MANY));
+    cpu_ns = clock_cpu_ns() - cpu_ns;
+    wall_ns = clock_monotonic_ns() - wall_ns;
+    assert_true(cpu_ns > 2 * PACE_SLICE_NS);
+    assert_true(wall_ns > 2 * cpu_ns); /* a busy machine only makes it longer */
+    tail_deinit(&tail);
+    world_free(w);
+}
+
 /* -- means and weights ------------------------------------------------------------------------- */
 
 static void test_the_standard_error_takes_a_users_events_as_one(void **state)
@@ -795,6 +815,7 @@ int main(void)
         cmocka_unit_test(test_without_neighbours_nothing_goes_together),
         cmocka_unit_test(test_a_user_without_history_is_ranked_by_trend),
         cmocka_unit_test(test_an_item_nobody_has_met_is_a_miss),
+        cmocka_unit_test(test_ranking_rests_for_its_duty),
         cmocka_unit_test(test_the_standard_error_takes_a_users_events_as_one),
         cmocka_unit_test(test_the_difference_to_itself_is_nothing),
         cmocka_unit_test(test_one_user_alone_proves_nothing),

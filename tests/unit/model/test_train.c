@@ -54,7 +54,7 @@ static int setup(void **state)
         .als = {.hyper = {OBJECTIVE_IALS, 12, 0.1, 0.01, 1, LAMBDA_COUNT},
                 .iterations = 10,
                 .threads = 1,
-                .duty = 1},
+                .pace = {.duty = 1}},
         .warm_iterations = 4,
         .gate = 0.05,
         .seed = 1,

@@ -84,7 +84,7 @@ static char *train_after(const struct line *lines, int order, int threads, size_
         .als = {.hyper = {OBJECTIVE_IALS, 8, 0.1, 0.01, 1, LAMBDA_COUNT},
                 .iterations = 6,
                 .threads = threads,
-                .duty = 1},
+                .pace = {.duty = 1}},
         .warm_iterations = 2,
         .gate = 0.05,
         .seed = 1,
