@@ -216,10 +216,17 @@ class Stream:
 # ---- the measurements
 
 
+class Kafka(services.Kafka):
+    """As bin/kafka-server-start.sh and kafka-run-class.sh of Kafka 3.9 start it."""
+
+    java_options = ("-Xmx1G", "-Xms1G", "-server", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20", "-XX:InitiatingHeapOccupancyPercent=35",
+                    "-XX:+ExplicitGCInvokesConcurrent", "-XX:MaxInlineLevel=15", "-Djava.awt.headless=true")
+
+
 class Line:
     def __init__(self, folder):
         self.folder = folder
-        self.redis, self.kafka = services.Redis(folder), services.Kafka(folder)
+        self.redis, self.kafka = services.Redis(folder), Kafka(folder)
         self.redis.start()
         self.kafka.start()
         self.freshet = harness.Freshet(folder, "bench", self.kafka.bootstrap, self.redis.address, SETTINGS,

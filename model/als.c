@@ -116,6 +116,7 @@ static void *sum_gram(void *arg)
         blas_gram(half->fixed + first * stride, count, stride, (int)f, half->G + part * f * f);
         pacing_rest(&pacing);
     }
+    pacing_end(&pacing);
     return NULL;
 }
 
@@ -129,6 +130,7 @@ static void *rotate_fixed(void *arg)
         blas_rotate(half->fixed + row * stride, count, stride, half->basis.rank, half->V);
         pacing_rest(&pacing);
     }
+    pacing_end(&pacing);
     return NULL;
 }
 
@@ -160,6 +162,7 @@ static void *solve_rows(void *arg)
                             residual, half->solved + row * basis->stride, scratch);
         pacing_rest(&pacing);
     }
+    pacing_end(&pacing);
     foldin_scratch_free(scratch);
     free(rotated);
     return NULL;

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/auxv.h>
 #include <unistd.h>
 #undef I
 
@@ -47,7 +48,10 @@ void blas_know_processor(char **argv)
 {
     char path[PATH_MAX];
     const char *core = blas_better_core(blas_core_name(), getenv(BLAS_CORE_VARIABLE));
-    ssize_t length = core != NULL ? readlink("/proc/self/exe", path, sizeof path - 1) : -1;
+    if (core == NULL || getauxval(AT_BASE) == 0) /* started by hand through the loader, whose path
+                                                    it would be */
+        return;
+    ssize_t length = readlink("/proc/self/exe", path, sizeof path - 1);
     if (length <= 0 || setenv(BLAS_CORE_VARIABLE, core, 1) != 0)
         return;
     path[length] = 0;

@@ -10,16 +10,17 @@
 void blas_init(void);
 const char *blas_core_name(void); /* what OpenBLAS chose: "SkylakeX", "Zen", "Haswell" */
 
-/* For the first line of main. OpenBLAS chooses its kernels before that, and for a processor that
- * came out after it, it takes those of 2004, which are several times slower. All it then heeds is
- * BLAS_CORE_VARIABLE in the environment that the program is started with (USAGE.md of OpenBLAS):
- * so the program is started anew with it, by its path, as the same process. Returns where that is
- * not needed, or cannot be: products are then right, and slow. */
+/* For the first line of main. OpenBLAS chooses its kernels before that, from a list of processors;
+ * on one that is newer than the list it takes kernels of 2004, which are several times slower. It
+ * can be told of better ones only by BLAS_CORE_VARIABLE in the environment that the program is
+ * started with (USAGE.md of OpenBLAS). So the program starts itself anew with it, by its path, as
+ * the same process. Returns where that is not needed, or cannot be done: products are then right,
+ * and slow. */
 #define BLAS_CORE_VARIABLE "OPENBLAS_CORETYPE"
 void blas_know_processor(char **argv);
 
 /* The core that it should have instead, or NULL if it chose well. chosen: blas_core_name(); set:
- * what the variable says already, which goes, or NULL. */
+ * the variable's value, NULL if it has none; whoever set it is not overruled. */
 const char *blas_better_core(const char *chosen, const char *set);
 
 /* G = Y'Y.  Y: [rows, stride], G: [rank, rank], full. */

@@ -83,6 +83,8 @@ static bool discount(const struct finishing *finishing, const struct user_record
 
 float finishing_discounted(float score, double discount, uint32_t times)
 {
+    if (isinf(score))
+        return score;
     return (float)(score - fabs(score) * (1 - pow(1 - discount, times)));
 }
 

@@ -23,6 +23,7 @@
 #ifndef FRESHET_MODEL_TAIL_H
 #define FRESHET_MODEL_TAIL_H
 
+#include "base/pace.h"
 #include "model/tail_state.h"
 
 #define TAIL_EVENTS_MIN 50   /* fewer sampled events say nothing */

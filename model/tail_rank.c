@@ -498,6 +498,7 @@ static void run(struct replay *replay, float *ndcg)
         learn(replay, tail->order[i], tail->order_begin + i);
         pacing_rest(&pacing);
     }
+    pacing_end(&pacing);
 }
 
 int tail_rank(const struct tail *tail, const struct basis *basis,

@@ -33,9 +33,10 @@ struct topn_index *topn_index_new_for(const float *Y, size_t rows, size_t stride
                                       enum topn_filter filter);
 
 /* Of an item in a panel, as one number. */
+#define TOPN_PLACES 64 /* of a panel, some of them nobody's: bits of a word */
 static inline uint32_t topn_place(size_t panel, size_t item)
 {
-    return (uint32_t)(panel * 64 + item);
+    return (uint32_t)(panel * TOPN_PLACES + item);
 }
 
 double topn_norm(const float *row, int begin, int end); /* cannot overflow */

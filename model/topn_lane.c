@@ -1,6 +1,5 @@
 /* One user's selection: candidates gather in a buffer, exact ones beside pending ones; when it is
  * full, what cannot come into the list goes and the threshold rises. See model/topn.c. */
-#include "model/topn_select.h"
 #include "model/topn_work.h"
 
 #include <math.h>
@@ -24,7 +23,8 @@ static void set_out(const struct topn_job *job, struct topn_lane *lane, uint32_t
     if (column >= job->rows)
         return;
     uint32_t place = job->index->places[column];
-    lane->panels_out[place / 64 % TOPN_SIEVE_PANELS] |= UINT64_C(1) << (place % 64);
+    lane->panels_out[place / TOPN_PLACES % TOPN_SIEVE_PANELS] |= UINT64_C(1)
+                                                                 << (place % TOPN_PLACES);
 }
 
 /* At most half full. */
@@ -107,7 +107,7 @@ static void narrow(const struct topn_job *job, struct topn_lane *lane)
     drop(job, lane);
 }
 
-/* What is not below the n-th is more than n if others tie with it: the last by id go. */
+/* More than n are not below the n-th where others tie with it: the last of those by id go. */
 static void drop_last_ties(const struct topn_job *job, struct topn_lane *lane, float nth)
 {
     struct topn_entry *ties = job->scratch->entries;

@@ -4,7 +4,8 @@
 #include <string.h>
 
 #define BODY static inline __attribute__((always_inline))
-#define LANES 16 /* that a pass takes side by side; no more than TOPN_SPARE */
+#define LANES 16 /* that a pass takes side by side */
+_Static_assert(LANES <= TOPN_SPARE, "a pass writes a whole vector");
 
 /* From a float's bits to whole numbers in the order of the floats, and back. */
 BODY int32_t turn(int32_t bits)
@@ -12,9 +13,11 @@ BODY int32_t turn(int32_t bits)
     return bits ^ (int32_t)((uint32_t)(bits >> 31) >> 1);
 }
 
+/* As the floats compare: 0 for either zero. */
 BODY int32_t key_of(float score)
 {
     int32_t bits;
+    score += 0; /* -0 + 0 is 0 */
     memcpy(&bits, &score, sizeof bits);
     return turn(bits);
 }
@@ -36,8 +39,8 @@ BODY uint32_t count_from(const float *scores, size_t filled, float least)
     return reach;
 }
 
-/* The least key that is not below `floor`, which one is. Of how far they are above it, as numbers
- * without a sign, what is below is the largest. */
+/* The least key that is not below `floor`; there is one. Of the distances above it, as numbers
+ * without a sign, those of what is below wrap around to the largest. */
 BODY int32_t least_from(const float *scores, size_t filled, int32_t floor)
 {
     uint32_t least = UINT32_MAX;

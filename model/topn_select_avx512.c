@@ -6,7 +6,8 @@
 #include <immintrin.h>
 
 #define TARGET __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")))
-#define LANES 16
+#define LANES 16 /* of a register */
+_Static_assert(LANES <= TOPN_SPARE, "a whole register is stored");
 
 /* Returns how many. */
 TARGET static inline size_t store(float *scores, uint32_t *columns, __mmask16 which, __m512 score,

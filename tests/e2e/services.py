@@ -78,6 +78,8 @@ class Kafka:
     """Apache Kafka, one KRaft node that is broker and controller."""
 
     format_options = ()
+    # The quick compiler alone and the plain collector: a test's broker lives for a minute.
+    java_options = ("-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto")
 
     def __init__(self, folder, cluster=None, **properties):
         self.folder = pathlib.Path(folder) / "kafka"
@@ -96,10 +98,8 @@ class Kafka:
         return f"127.0.0.1:{self.port}"
 
     def _java(self, *arguments):
-        # The quick compiler alone and the plain collector: a test's broker lives for a minute.
-        tuning = ["-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto"]
         log4j = f"-Dlog4j.configuration=file:{HERE.parent / 'kafka' / 'log4j.properties'}"
-        return ["java", *tuning, log4j, "-cp", self.classpath, *map(str, arguments)]
+        return ["java", *self.java_options, log4j, "-cp", self.classpath, *map(str, arguments)]
 
     def _configure(self):
         self.port, controller = free_port(), free_port()

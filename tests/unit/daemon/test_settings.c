@@ -546,6 +546,7 @@ static void test_modules_get_what_the_file_says(void **state)
     assert_int_equal(train.interactions_min, TRAIN_INTERACTIONS_MIN);
     assert_int_equal(train.warm_iterations, 2);
     assert_int_equal(train.als.hyper.rank, 64);
+    assert_true(train.als.pace.duty == 1 && train.als.pace.yields);
     assert_string_equal(train.type_names[0], "buy");
 
     struct publisher_settings publisher;

@@ -225,11 +225,20 @@ static void assert_warm_lists(struct world *world, size_t users, uint32_t n,
     free(last);
 }
 
+/* What chooses among candidates is of the same kind as the filter. */
+static void force_kernel_of(enum topn_filter filter)
+{
+    bool avx512 = filter == TOPN_AVX512 || filter == TOPN_BYTES_AVX512 || filter == TOPN_BYTES_VNNI;
+    bool avx2 = filter == TOPN_AVX2 || filter == TOPN_BYTES_AVX2;
+    assert_true(kernel_force(avx512 ? KERNEL_AVX512 : avx2 ? KERNEL_AVX2 : KERNEL_PLAIN));
+}
+
 /* By every filter that the processor has, cold and warm. */
 static void assert_equals_full_sort(struct world *world, size_t users, uint32_t n)
 {
     struct topn_entry *expected = mem_array(NULL, users * world->items.count, sizeof *expected);
     uint32_t counts[TOPN_USERS_MAX];
+    enum kernel best = kernel_chosen();
     use(world, TOPN_PLAIN);
     for (size_t user = 0; user < users; user++)
         counts[user] =
@@ -237,9 +246,11 @@ static void assert_equals_full_sort(struct world *world, size_t users, uint32_t 
     for (int filter = 0; filter < TOPN_FILTERS; filter++) {
         if (!use(world, (enum topn_filter)filter))
             continue;
+        force_kernel_of((enum topn_filter)filter);
         assert_lists(world, users, n, expected, counts);
         assert_warm_lists(world, users, n, expected, counts);
     }
+    kernel_force(best);
     free(expected);
 }
 

@@ -43,6 +43,12 @@ static float either_zero(void)
     return draw(2) ? 0.0f : -0.0f;
 }
 
+static float about_zero(void)
+{
+    static const float values[] = {-1, -0.0f, 1};
+    return values[draw(3)];
+}
+
 static float any_scale(void)
 {
     return ldexpf(any(), (int)draw(250) - 140); /* denormal to huge */
@@ -58,16 +64,34 @@ static float infinite_now_and_then(void)
     return draw(4) ? any() : draw(2) ? INFINITY : -INFINITY;
 }
 
-static float (*const kinds[])(void) = {any,       one_of_five, always_one,           either_zero,
-                                       any_scale, neighbours,  infinite_now_and_then};
+static float (*const kinds[])(void) = {any,        one_of_five, always_one, either_zero,
+                                       about_zero, any_scale,   neighbours, infinite_now_and_then};
 static const size_t counts[] = {1, 2, 15, 16, 17, 31, 32, 33, 100, 127, 128, 129, 255, 356, MOST};
 
 struct work {
     const struct topn_select *select;
     size_t count;
-    float scores[MOST + TOPN_SPARE], before[MOST + TOPN_SPARE];
-    uint32_t columns[MOST + TOPN_SPARE];
+    float scores[MOST + 2 * TOPN_SPARE], before[MOST];
+    uint32_t columns[MOST + 2 * TOPN_SPARE];
 };
+
+#define CANARY 12345
+
+static void set_canaries(struct work *work)
+{
+    for (size_t at = work->count + TOPN_SPARE; at < work->count + 2 * TOPN_SPARE; at++) {
+        work->scores[at] = CANARY;
+        work->columns[at] = CANARY;
+    }
+}
+
+static void assert_canaries(const struct work *work)
+{
+    for (size_t at = work->count + TOPN_SPARE; at < work->count + 2 * TOPN_SPARE; at++) {
+        assert_true(work->scores[at] == CANARY);
+        assert_int_equal(work->columns[at], CANARY);
+    }
+}
 
 /* Calls it for each kernel, count and kind of score. */
 static void for_all(void (*check)(struct work *work))
@@ -86,7 +110,9 @@ static void for_all(void (*check)(struct work *work))
                 }
                 for (size_t at = work->count; at < work->count + TOPN_SPARE; at++)
                     work->scores[at] = at % 2 ? NAN : INFINITY; /* whatever is left there */
+                set_canaries(work);
                 check(work);
+                assert_canaries(work);
             }
     }
     free(work);
