@@ -53,6 +53,7 @@ SETTINGS = {
     "train": {"first_events": 5000, "min_events": 100_000_000, "every": "30d", "iterations": 12, "warm_iterations": 4},
 }
 SATURATION_PASSES = 5  # through the rest of the stream, in one round
+WARM_UP_RATE = 80000  # events a second, which nobody learns
 SAMPLES_HZ = 499
 STATUS_S = 0.25  # between two looks at it, which freshet answers on its own time
 LEFT_TO_DRAIN_S = 60
@@ -229,17 +230,17 @@ class Line:
         self.redis, self.kafka = services.Redis(folder), Kafka(folder)
         self.redis.start()
         self.kafka.start()
-        self.freshet = harness.Freshet(folder, "bench", self.kafka.bootstrap, self.redis.address, SETTINGS,
-                                       event_types={"purchase": {"weight": 1.0}})
-        self.kafka.create_topic(self.freshet.topic, PARTITIONS)
-        self.kafka.create_topic(self.freshet.items_topic, 1, **{"cleanup.policy": "compact"})
-        # Never runs: its topic, for what is measured without freshet.
-        self.bare = harness.Freshet(folder, "path", self.kafka.bootstrap, self.redis.address, SETTINGS,
-                                    event_types={"purchase": {"weight": 1.0}})
-        self.kafka.create_topic(self.bare.topic, PARTITIONS)
-        self.kafka.create_topic(self.bare.items_topic, 1, **{"cleanup.policy": "compact"})
+        self.freshet = self.instance("bench")
         self.stream = Stream(folder)
         self.events = 0  # in Kafka, ever
+
+    def instance(self, name):
+        """With topics of its own."""
+        freshet = harness.Freshet(self.folder, name, self.kafka.bootstrap, self.redis.address, SETTINGS,
+                                  event_types={"purchase": {"weight": 1.0}})
+        self.kafka.create_topic(freshet.topic, PARTITIONS)
+        self.kafka.create_topic(freshet.items_topic, 1, **{"cleanup.policy": "compact"})
+        return freshet
 
     def close(self):
         self.freshet.end()
@@ -327,16 +328,17 @@ class Line:
         return [(p50, p99) for t, p50, p99 in zip(series["t"], series["event_to_list_p50_ms"], series["event_to_list_p99_ms"])
                 if begin + INTERVAL_S <= t / 1000 <= end and p99 is not None]
 
-    def path(self, rate, seconds):
-        """The latencies of Kafka's own way, with nothing done to the records."""
-        path, events = self.stream.write(int(rate * seconds)), int(rate * seconds)
-        command = [common.BUILD / "bench" / "line-driver", self.kafka.bootstrap, self.bare.topic, str(events)]
+    def path(self, name, rate, seconds):
+        """The latencies of Kafka's own way, with nothing done to the records. `name`: of an instance that never runs, for its topic."""
+        bare = self.instance(name)
+        path, events = Stream(bare.folder).write(int(rate * seconds)), int(rate * seconds)
+        command = [common.BUILD / "bench" / "line-driver", self.kafka.bootstrap, bare.topic, str(events)]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as driver:
             ends = threading.Timer(seconds + LEFT_TO_DRAIN_S, driver.kill)
             ends.start()
             try:
                 assert driver.stdout.readline() == "ready\n", "the driver has no partitions"
-                self.bare.ask("replay", path, "--shuffle-ties", "1", "--rate", rate, timeout_s=600)
+                bare.ask("replay", path, "--shuffle-ties", "1", "--rate", rate, timeout_s=600)
                 said = driver.stdout.readline()
                 assert said, "not all records came back from Kafka"
                 return json.loads(said)
@@ -353,6 +355,7 @@ def rounded(value):
 
 def measure(line, options):
     line.learn_first_part()
+    line.path("warm", WARM_UP_RATE, options.warm_up)  # until its compiler has come to rest, Kafka takes half a processor for itself
     rounds = [line.saturate() for _ in range(options.rounds)]
     figures = [figures for figures, _ in rounds]
     middle = sorted(range(len(rounds)), key=lambda i: figures[i]["events_per_s"])[len(rounds) // 2]
@@ -369,7 +372,7 @@ def measure(line, options):
         "plumbing": plumbing if shares else None, "stations": shares,
         "functions": [f"{share:.1%} {station}: {name}" for name, station, share in profile.top(options.functions)],
         "half": line.at_rate(int(half), options.seconds, False), "training": line.at_rate(int(half), options.seconds, True),
-        "path": line.path(int(half), options.seconds),
+        "path": line.path("path", int(half), options.seconds),
     })
 
 
@@ -390,6 +393,7 @@ def show(row):
 def main():
     parser = common.options(__doc__.splitlines()[0], rounds=3)
     parser.add_argument("--seconds", type=float, default=26, help="how long the stream runs at half of saturation")
+    parser.add_argument("--warm-up", type=float, default=60, help="how long Kafka works before anything is measured")
     parser.add_argument("--functions", type=int, default=24, help="how many functions to name")
     options = parser.parse_args()
     build()
