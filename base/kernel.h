@@ -16,6 +16,16 @@ enum kernel {
 };
 extern const char *const kernel_names[KERNEL_COUNT]; /* "plain", "avx2", "avx512" */
 
+/* For functions with one body in C, of which the compiler makes the vectors of each kernel. */
+#define KERNEL_TARGET_AVX2 __attribute__((target("avx2")))
+#if defined(__clang__) /* has no such width to prefer, and makes 512 bits of them by itself or not \
+                        */
+#define KERNEL_TARGET_AVX512 __attribute__((target("avx512f,avx512vl,avx512dq,avx512bw,avx2")))
+#else
+#define KERNEL_TARGET_AVX512 \
+    __attribute__((target("avx512f,avx512vl,avx512dq,avx512bw,avx2,prefer-vector-width=512")))
+#endif
+
 bool kernel_available(enum kernel kernel);
 
 /* The widest available, unless one was forced. */

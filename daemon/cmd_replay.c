@@ -28,8 +28,7 @@ struct replay {
     struct progress progress;
 };
 
-/* Up to TICK_NS early: a sleep for each of thousands of records a second costs more than they do.
- */
+/* Up to TICK_NS early: a sleep for each of thousands of records costs more than they do. */
 static void sleep_until(int64_t ns)
 {
     int64_t left_ns = ns - clock_monotonic_ns();

@@ -86,7 +86,7 @@ void settings_train(const struct settings *settings, struct train_settings *out)
         .als = {.hyper = settings->model.hyper,
                 .iterations = (int)settings->train.iterations,
                 .threads = (int)settings->train.threads,
-                .pace = {settings->train.duty, .yields = true}},
+                .pace = {.duty = settings->train.duty, .yields = true}},
         .warm_iterations = (int)settings->train.warm_iterations,
         .gate = settings->train.gate,
         .seed = (uint64_t)settings->train.seed,

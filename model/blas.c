@@ -48,8 +48,8 @@ void blas_know_processor(char **argv)
 {
     char path[PATH_MAX];
     const char *core = blas_better_core(blas_core_name(), getenv(BLAS_CORE_VARIABLE));
-    if (core == NULL || getauxval(AT_BASE) == 0) /* started by hand through the loader, whose path
-                                                    it would be */
+    bool by_loader = getauxval(AT_BASE) == 0; /* started by hand through it: its is the path */
+    if (core == NULL || by_loader)
         return;
     ssize_t length = readlink("/proc/self/exe", path, sizeof path - 1);
     if (length <= 0 || setenv(BLAS_CORE_VARIABLE, core, 1) != 0)

@@ -101,13 +101,8 @@ BODY void count_extra(const float *scores, const float *C, float c, size_t n, fl
 
 KERNEL(plain, )
 #if defined(__x86_64__)
-KERNEL(avx2, __attribute__((target("avx2"))))
-#if defined(__clang__) /* has no such target, and makes 512 bits of them by itself or not */
-#define WIDE ""
-#else
-#define WIDE ",prefer-vector-width=512"
-#endif
-KERNEL(avx512, __attribute__((target("avx512f,avx512vl,avx512dq,avx512bw,avx2" WIDE))))
+KERNEL(avx2, KERNEL_TARGET_AVX2)
+KERNEL(avx512, KERNEL_TARGET_AVX512)
 #endif
 
 float tail_with_extra(float score, float C, float c)

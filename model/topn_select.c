@@ -138,13 +138,8 @@ BODY void rank(float *scores, size_t count, uint32_t *ranks)
 
 KERNEL(plain, )
 #if defined(__x86_64__)
-KERNEL(avx2, __attribute__((target("avx2"))))
-#if defined(__clang__) /* has no such target, and makes 512 bits of them by itself or not */
-#define WIDE ""
-#else
-#define WIDE ",prefer-vector-width=512"
-#endif
-KERNEL(avx512, __attribute__((target("avx512f,avx512vl,avx512dq,avx512bw,avx2" WIDE))))
+KERNEL(avx2, KERNEL_TARGET_AVX2)
+KERNEL(avx512, KERNEL_TARGET_AVX512)
 #endif
 
 const struct topn_select *topn_select_for(enum kernel kernel)

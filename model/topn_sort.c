@@ -71,32 +71,8 @@ static void sort_by_id(struct topn_entry *entries, size_t count, const struct sl
     insertion_sort(entries, count, ids);
 }
 
-/* Splits by score as above; ties may fall on either side. */
-static size_t split_scores(struct topn_entry *entries, size_t count)
-{
-    float first = entries[0].score, middle = entries[count / 2].score,
-          last = entries[count - 1].score;
-    size_t median = (first < middle) == (middle < last)  ? count / 2
-                    : (middle < first) == (first < last) ? 0
-                                                         : count - 1;
-    struct topn_entry pivot = entries[median];
-    entries[median] = entries[count - 1];
-    size_t better = 0;
-    for (size_t i = 0; i + 1 < count; i++) {
-        struct topn_entry entry = entries[i];
-        /* every other tie: equal scores would else take quadratic time */
-        bool is_better = (entry.score > pivot.score) | ((entry.score == pivot.score) & (i & 1));
-        entries[i] = entries[better];
-        entries[better] = entry;
-        better += is_better;
-    }
-    entries[count - 1] = entries[better];
-    entries[better] = pivot;
-    return better;
-}
-
 /* Each entry's place is the number of those above it, and of equals before it. */
-static void sort_few(const struct topn_select *select, struct topn_entry *entries, size_t count)
+static void rank_few(struct topn_entry *entries, size_t count)
 {
     float scores[RANKED_MOST + TOPN_SPARE];
     uint32_t ranks[RANKED_MOST + TOPN_SPARE];
@@ -104,32 +80,31 @@ static void sort_few(const struct topn_select *select, struct topn_entry *entrie
     struct topn_entry sorted[RANKED_MOST];
     for (size_t i = 0; i < count; i++)
         scores[i] = entries[i].score;
-    select->rank(scores, count, ranks);
+    topn_select_for(kernel_chosen())->rank(scores, count, ranks);
     for (size_t i = 0; i < count; i++)
         sorted[ranks[i] + equals[ranks[i]]++] = entries[i];
     memcpy(entries, sorted, count * sizeof *entries);
 }
 
-static void sort_by_score(const struct topn_select *select, struct topn_entry *entries,
-                          size_t count)
-{
-    while (count > RANKED_MOST) {
-        size_t at = split_scores(entries, count);
-        sort_by_score(select, entries, at);
-        entries += at + 1;
-        count -= at + 1;
-    }
-    sort_few(select, entries, count);
-}
-
 /* By numbers first: ids are looked at where scores are equal, which is seldom. */
-void topn_sort(struct topn_entry *entries, size_t count, const struct slice *ids)
+static void sort_few(struct topn_entry *entries, size_t count, const struct slice *ids)
 {
-    sort_by_score(topn_select_for(kernel_chosen()), entries, count);
+    rank_few(entries, count);
     for (size_t begin = 0, end; begin < count; begin = end) {
         for (end = begin + 1; end < count && entries[end].score == entries[begin].score;)
             end++;
         if (end - begin > 1)
             sort_by_id(entries + begin, end - begin, ids);
     }
+}
+
+void topn_sort(struct topn_entry *entries, size_t count, const struct slice *ids)
+{
+    while (count > RANKED_MOST) {
+        size_t at = split(entries, count, ids);
+        topn_sort(entries, at, ids);
+        entries += at + 1;
+        count -= at + 1;
+    }
+    sort_few(entries, count, ids);
 }
